@@ -1,0 +1,24 @@
+"""Backends: where trials run. Names are imported when first used, so that a trial's helper processes stay small."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cloudtune.backend.local_backend import LocalBackend as LocalBackend
+    from cloudtune.backend.python_backend import PythonBackend as PythonBackend
+
+_PUBLIC = {
+    "LocalBackend": "cloudtune.backend.local_backend",
+    "PythonBackend": "cloudtune.backend.python_backend",
+}
+
+__all__ = ["LocalBackend", "PythonBackend"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _PUBLIC:
+        import importlib
+
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,139 @@
+"""The contract of a backend: where trials run, and how their reports and ends reach the tuner."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloudtune.trial import Trial, TrialEvent
+
+
+@dataclass(frozen=True)
+class ExperimentPlace:
+    """What a backend is told about the experiment it works for.
+
+    Args:
+        name: Name of the experiment.
+        experiment_id: Six random characters drawn once per experiment, kept in its log.
+        path: Local folder for the trials' files (logs, checkpoints).
+        n_workers: How many trials run at the same time at most.
+    """
+
+    name: str
+    experiment_id: str
+    path: Path
+    n_workers: int
+
+    @property
+    def marker(self) -> str:
+        """Value of ``CLOUDTUNE_EXPERIMENT`` in every process that belongs to the experiment."""
+        return f"{self.name}-{self.experiment_id}"
+
+
+@dataclass(frozen=True)
+class LeftRunning:
+    """A trial that, by the log, an earlier tuner left running.
+
+    Args:
+        trial: The trial, with the number of its newest attempt.
+        delivered: For each run of that attempt, how many reports are in the log already.
+    """
+
+    trial: Trial
+    delivered: Mapping[int, int] = field(default_factory=dict)
+
+
+class TrialBackend(ABC):
+    """Runs trials. Calls return at once; what became of them is told by :meth:`poll`.
+
+    The tuner calls :meth:`open` once per run, then :meth:`attach` once, then the rest, and :meth:`close` at the end,
+    all from one thread; only :meth:`wake` may be called from anywhere, a signal handler included.
+    A backend is picklable when it is not open.
+    """
+
+    #: Whether a worker counts as free from the moment its trial was told to stop or pause (True), or only when the
+    #: trial has ended (False). The tuner's ``start_jobs_without_delay`` overrides it.
+    start_jobs_without_delay: bool = False
+
+    #: Default for the name of an experiment with this backend.
+    default_name: str = "cloudtune"
+
+    @abstractmethod
+    def open(self, place: ExperimentPlace) -> None:
+        """Gets ready to run trials of the experiment at ``place``."""
+
+    @abstractmethod
+    def attach(self, trials: Sequence[LeftRunning]) -> None:
+        """Takes over what an earlier tuner left.
+
+        Afterwards :meth:`poll` delivers, for each of the trials, every report that is not in the log yet, and, if its
+        attempt is no longer running, an end: the true one where it is known, else ``interrupted``.
+        No process of an earlier tuner that this one does not know runs on.
+        """
+
+    @abstractmethod
+    def start_trial(self, trial: Trial, checkpoint_trial_id: int | None = None) -> None:
+        """Starts attempt 0 of a new trial, with a copy of another trial's checkpoint if one is named."""
+
+    @abstractmethod
+    def resume_trial(self, trial: Trial) -> None:
+        """Starts attempt ``trial.attempt`` (> 0) of a trial whose earlier attempt has ended; its checkpoint is kept."""
+
+    @abstractmethod
+    def stop_trial(self, trial_id: int) -> None:
+        """Asks a running trial to end: its end event has outcome ``stopped``, or another if it ended by itself first.
+
+        Does nothing if its current attempt has ended already.
+        """
+
+    @abstractmethod
+    def pause_trial(self, trial_id: int) -> None:
+        """Asks a running trial to end so that it can be resumed: its end event has outcome ``paused``, or another."""
+
+    @abstractmethod
+    def poll(self, timeout: float | None) -> list[TrialEvent]:
+        """Blocks until there is an event, :meth:`wake` was called, or ``timeout`` seconds (None: for ever) passed.
+
+        Every report is delivered exactly once; those of one trial in order, and before the end of their attempt.
+        """
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Makes a :meth:`poll` that blocks, or the next one, return soon. Safe in threads and signal handlers."""
+
+    @abstractmethod
+    def busy_workers(self) -> int:
+        """Number of attempts that were started and whose end has not been delivered yet."""
+
+    @abstractmethod
+    def copy_checkpoint(self, source_trial_id: int, target_trial_id: int) -> None:
+        """Copies what the one trial saved into the checkpoint directory of the other."""
+
+    @abstractmethod
+    def delete_checkpoint(self, trial_id: int) -> None:
+        """Deletes what a trial saved. It will not be resumed."""
+
+    @abstractmethod
+    def stdout(self, trial_id: int) -> str:
+        """Everything the trial wrote to its standard output, over all attempts."""
+
+    @abstractmethod
+    def stderr(self, trial_id: int) -> str:
+        """Everything the trial wrote to its standard error, over all attempts."""
+
+    @abstractmethod
+    def close(self, stop_running: bool) -> None:
+        """Ends the work for this run of the tuner; stops what still runs if asked. The backend may be opened again.
+
+        What cannot outlive the tuner (local processes) ends in any case.
+        """
+
+    def time(self) -> float:
+        """The one clock: Unix seconds that never run backwards while the process lives."""
+        return _WALL_ORIGIN + time.monotonic()
+
+
+_WALL_ORIGIN = time.time() - time.monotonic()

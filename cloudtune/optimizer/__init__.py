@@ -1,0 +1,1 @@
+"""Schedulers and searchers: what to run next. Nothing here does input or output."""

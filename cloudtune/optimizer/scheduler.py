@@ -1,0 +1,146 @@
+"""The contract of a scheduler: what to run next, and what becomes of a trial when it reports."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cloudtune.optimizer.randomness import KeyedRandom, draw_seed
+from cloudtune.trial import Config, Trial
+
+
+class SchedulerDecision:
+    """What :meth:`TrialScheduler.on_trial_result` may answer."""
+
+    CONTINUE = "CONTINUE"
+    PAUSE = "PAUSE"
+    STOP = "STOP"
+
+
+@dataclass(frozen=True)
+class TrialSuggestion:
+    """What a scheduler wants run: a new trial (``trial_id`` None) or a paused one again.
+
+    Args:
+        config: Configuration of a new trial; for a paused one, its new configuration or None to keep the old.
+        trial_id: The paused trial to resume, or None for a new trial.
+        checkpoint_trial_id: For a new trial: start from a copy of this trial's checkpoint.
+    """
+
+    config: Config | None
+    trial_id: int | None = None
+    checkpoint_trial_id: int | None = None
+
+    @classmethod
+    def start_suggestion(cls, config: Config, checkpoint_trial_id: int | None = None) -> TrialSuggestion:
+        """A new trial."""
+        return cls(config=config, checkpoint_trial_id=checkpoint_trial_id)
+
+    @classmethod
+    def resume_suggestion(cls, trial_id: int, config: Config | None = None) -> TrialSuggestion:
+        """A paused trial again."""
+        return cls(config=config, trial_id=trial_id)
+
+
+class TrialScheduler(ABC):
+    """Decides what runs. To write one's own, implement :meth:`_suggest`, :meth:`on_trial_result`, :meth:`metric_names`.
+
+    A scheduler does no input or output, reads no clock and no global random state. Randomness comes from
+    ``self.random.generator(number)``, keyed by the number of the suggestion, so that an experiment that continues from
+    its log never recomputes a suggestion and never drifts.
+
+    The order of calls for one trial: ``suggest``, ``on_trial_add``, ``on_trial_result`` any number of times, then one of
+    ``on_trial_complete``, ``on_trial_error``, ``on_trial_remove`` (stopped or paused); a paused trial may be suggested again.
+
+    Args:
+        config_space: Hyperparameter domains and constants.
+        random_seed: Seed of all randomness of this scheduler. Drawn from the operating system if None.
+    """
+
+    #: Key of a report that counts what a trial has used (epochs, steps), or None if reports have none that is known.
+    resource_attr: str | None = None
+
+    #: Key of the configuration that tells a script how far to train, or None.
+    max_resource_attr: str | None = None
+
+    def __init__(self, config_space: Mapping[str, Any], random_seed: int | None = None) -> None:
+        self.config_space = dict(config_space)
+        self.random_seed_given = random_seed is not None
+        self.random_seed = draw_seed() if random_seed is None else int(random_seed)
+        self.random = KeyedRandom(self.random_seed)
+        self.num_suggestions = 0
+
+    def set_random_seed(self, random_seed: int) -> None:
+        """Replaces the seed, before the first suggestion: an experiment that continues keeps the seed it began with."""
+        if self.num_suggestions:
+            raise RuntimeError("the seed of a scheduler cannot change after its first suggestion; make a new scheduler")
+        self.random_seed = int(random_seed)
+        self.random = KeyedRandom(self.random_seed)
+
+    def suggest(self) -> TrialSuggestion | None:
+        """What to run on a free worker, or None if there is nothing now.
+
+        Asked again after the next event. None while no trial runs means that the experiment is complete.
+        """
+        suggestion = self._suggest()
+        if suggestion is not None:
+            self.num_suggestions += 1
+        return suggestion
+
+    def restore(self, suggestion: TrialSuggestion) -> None:
+        """Takes a logged suggestion instead of computing one: afterwards the state is as if :meth:`suggest` had made it."""
+        self._restore(suggestion)
+        self.num_suggestions += 1
+
+    @abstractmethod
+    def _suggest(self) -> TrialSuggestion | None:
+        """Computes suggestion number ``self.num_suggestions``."""
+
+    def _restore(self, suggestion: TrialSuggestion) -> None:
+        """Updates the state for a suggestion that was not computed. Nothing to do where a suggestion changes no state."""
+
+    def random_generator(self) -> np.random.Generator:
+        """A fresh generator for the suggestion that is being computed."""
+        return self.random.generator(self.num_suggestions)
+
+    def on_trial_add(self, trial: Trial) -> None:  # noqa: B027 - most schedulers need not know
+        """A new trial is about to start."""
+
+    @abstractmethod
+    def on_trial_result(self, trial: Trial, result: dict[str, Any]) -> str:
+        """A report arrived; answers with a :class:`SchedulerDecision`. ``result`` holds all metrics of the scheduler."""
+
+    def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:  # noqa: B027 - see above
+        """The trial ended by itself; ``result`` is its last report."""
+
+    def on_trial_error(self, trial: Trial) -> None:  # noqa: B027 - see above
+        """The trial failed."""
+
+    def on_trial_remove(self, trial: Trial) -> None:  # noqa: B027 - see above
+        """The trial was stopped or paused."""
+
+    @abstractmethod
+    def metric_names(self) -> list[str]:
+        """The metrics that scripts must report."""
+
+    def metric_mode(self) -> str | list[str]:
+        """``"min"`` or ``"max"``, for all metrics or one for each."""
+        return "min"
+
+    def metadata(self) -> dict[str, Any]:
+        """What is written into the experiment's metadata about this scheduler (JSON values only)."""
+        from cloudtune.config_space import config_space_to_json
+
+        return {
+            "metric_names": self.metric_names(),
+            "metric_mode": self.metric_mode(),
+            "scheduler_name": type(self).__name__,
+            "config_space": config_space_to_json(self.config_space),
+            "random_seed": self.random_seed,
+            "resource_attr": self.resource_attr,
+            "max_resource_attr": self.max_resource_attr,
+        }

@@ -1,0 +1,1 @@
+"""The event log of an experiment, and what is derived from it."""

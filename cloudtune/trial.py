@@ -1,0 +1,82 @@
+"""A trial, and the events that pass from a backend to the tuner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple, Union
+
+Config = dict[str, Any]
+
+
+class TrialStatus(str, Enum):
+    """Where a trial stands. The values are what ``st_status`` and the status table show."""
+
+    in_progress = "InProgress"
+    stopping = "Stopping"  # told to stop or to pause, still occupying its worker
+    paused = "Paused"
+    stopped = "Stopped"
+    completed = "Completed"
+    failed = "Failed"
+
+    @property
+    def is_running(self) -> bool:
+        """True while the trial occupies a worker."""
+        return self in (TrialStatus.in_progress, TrialStatus.stopping)
+
+    @property
+    def is_finished(self) -> bool:
+        """True when the trial will not run again (a paused one may)."""
+        return self in (TrialStatus.stopped, TrialStatus.completed, TrialStatus.failed)
+
+
+class Outcome(str, Enum):
+    """How an attempt of a trial ended."""
+
+    completed = "completed"
+    failed = "failed"
+    stopped = "stopped"  # because the tuner, or somebody at the console, stopped it
+    paused = "paused"  # because the tuner asked for it; it can be resumed
+    interrupted = "interrupted"  # by the machine (spot, a killed tuner): it continues as the next attempt
+
+
+@dataclass
+class Trial:
+    """A configuration under evaluation.
+
+    Args:
+        trial_id: Unique in the experiment, counted from 0 in the order of suggestion.
+        config: Hyperparameters and constants, as the training script receives them.
+        attempt: Number of the newest job of this trial, from 0. A resumed trial is a new attempt.
+    """
+
+    trial_id: int
+    config: Config = field(default_factory=dict)
+    attempt: int = 0
+
+
+class Report(NamedTuple):
+    """One call of ``report(...)`` in a training script.
+
+    ``(trial_id, attempt, run, number)`` is its identity: an attempt is one job, a run is one start of the job's
+    container or process, and numbers count from 0 in each run.
+    """
+
+    trial_id: int
+    attempt: int
+    run: int
+    number: int
+    metrics: dict[str, Any]
+
+
+class End(NamedTuple):
+    """An attempt has ended and its worker is free. It comes after all reports of the attempt."""
+
+    trial_id: int
+    attempt: int
+    outcome: Outcome
+    reason: str = ""  # one sentence for people: exit code, signal, last lines of output
+    exit_code: int | None = None
+
+
+TrialEvent = Union[Report, End]
