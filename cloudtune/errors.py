@@ -1,4 +1,4 @@
-"""The exceptions cloudtune raises on purpose. Each message is one plain sentence that names the thing and the remedy."""
+"""The exceptions cloudtune raises on purpose: each message is one plain sentence naming the thing and the remedy."""
 
 from __future__ import annotations
 

@@ -53,8 +53,9 @@ class TrialScheduler(ABC):
     ``self.random.generator(number)``, keyed by the number of the suggestion, so that an experiment that continues from
     its log never recomputes a suggestion and never drifts.
 
-    The order of calls for one trial: ``suggest``, ``on_trial_add``, ``on_trial_result`` any number of times, then one of
-    ``on_trial_complete``, ``on_trial_error``, ``on_trial_remove`` (stopped or paused); a paused trial may be suggested again.
+    The order of calls for one trial: ``suggest``, ``on_trial_add``, ``on_trial_result`` any number of times, then one
+    of ``on_trial_complete``, ``on_trial_error``, ``on_trial_remove`` (stopped or paused); a paused trial may be
+    suggested again.
 
     Args:
         config_space: Hyperparameter domains and constants.
@@ -92,7 +93,7 @@ class TrialScheduler(ABC):
         return suggestion
 
     def restore(self, suggestion: TrialSuggestion) -> None:
-        """Takes a logged suggestion instead of computing one: afterwards the state is as if :meth:`suggest` had made it."""
+        """Takes a logged suggestion instead of computing one: the state becomes as if :meth:`suggest` had made it."""
         self._restore(suggestion)
         self.num_suggestions += 1
 
@@ -100,8 +101,8 @@ class TrialScheduler(ABC):
     def _suggest(self) -> TrialSuggestion | None:
         """Computes suggestion number ``self.num_suggestions``."""
 
-    def _restore(self, suggestion: TrialSuggestion) -> None:
-        """Updates the state for a suggestion that was not computed. Nothing to do where a suggestion changes no state."""
+    def _restore(self, suggestion: TrialSuggestion) -> None:  # noqa: B027 - most suggestions change no state
+        """Updates the state for a suggestion that was not computed. Nothing to do where suggesting changes no state."""
 
     def random_generator(self) -> np.random.Generator:
         """A fresh generator for the suggestion that is being computed."""
@@ -112,7 +113,7 @@ class TrialScheduler(ABC):
 
     @abstractmethod
     def on_trial_result(self, trial: Trial, result: dict[str, Any]) -> str:
-        """A report arrived; answers with a :class:`SchedulerDecision`. ``result`` holds all metrics of the scheduler."""
+        """A report arrived; answers with a :class:`SchedulerDecision`. ``result`` holds all the scheduler's metrics."""
 
     def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:  # noqa: B027 - see above
         """The trial ended by itself; ``result`` is its last report."""

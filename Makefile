@@ -1,0 +1,67 @@
+# Works on a fresh clone with nothing but Python (3.10 to 3.13) and make: `make demo`, `make test`.
+# Each group of dependencies is installed once into .venv and again only when pyproject.toml changes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -qq
+STAMPS := .venv/stamps
+
+.PHONY: help demo test test-long check format bench docs clean
+
+help:
+	@echo "make demo       tune a small network on scanned digits, about a minute"
+	@echo "make test       all tests but the long ones"
+	@echo "make test-long  the long chaos runs: a tuner killed hundreds of times"
+	@echo "make check      formatting, lint, types, import rules"
+	@echo "make format     let ruff format and fix what it can"
+	@echo "make bench      our speed against a bare loop, as ratios of one run"
+	@echo "make docs       the documentation as HTML, in docs/_build/html"
+	@echo "make clean      remove everything that make has made, .venv included"
+
+demo: $(STAMPS)/demo
+	$(BIN)/python benchmarking/demo.py
+
+test: $(STAMPS)/dev
+	$(BIN)/python -m pytest -q
+
+test-long: $(STAMPS)/dev
+	$(BIN)/python -m pytest -q -m long --timeout 3600
+
+check: $(STAMPS)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(STAMPS)/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMPS)/demo
+	$(BIN)/python -m benchmarking.overhead
+
+docs: $(STAMPS)/docs
+	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+clean:
+	rm -rf .venv build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMPS)/python:
+	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.version_info[:2] >= (3, 10) or \
+	sys.exit("cloudtune needs Python 3.10 or newer and " + sys.executable + " is " + v + "; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear .venv
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/demo: pyproject.toml | $(STAMPS)/python
+	$(PIP) -e '.[benchmarks,plot]'
+	@touch $@
+
+$(STAMPS)/dev: pyproject.toml | $(STAMPS)/python
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+$(STAMPS)/docs: pyproject.toml | $(STAMPS)/python
+	$(PIP) -e '.[docs]'
+	@touch $@
