@@ -51,7 +51,7 @@ clean:
 $(STAMPS)/python:
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.version_info[:2] >= (3, 10) or \
 	sys.exit("cloudtune needs Python 3.10 or newer and " + sys.executable + " is " + v + "; try: make PYTHON=python3.12")'
-	$(PYTHON) -m venv --clear .venv
+	$(PYTHON) -m venv .venv
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/demo: pyproject.toml | $(STAMPS)/python

@@ -1,0 +1,55 @@
+"""What every test gets: a folder of its own for experiments, no credentials, and hypothesis without deadlines."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# The contract suites are imported by the test modules; their asserts deserve the same failure messages.
+pytest.register_assert_rewrite("tests.contracts")
+
+# No test asserts a time, and a loaded machine may be slow: examples have no deadline.
+settings.register_profile("cloudtune", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("cloudtune")
+
+_DEFECTS = pytest.StashKey[dict[str, list[str]]]()
+
+
+@pytest.fixture(autouse=True)
+def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Experiments go below ``tmp_path``; no cloud settings of the machine reach a test; figures need no screen."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "CLOUDTUNE_", "SM_")) and name != "CLOUDTUNE_SEEDS":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("CLOUDTUNE_FOLDER", str(tmp_path / "experiments"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Notes which tests are about which defects of the predecessor."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for item in session.items:
+        for marker in item.iter_markers("defect"):
+            for defect in marker.args:
+                found[defect].append(item.nodeid)
+    session.config.stash[_DEFECTS] = found
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Lists the defects and their tests for ``pytest -m defect --collect-only -q``."""
+    found = config.stash.get(_DEFECTS, {})
+    if config.option.collectonly and "defect" in config.option.markexpr and found:
+        terminalreporter.section("defects of the predecessor")
+        for defect in sorted(found, key=lambda name: (name[:1], int(name[1:]))):
+            for nodeid in found[defect]:
+                terminalreporter.write_line(f"{defect:<4} {nodeid}")
