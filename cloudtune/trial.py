@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 Config = dict[str, Any]
 
@@ -14,7 +14,8 @@ class TrialStatus(str, Enum):
 
     in_progress = "InProgress"
     stopping = "Stopping"  # told to stop or to pause, still occupying its worker
-    paused = "Paused"
+    paused = "Paused"  # by the scheduler, which may resume it
+    interrupted = "Interrupted"  # by the machine or the end of the tuner; goes on when the tuner does
     stopped = "Stopped"
     completed = "Completed"
     failed = "Failed"
@@ -26,7 +27,7 @@ class TrialStatus(str, Enum):
 
     @property
     def is_finished(self) -> bool:
-        """True when the trial will not run again (a paused one may)."""
+        """True when the trial will not run again (a paused or interrupted one may)."""
         return self in (TrialStatus.stopped, TrialStatus.completed, TrialStatus.failed)
 
 
@@ -79,4 +80,4 @@ class End(NamedTuple):
     exit_code: int | None = None
 
 
-TrialEvent = Union[Report, End]
+TrialEvent = Report | End

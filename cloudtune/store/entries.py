@@ -3,18 +3,20 @@
 ==============  =======================================================================================================
 event           meaning and fields
 ==============  =======================================================================================================
-``epoch``       A tuner took the experiment: ``epoch`` (from 1), ``nonce``, ``owner`` (host, pid, user), ``unix`` (time of
-                day), ``format`` (of the log), ``version`` (of cloudtune). Written by the store itself.
-``experiment``  Once, first after epoch 1: ``name``, ``experiment_id``, ``scheduler`` (what must not change: class, config
-                space, metric names and modes, seed), ``metadata`` (as in metadata.json), ``unix``.
-``suggest``     The scheduler wants a trial run: ``number`` (of the suggestion, from 0), ``trial``, ``attempt`` (0: new trial;
-                more: resume), ``config``, ``checkpoint_from`` (a trial id or null), ``computed_at`` (number of log entries the
-                scheduler had seen), ``time``. Durable before the trial is started.
+``epoch``       A tuner took the experiment: ``epoch`` (from 1), ``nonce``, ``owner`` (host, pid, user), ``unix`` (time
+                of day), ``format`` (of the log), ``version`` (of cloudtune). Written by the store itself.
+``experiment``  Once, first after epoch 1: ``name``, ``experiment_id``, ``scheduler`` (what must not change: class,
+                config space, metric names and modes, seed), ``metadata`` (as in metadata.json), ``unix``.
+``suggest``     The scheduler wants a trial run: ``number`` (of the suggestion, from 0), ``trial``, ``attempt`` (0: new
+                trial; more: resume), ``config``, ``checkpoint_from`` (a trial id or null), ``computed_at`` (number of
+                log entries the scheduler had seen), ``time``. Durable before the trial is started.
 ``retry``       An interrupted trial continues: ``trial``, ``attempt``, ``time``. No suggestion.
-``report``      ``trial``, ``attempt``, ``run``, ``number``, ``time``, ``decision``, ``status``, ``metrics``; and ``replay``: true if the trial
-                repeats what the scheduler has seen, ``late``: true if it came after a decision to pause: neither counts for
-                scheduler or results.
-``end``         ``trial``, ``attempt``, ``outcome``, ``reason``, ``exit_code``, ``time``, ``status`` (of the trial from now on).
+``report``      ``trial``, ``attempt``, ``run``, ``number``, ``time``, ``decision``, ``status``, ``metrics``; and
+                ``replay``: true if the trial repeats what the scheduler has seen, ``late``: true if it came after a
+                decision to pause: neither counts for scheduler or results. ``extra``: true if it counts for the
+                results only (it came after a decision to stop, or lacks a metric).
+``end``         ``trial``, ``attempt``, ``outcome``, ``reason``, ``exit_code``, ``time``, ``status`` (of the trial from
+                now on).
 ``clock``       ``time``: nothing else happened for a while; keeps the active time known.
 ``finish``      The tuner ended in order: ``why``, ``time``. A later epoch may continue.
 ==============  =======================================================================================================

@@ -1,0 +1,100 @@
+"""Continuing an experiment: the log is read from the start and told to status and scheduler, as if it happened now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cloudtune.backend.trial_backend import LeftRunning
+from cloudtune.errors import ExperimentMismatch
+from cloudtune.optimizer.scheduler import TrialScheduler, TrialSuggestion
+from cloudtune.store import entries
+from cloudtune.store.store import Entry
+from cloudtune.trial import Trial, TrialStatus
+from cloudtune.tuning_loop import tell_scheduler
+from cloudtune.tuning_status import TuningStatus
+
+#: What must be the same when an experiment is continued. The seed is checked apart: one that was drawn is replaced.
+_MUST_AGREE = ("scheduler_name", "metric_names", "metric_mode", "resource_attr", "max_resource_attr")
+
+
+def adopt(scheduler: TrialScheduler, logged: Mapping[str, Any], name: str) -> None:
+    """Makes a fresh scheduler the one that the log describes: checks what must agree and takes over the seed.
+
+    Raises:
+        ExperimentMismatch: Method, metrics, config space or a given seed differ; the message names the key.
+    """
+    now = json.loads(json.dumps(scheduler.metadata()))
+    for key in _MUST_AGREE:
+        _agree(name, key, logged.get(key), now.get(key))
+    before, after = logged.get("config_space", {}), now.get("config_space", {})
+    for parameter in dict.fromkeys([*before, *after]):
+        _agree(name, f"config_space['{parameter}']", before.get(parameter), after.get(parameter))
+    seed = logged["random_seed"]
+    if seed == scheduler.random_seed:
+        return
+    if scheduler.random_seed_given:
+        _agree(name, "random_seed", seed, scheduler.random_seed)
+    scheduler.set_random_seed(seed)
+
+
+def _agree(name: str, key: str, logged: Any, now: Any) -> None:
+    if logged != now:
+        raise ExperimentMismatch(
+            f"experiment '{name}' began with {key} = {_short(logged)}, now it is {_short(now)}; "
+            "restore the old value to continue it, or choose another tuner_name to begin a new one"
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def replay(log: Iterable[Entry], status: TuningStatus, scheduler: TrialScheduler) -> int:
+    """Tells a log to status and scheduler, in its order; returns how many entries there were.
+
+    Decisions are taken from the log, never computed again, so that a scheduler whose code has changed since continues
+    what was decided then.
+    """
+    number = 0
+    for entry in log:
+        number += 1
+        event = entry["event"]
+        if event == entries.REPORT:
+            record = status.records[entry["trial"]]
+            if not ("replay" in entry or "late" in entry or "extra" in entry):
+                scheduler.on_trial_result(record.trial, entry["metrics"])
+            status.apply(entry)
+        elif event == entries.SUGGEST:
+            _restore(entry, status, scheduler)
+        elif event == entries.END:
+            status.apply(entry)
+            tell_scheduler(scheduler, status.records[entry["trial"]])
+        else:
+            status.apply(entry)
+    return number
+
+
+def _restore(entry: Entry, status: TuningStatus, scheduler: TrialScheduler) -> None:
+    resumed = entry["attempt"] > 0
+    scheduler.restore(
+        TrialSuggestion(
+            config=entry["config"],
+            trial_id=entry["trial"] if resumed else None,
+            checkpoint_trial_id=entry["checkpoint_from"],
+        )
+    )
+    status.apply(entry)
+    if not resumed:
+        scheduler.on_trial_add(status.records[entry["trial"]].trial)
+
+
+def left_running(status: TuningStatus) -> list[LeftRunning]:
+    """The trials whose newest attempt has no end in the log."""
+    return [
+        LeftRunning(Trial(r.trial.trial_id, r.trial.config, r.trial.attempt), dict(r.delivered))
+        for r in status.records.values()
+        if r.status in (TrialStatus.in_progress, TrialStatus.stopping)
+    ]

@@ -1,0 +1,68 @@
+"""Ctrl-C and SIGTERM while an experiment runs: the first asks it to end in order, the second ends at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
+
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+class TuningInterrupted(SystemExit):
+    """The experiment was ended by a signal, in order. ``code`` is the exit code a shell expects: 128 + the signal."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(128 + signal_number)
+        self.signal_number = signal_number
+
+    def __str__(self) -> str:
+        return f"interrupted by {signal.Signals(self.signal_number).name}"
+
+
+class SignalWatch:
+    """Handles SIGINT and SIGTERM while it is entered; elsewhere than in the main thread it does nothing.
+
+    Args:
+        on_signal: Called from the handler with the signal's name, once.
+    """
+
+    def __init__(self, on_signal: Callable[[str], None]) -> None:
+        self._on_signal = on_signal
+        self._before: dict[int, Any] = {}
+        self.received: int | None = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if self.received is not None:
+            # Everything is in the log up to the last turn, and local trials die with this process.
+            if sys.stderr.isatty():
+                os.write(2, _SHOW_CURSOR.encode())
+            os.write(2, f"\n{name} again: ending at once; the same command continues the experiment\n".encode())
+            os._exit(128 + number)
+        self.received = number
+        os.write(2, f"\n{name}: stopping the running trials; once more ends at once\n".encode())
+        self._on_signal(name)

@@ -1,0 +1,100 @@
+"""The table of trials that is logged while an experiment runs and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cloudtune.constants import RESERVED_PREFIX
+from cloudtune.trial import TrialStatus
+from cloudtune.tuning_status import TrialRecord, TuningStatus
+
+#: A table of more trials than this is shortened to those of interest.
+MAX_ROWS = 60
+
+
+def status_table(status: TuningStatus, max_rows: int = MAX_ROWS) -> str:
+    """One row per trial: id, status, number of reports, configuration, last report, seconds of work, cost.
+
+    Of more than ``max_rows`` trials it shows the running, the best, the failed and the newest, and says how many it
+    leaves out.
+    """
+    records = list(status.records.values())
+    shown = records if len(records) <= max_rows else _of_interest(status, records, max_rows)
+    lines = _format(_rows(shown))
+    if len(shown) < len(records):
+        lines.append(f"({len(records) - len(shown)} more trials not shown)")
+    lines.append(summary_line(status))
+    return "\n".join(lines)
+
+
+def summary_line(status: TuningStatus) -> str:
+    """Counts, time and money in one line."""
+    line = (
+        f"{status.num_trials_running} trials running, {status.num_trials_finished} finished "
+        f"({status.num_trials_completed} until the end"
+    )
+    if status.num_trials_failed:
+        line += f", {status.num_trials_failed} failed"
+    line += ")"
+    for waiting in (TrialStatus.paused, TrialStatus.interrupted):
+        if status.num_by_status[waiting]:
+            line += f", {status.num_by_status[waiting]} {waiting.value.lower()}"
+    line += f", {status.wallclock_time:.2f}s wallclock-time"
+    if status.cost:
+        line += f", ${status.cost:.2f} estimated cost"
+    return line
+
+
+def incumbent_line(status: TuningStatus) -> str:
+    """The best value so far, the trial it comes from and its configuration."""
+    if status.incumbent is None:
+        return "no result yet"
+    value, trial_id, level = status.incumbent
+    at = "" if level is None else f" at {status.resource_attr} {level:g}"
+    config = ", ".join(f"{k}={format_value(v)}" for k, v in status.records[trial_id].trial.config.items())
+    return f"{status.metric}: best {format_value(value)} for trial-id {trial_id}{at} ({config})"
+
+
+def format_value(value: Any) -> str:
+    """A value as it stands in the table."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _of_interest(status: TuningStatus, records: list[TrialRecord], max_rows: int) -> list[TrialRecord]:
+    quarter = max_rows // 4
+    ranked = [
+        r for r in records if status.metric is not None and isinstance(r.last_metrics.get(status.metric), (int, float))
+    ]
+    ranked.sort(key=lambda r: status.sign * r.last_metrics[status.metric or ""])
+    chosen = {r.trial.trial_id for r in [*ranked[:quarter], *status.failures()[-quarter:]]}
+    chosen.update(list(status.running)[-quarter:])
+    chosen.update(r.trial.trial_id for r in records[-quarter:])
+    return [r for r in records if r.trial.trial_id in chosen]
+
+
+def _rows(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
+    rows = []
+    for record in records:
+        row = {"trial_id": str(record.trial.trial_id), "status": record.status.value, "iter": str(record.num_reports)}
+        row.update((key, format_value(value)) for key, value in record.trial.config.items())
+        last = record.last_metrics.items()
+        row.update((key, format_value(value)) for key, value in last if not key.startswith(RESERVED_PREFIX))
+        seconds, cost = record.worker_time + record.attempt_time, record.cost + record.attempt_cost
+        if seconds:
+            row["worker-time"] = f"{seconds:.2f}"
+        if cost:
+            row["worker-cost"] = f"{cost:.4f}"
+        rows.append(row)
+    return rows
+
+
+def _format(rows: list[dict[str, str]]) -> list[str]:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    for last in ("worker-time", "worker-cost"):
+        if last in columns:
+            columns.remove(last)
+            columns.append(last)
+    cells = [columns, *([row.get(column, "-") for column in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return [" ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]

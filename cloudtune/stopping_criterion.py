@@ -1,0 +1,167 @@
+"""When an experiment ends: limits that can be combined with ``|`` and ``&``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cloudtune.tuning_status import TuningStatus
+
+
+class Verdict(IntEnum):
+    """What a criterion says about the experiment now. The greater, the closer to the end."""
+
+    GO = 0
+    #: Start no further trial; those that run may finish.
+    DRAIN = 1
+    #: End now.
+    STOP = 2
+
+
+class Criterion:
+    """Base of stopping criteria. One's own implements :meth:`verdict`, and :meth:`wake_times` if it depends on time.
+
+    A plain function ``status -> bool`` may be given to the tuner as well.
+    """
+
+    def verdict(self, status: TuningStatus) -> Verdict:
+        """Whether the experiment goes on."""
+        raise NotImplementedError
+
+    def wake_times(self) -> list[float]:
+        """Active tuning times (seconds) at which the verdict may change although nothing happens."""
+        return []
+
+    def describe(self) -> list[tuple[str, float, Callable[[TuningStatus], float]]]:
+        """Limits a progress display can show: (name, limit, how far the experiment is)."""
+        return []
+
+    def __call__(self, status: TuningStatus) -> bool:
+        """True once no further trial is to be started."""
+        return self.verdict(status) is not Verdict.GO
+
+    def __or__(self, other: Criterion | Callable[[TuningStatus], bool]) -> Criterion:
+        return _Combined(max, [self, as_criterion(other)])
+
+    def __and__(self, other: Criterion | Callable[[TuningStatus], bool]) -> Criterion:
+        return _Combined(min, [self, as_criterion(other)])
+
+
+class _Combined(Criterion):
+    """The latest (``&``) or earliest (``|``) end of several criteria."""
+
+    def __init__(self, choose: Callable[[list[Verdict]], Verdict], parts: list[Criterion]) -> None:
+        self._choose = choose
+        self._parts = parts
+
+    def verdict(self, status: TuningStatus) -> Verdict:
+        return self._choose([part.verdict(status) for part in self._parts])
+
+    def wake_times(self) -> list[float]:
+        return [time for part in self._parts for time in part.wake_times()]
+
+    def describe(self) -> list[tuple[str, float, Callable[[TuningStatus], float]]]:
+        return [line for part in self._parts for line in part.describe()]
+
+
+class _FromFunction(Criterion):
+    def __init__(self, function: Callable[[TuningStatus], bool]) -> None:
+        self._function = function
+
+    def verdict(self, status: TuningStatus) -> Verdict:
+        return Verdict.STOP if self._function(status) else Verdict.GO
+
+
+def as_criterion(given: Criterion | Callable[[TuningStatus], bool]) -> Criterion:
+    """A criterion as it is; a function ``status -> bool`` as a criterion that ends the experiment when it is true.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if isinstance(given, Criterion):
+        return given
+    if callable(given):
+        return _FromFunction(given)
+    raise TypeError(
+        f"stop_criterion must be a StoppingCriterion or a function of the tuning status, got {type(given).__name__}; "
+        "for instance StoppingCriterion(max_wallclock_time=600)"
+    )
+
+
+@dataclass(frozen=True)
+class StoppingCriterion(Criterion):
+    """Ends the experiment as soon as one of the given limits is reached (``>=``; metrics ``<=`` or ``>=``).
+
+    Args:
+        max_wallclock_time: Active tuning time in seconds; while no tuner drives the experiment it does not run.
+        max_num_trials_started: No further trial is started; the running ones finish unless another limit is reached.
+        max_num_trials_completed: Trials that ended by themselves.
+        max_num_trials_finished: Trials that will not run again: completed, stopped or failed.
+        max_num_evaluations: Reports over all trials.
+        max_cost: US dollars over all trials, where instance prices are known.
+        min_metric_value: Ends when any report has a value of the named metric at or below the threshold.
+        max_metric_value: Ends when any report has a value of the named metric at or above the threshold.
+
+    Raises:
+        ValueError: No limit is given, or one is not positive.
+    """
+
+    max_wallclock_time: float | None = None
+    max_num_trials_started: int | None = None
+    max_num_trials_completed: int | None = None
+    max_num_trials_finished: int | None = None
+    max_num_evaluations: int | None = None
+    max_cost: float | None = None
+    min_metric_value: Mapping[str, float] | None = None
+    max_metric_value: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if all(getattr(self, f.name) is None for f in fields(self)):
+            raise ValueError(
+                "StoppingCriterion() has no limit, the experiment would never end; "
+                "pass at least one, for instance max_wallclock_time=600"
+            )
+        for f in fields(self):
+            limit = getattr(self, f.name)
+            if isinstance(limit, (int, float)) and not limit > 0:
+                raise ValueError(f"StoppingCriterion: {f.name} must be above 0, got {limit}")
+
+    def verdict(self, status: TuningStatus) -> Verdict:
+        if (
+            _reached(status.wallclock_time, self.max_wallclock_time)
+            or _reached(status.num_trials_completed, self.max_num_trials_completed)
+            or _reached(status.num_trials_finished, self.max_num_trials_finished)
+            or _reached(status.num_evaluations, self.max_num_evaluations)
+            or _reached(status.cost, self.max_cost)
+        ):
+            return Verdict.STOP
+        for name, threshold in (self.min_metric_value or {}).items():
+            if status.metric_min.get(name, threshold + 1) <= threshold:
+                return Verdict.STOP
+        for name, threshold in (self.max_metric_value or {}).items():
+            if status.metric_max.get(name, threshold - 1) >= threshold:
+                return Verdict.STOP
+        if _reached(status.num_trials_started, self.max_num_trials_started):
+            return Verdict.DRAIN
+        return Verdict.GO
+
+    def wake_times(self) -> list[float]:
+        return [] if self.max_wallclock_time is None else [self.max_wallclock_time]
+
+    def describe(self) -> list[tuple[str, float, Callable[[TuningStatus], float]]]:
+        shown: list[tuple[str, float | None, Callable[[TuningStatus], float]]] = [
+            ("seconds", self.max_wallclock_time, lambda s: s.wallclock_time),
+            ("trials started", self.max_num_trials_started, lambda s: s.num_trials_started),
+            ("trials completed", self.max_num_trials_completed, lambda s: s.num_trials_completed),
+            ("trials finished", self.max_num_trials_finished, lambda s: s.num_trials_finished),
+            ("evaluations", self.max_num_evaluations, lambda s: s.num_evaluations),
+            ("dollars", self.max_cost, lambda s: s.cost),
+        ]
+        return [(name, limit, how_far) for name, limit, how_far in shown if limit is not None]
+
+
+def _reached(value: float, limit: float | None) -> bool:
+    return limit is not None and value >= limit

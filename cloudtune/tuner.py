@@ -1,0 +1,389 @@
+"""The tuner: brings together a backend, a scheduler and a stopping criterion, and drives an experiment to its end."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dill
+
+from cloudtune import __version__, constants
+from cloudtune.backend.trial_backend import ExperimentPlace, TrialBackend
+from cloudtune.callbacks.progress import ProgressCallback
+from cloudtune.callbacks.tuner_callback import TunerCallback
+from cloudtune.continuing import adopt, left_running, replay
+from cloudtune.errors import ExperimentMismatch, ExperimentNotFound, Fenced, StorageFull
+from cloudtune.interruption import SignalWatch, TuningInterrupted
+from cloudtune.optimizer.scheduler import TrialScheduler
+from cloudtune.stopping_criterion import Criterion, as_criterion
+from cloudtune.store import entries, places
+from cloudtune.store.local_store import LocalStore
+from cloudtune.store.store import Store
+from cloudtune.trial import Config
+from cloudtune.tuning_loop import TuningLoop
+from cloudtune.tuning_status import TuningStatus
+
+logger = logging.getLogger(__name__)
+
+
+class Tuner:
+    """Tunes hyperparameters: ``Tuner(...).run()``.
+
+    Running a tuner under a name whose experiment exists continues that experiment: nothing that was reported is lost or
+    counted twice, trials that ran go on from their checkpoints, and the time already spent counts.
+
+    Args:
+        trial_backend: Where trials run.
+        scheduler: What to run.
+        stop_criterion: When to end: a :class:`StoppingCriterion`, several combined with ``|`` and ``&``, or a function
+            ``TuningStatus -> bool``.
+        n_workers: Trials at the same time.
+        tuner_name: Name of the experiment: letters, digits and single dashes. Default: from the script or function.
+        metadata: Written into the experiment's ``metadata.json``; JSON values.
+        callbacks: Told of everything that happens. Default: a :class:`ProgressCallback`; a list given here replaces it.
+        max_failures: More failed trials than this end the experiment with an error.
+        asynchronous_scheduling: False: trials are started in batches of ``n_workers``, when no trial runs.
+        wait_trial_completion_when_stopping: When the criterion is met, let running trials finish.
+        print_update_interval: Seconds between two status tables in the log.
+        results_update_interval: Seconds between two updates of ``results.csv.zip`` at the least.
+        save_tuner: Write ``tuner.dill``, with which ``cloudtune resume NAME`` continues without the script.
+        start_jobs_without_delay: True: a worker counts as free once its trial was told to stop; False: when it has
+            ended. Default: as the backend prefers.
+        suffix_tuner_name: Append a time stamp to the name, so that every run is a new experiment.
+        trial_backend_path: Folder for the trials' logs and checkpoints, if not that of the experiment.
+        store: Where the event log lives, if not in the experiment's local folder.
+
+    Raises:
+        ValueError: ``n_workers`` is below 1, the name is not valid, or a value is out of range; the message says which.
+    """
+
+    def __init__(
+        self,
+        trial_backend: TrialBackend,
+        scheduler: TrialScheduler,
+        stop_criterion: Criterion | Callable[[TuningStatus], bool],
+        n_workers: int,
+        tuner_name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        callbacks: Sequence[TunerCallback] | None = None,
+        max_failures: int = 1,
+        asynchronous_scheduling: bool = True,
+        wait_trial_completion_when_stopping: bool = False,
+        print_update_interval: float = 30.0,
+        results_update_interval: float = 10.0,
+        save_tuner: bool = True,
+        start_jobs_without_delay: bool | None = None,
+        suffix_tuner_name: bool = True,
+        trial_backend_path: str | Path | None = None,
+        store: Store | None = None,
+    ) -> None:
+        if n_workers < 1:
+            raise ValueError(
+                f"n_workers must be at least 1, got {n_workers}; it is how many trials run at the same time"
+            )
+        if max_failures < 0:
+            raise ValueError(f"max_failures must be 0 or more, got {max_failures}")
+        self.trial_backend = trial_backend
+        self.scheduler = scheduler
+        self.stop_criterion = as_criterion(stop_criterion)
+        self.n_workers = n_workers
+        self.max_failures = max_failures
+        self.asynchronous_scheduling = asynchronous_scheduling
+        self.wait_trial_completion_when_stopping = wait_trial_completion_when_stopping
+        self.results_update_interval = results_update_interval
+        self.save_tuner = save_tuner
+        self.start_jobs_without_delay = (
+            trial_backend.start_jobs_without_delay if start_jobs_without_delay is None else start_jobs_without_delay
+        )
+        self.metadata = dict(metadata or {})
+        _check_json(self.metadata)
+        self.callbacks: list[TunerCallback] = (
+            [ProgressCallback(print_update_interval)] if callbacks is None else list(callbacks)
+        )
+        created = trial_backend.time()
+        base = places.validate_name(trial_backend.default_name if tuner_name is None else tuner_name)
+        self.base_name = base
+        self.suffixed = suffix_tuner_name
+        self.name = places.suffixed_name(base, created) if suffix_tuner_name else base
+        self.creation_time = created
+        self.tuner_path = places.experiment_path(self.name)
+        self.trial_backend_path = None if trial_backend_path is None else Path(trial_backend_path)
+        self._store = store
+        self.status = self._fresh_status()
+        #: Number of log entries that status and scheduler of this object have taken in.
+        self._position = 0
+        #: True if they have taken in something that never reached the log.
+        self._diverged = False
+        self._loop: TuningLoop | None = None
+        self._experiment_id = ""
+        self._start_time = created
+
+    def _fresh_status(self) -> TuningStatus:
+        names, modes = self.scheduler.metric_names(), self.scheduler.metric_mode()
+        return TuningStatus(
+            metric=names[0] if names else None,
+            mode=modes if isinstance(modes, str) else modes[0],
+            resource_attr=self.scheduler.resource_attr,
+            max_resource_attr=self.scheduler.max_resource_attr,
+        )
+
+    # ------------------------------------------------------------------ running
+
+    def run(self, takeover: bool = False) -> None:
+        """Runs the experiment to its end, or continues it if it exists.
+
+        Args:
+            takeover: Take the experiment over from another tuner that seems to drive it; that one stops.
+
+        Raises:
+            ExperimentLocked: Another tuner drives the experiment.
+            ExperimentMismatch: It began with another method, config space, metric or seed.
+            TooManyFailures: More than ``max_failures`` trials failed.
+            StorageFull: The disk is full; run again when there is room.
+            Fenced: Another tuner took the experiment over.
+            TuningInterrupted: SIGINT or SIGTERM arrived; everything is stored. (It is a ``SystemExit``.)
+        """
+        store = LocalStore(self.tuner_path, self.results_update_interval) if self._store is None else self._store
+        if self._diverged:
+            raise ExperimentMismatch(
+                f"the last run of '{self.name}' ended before its log could be written; "
+                "make the tuner and its scheduler anew, as the script does, to continue"
+            )
+        if self.suffixed and not store.exists():
+            self._mention_unfinished()
+        store.open(takeover=takeover)
+        try:
+            with SignalWatch(self._on_signal) as watch:
+                loop = self._drive(store, watch)
+        finally:
+            store.close()
+        if watch.received is not None:
+            raise TuningInterrupted(watch.received)
+        loop.raise_if_failed()
+
+    def _drive(self, store: Store, watch: SignalWatch) -> TuningLoop:
+        """Everything that happens while the lease is held."""
+        self._catch_up(store)
+        stop_running = True
+        try:
+            loop = self._begin(store)
+            if watch.received is not None:
+                loop.interrupted_by = "interrupted while starting"
+            store.update_results()
+            for callback in self.callbacks:
+                callback.on_tuning_start(self)
+            self._snapshot(store)
+            logger.info("results of trials will be saved on %s", self.tuner_path)
+            loop.run()
+        except Fenced:
+            stop_running = False
+            raise
+        finally:
+            self._finish(store, stop_running)
+        return loop
+
+    def _begin(self, store: Store) -> TuningLoop:
+        """Opens the backend and hands it what an earlier tuner left."""
+        place = ExperimentPlace(
+            name=self.name,
+            experiment_id=self._experiment_id,
+            path=self.trial_backend_path or self.tuner_path,
+            n_workers=self.n_workers,
+        )
+        self.trial_backend.open(place)
+        self.trial_backend.attach(left_running(self.status))
+        self._loop = TuningLoop(
+            backend=self.trial_backend,
+            scheduler=self.scheduler,
+            criterion=self.stop_criterion,
+            store=store,
+            status=self.status,
+            callbacks=self.callbacks,
+            n_workers=self.n_workers,
+            max_failures=self.max_failures,
+            asynchronous=self.asynchronous_scheduling,
+            start_without_delay=self.start_jobs_without_delay,
+            drain_at_end=self.wait_trial_completion_when_stopping,
+        )
+        return self._loop
+
+    def _finish(self, store: Store, stop_running: bool) -> None:
+        """Stops what runs first; only then may anything else go wrong."""
+        loop, self._loop = self._loop, None
+        try:
+            self.trial_backend.close(stop_running=stop_running)
+        finally:
+            try:
+                # What the status has taken in and the log has not is lost with this object if the log cannot take it.
+                self._diverged = True
+                if loop is not None:
+                    loop.save()
+                self._diverged = False
+            finally:
+                self._position = store.length()
+                self._write_results(store)
+                for callback in self.callbacks:
+                    callback.on_tuning_end()
+                self._snapshot(store)
+
+    def _write_results(self, store: Store) -> None:
+        """Writes what is derived from the log; a full disk does not hide the error that ended the experiment."""
+        try:
+            store.update_results()
+            store.write_metadata(self._all_metadata(end=self.trial_backend.time()))
+        except (StorageFull, OSError) as error:
+            logger.error("%s; the event log holds everything, load_experiment('%s') reads it", error, self.name)
+
+    def _on_signal(self, name: str) -> None:
+        if self._loop is not None:
+            self._loop.interrupted_by = f"interrupted by {name}"
+            self.trial_backend.wake()
+
+    # ------------------------------------------------------------------ beginning and continuing
+
+    def _catch_up(self, store: Store) -> None:
+        """Brings status and scheduler to where the log stands; begins the log if it is new."""
+        log = store.read(self._position)
+        if self._position == 0:
+            header = next((e for e in store.read() if e["event"] == entries.EXPERIMENT), None)
+            if header is None:
+                self._begin_log(store)
+                return
+            adopt(self.scheduler, header["scheduler"], self.name)
+            self._experiment_id = header["experiment_id"]
+            self.creation_time = header["unix"]
+            if self.scheduler.num_suggestions:
+                raise ExperimentMismatch(
+                    f"experiment '{self.name}' exists, but the scheduler has made suggestions already; "
+                    "continue it with a scheduler that was not used before"
+                )
+        count = replay(log, self.status, self.scheduler)
+        self._position += count
+        self._start_time = self.trial_backend.time()
+        store.write_metadata(self._all_metadata())
+        logger.info(
+            "continuing experiment '%s': %d trials, %d reports, %.1f seconds so far",
+            self.name,
+            self.status.num_trials_started,
+            self.status.num_evaluations,
+            self.status.wallclock_time,
+        )
+
+    def _begin_log(self, store: Store) -> None:
+        self._experiment_id = places.new_experiment_id()
+        self._start_time = self.trial_backend.time()
+        if self.scheduler.num_suggestions:
+            raise ExperimentMismatch(
+                f"the scheduler of experiment '{self.name}' has made suggestions already; "
+                "make a new one for every experiment"
+            )
+        store.append(
+            [
+                {
+                    "event": entries.EXPERIMENT,
+                    "name": self.name,
+                    "experiment_id": self._experiment_id,
+                    "scheduler": self.scheduler.metadata(),
+                    "metadata": self.metadata,
+                    "unix": self.creation_time,
+                }
+            ]
+        )
+        store.flush()
+        store.write_metadata(self._all_metadata())
+
+    def _mention_unfinished(self) -> None:
+        unfinished = places.latest_unfinished(self.base_name)
+        if unfinished is not None:
+            logger.info(
+                "experiment '%s' is not finished; to continue it, run `cloudtune resume %s` "
+                "or use tuner_name='%s', suffix_tuner_name=False",
+                unfinished,
+                unfinished,
+                unfinished,
+            )
+
+    def _all_metadata(self, end: float | None = None) -> dict[str, Any]:
+        metadata: dict[str, Any] = {
+            constants.ST_TUNER_CREATION_TIMESTAMP: self.creation_time,
+            constants.ST_TUNER_START_TIMESTAMP: self._start_time,
+            "name": self.name,
+            "backend": type(self.trial_backend).__name__,
+            "entrypoint": self.trial_backend.default_name,
+            "n_workers": self.n_workers,
+            "cloudtune_version": __version__,
+            **self.scheduler.metadata(),
+            **self.metadata,
+        }
+        if end is not None:
+            metadata["st_tuner_end_timestamp"] = end
+            metadata["st_finished_why"] = self.status.finished_why
+        return metadata
+
+    # ------------------------------------------------------------------ results and snapshots
+
+    def best_config(self) -> tuple[int, Config]:
+        """Trial id and configuration of the best value reported so far.
+
+        Raises:
+            ValueError: No trial has reported the metric yet.
+        """
+        best = self.status.best_config()
+        if best is None:
+            raise ValueError(
+                f"experiment '{self.name}' has no result yet; run it until a trial has reported {self.status.metric}"
+            )
+        return best
+
+    def _snapshot(self, store: Store) -> None:
+        """Writes ``tuner.dill``. Nothing depends on it, so an object that cannot be pickled only costs a warning."""
+        if not self.save_tuner or self._diverged:
+            return
+        try:
+            store.snapshot(dill.dumps(self, recurse=True))
+        except Exception as error:  # noqa: BLE001 - whatever a user's object raises while it is pickled
+            logger.warning(
+                "tuner.dill was not written (%s: %s): `cloudtune resume %s` will not work, the script itself will; "
+                "make backend, scheduler, criterion and callbacks picklable, or pass save_tuner=False",
+                type(error).__name__,
+                error,
+                self.name,
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        state["_loop"] = None
+        return state
+
+    @staticmethod
+    def load(path: str | Path) -> Tuner:
+        """The tuner as its experiment's ``tuner.dill`` holds it. This unpickles: only load what you trust.
+
+        Args:
+            path: Folder of the experiment.
+
+        Raises:
+            ExperimentNotFound: There is no ``tuner.dill`` in the folder.
+        """
+        state = LocalStore(Path(path)).load_snapshot()
+        if state is None:
+            raise ExperimentNotFound(
+                f"there is no tuner.dill in {path}; run the script that began the experiment again, "
+                "with the same tuner_name"
+            )
+        tuner = dill.loads(state)
+        assert isinstance(tuner, Tuner)
+        tuner.tuner_path = Path(path)
+        return tuner
+
+
+def _check_json(metadata: dict[str, Any]) -> None:
+    try:
+        json.dumps(metadata)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"metadata cannot be written as JSON ({error}); use numbers, strings, lists and dicts"
+        ) from error

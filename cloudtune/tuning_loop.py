@@ -1,0 +1,453 @@
+"""One run of the tuner: events in, decisions out, everything in the log before it has an effect.
+
+Each turn of the loop: take events from the backend, ask the scheduler, fill the free workers, write one batch into the
+log, make it durable, and only then stop, pause, resume and start trials. A tuner that dies between any two of these
+steps is continued from the log without losing or doubling anything.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cloudtune.backend.trial_backend import TrialBackend
+from cloudtune.callbacks.tuner_callback import TunerCallback
+from cloudtune.errors import TooManyFailures
+from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler, TrialSuggestion
+from cloudtune.stopping_criterion import Criterion, Verdict
+from cloudtune.store import entries
+from cloudtune.store.store import Entry, Store
+from cloudtune.trial import End, Outcome, Report, Trial, TrialStatus
+from cloudtune.tuning_status import WISH_END, WISH_FAIL, WISH_PAUSE, WISH_STOP, TrialRecord, TuningStatus
+
+logger = logging.getLogger(__name__)
+
+#: After this many interruptions in a row without a single report, a trial counts as failed.
+MAX_INTERRUPTIONS = 3
+
+#: When nothing happens for this long (seconds), the active time is noted in the log: a crash loses no more of it.
+CLOCK_INTERVAL = 15.0
+
+_CONTINUE, _STOP, _PAUSE = SchedulerDecision.CONTINUE, SchedulerDecision.STOP, SchedulerDecision.PAUSE
+
+
+class TuningLoop:
+    """Drives one experiment from an opened store and an attached backend to its end.
+
+    Args:
+        backend: Open, and attached to what an earlier tuner left.
+        scheduler: In the state that the log describes.
+        criterion: When to end.
+        store: Open; holds the log that ``status`` was built from.
+        status: Records and counters; updated in place.
+        callbacks: Told of everything, in order.
+        n_workers: Trials at the same time.
+        max_failures: More failed trials than this end the experiment.
+        asynchronous: False: a batch of ``n_workers`` trials is started only when no trial runs.
+        start_without_delay: A worker is free once its trial was told to end (True), or when it has ended (False).
+        drain_at_end: When the criterion is met, running trials may finish.
+    """
+
+    def __init__(
+        self,
+        backend: TrialBackend,
+        scheduler: TrialScheduler,
+        criterion: Criterion,
+        store: Store,
+        status: TuningStatus,
+        callbacks: Sequence[TunerCallback],
+        n_workers: int,
+        max_failures: int,
+        asynchronous: bool,
+        start_without_delay: bool,
+        drain_at_end: bool,
+    ) -> None:
+        self.backend = backend
+        self.scheduler = scheduler
+        self.criterion = criterion
+        self.store = store
+        self.status = status
+        self.callbacks = callbacks
+        self.n_workers = n_workers
+        self.max_failures = max_failures
+        self.asynchronous = asynchronous
+        self.start_without_delay = start_without_delay
+        self.drain_at_end = drain_at_end
+        #: Set from a signal handler: why the loop is to end soon.
+        self.interrupted_by: str | None = None
+        self._metrics = scheduler.metric_names()
+        self._required = [*self._metrics, *([scheduler.resource_attr] if scheduler.resource_attr else [])]
+        self._entries: list[Entry] = []
+        self._effects: list[Callable[[], None]] = []
+        self._starting = 0
+        self._time_origin = backend.time() - status.wallclock_time
+        self._now = status.wallclock_time
+        self._next_clock = self._now + CLOCK_INTERVAL
+        self._warned_keys: set[str] = set()
+        self._exhausted = False
+
+    # ------------------------------------------------------------------ the loop
+
+    def run(self) -> str:
+        """Runs until the end and stops what still runs; returns why it ended.
+
+        Raises:
+            Fenced: Another tuner took over; no trial was touched since.
+            StorageFull: The log cannot grow; the trials were left to the backend to stop.
+        """
+        self._read_clock()
+        while True:
+            why = self._why_to_end()
+            if why is not None:
+                break
+            self._commit()
+            events = self.backend.poll(self._timeout())
+            self._read_clock()
+            self._handle(events)
+            self._tick()
+        self._stop_running()
+        self._log({"event": entries.FINISH, "why": why, "time": self._now})
+        self._commit()
+        return why
+
+    def _why_to_end(self) -> str | None:
+        """Fills the free workers, unless it is time to end: then the reason."""
+        if self.interrupted_by is not None:
+            return self.interrupted_by
+        if self.status.num_trials_failed > self.max_failures:
+            return "too many failed trials"
+        verdict = self.criterion.verdict(self.status)
+        if verdict is Verdict.GO or (verdict is Verdict.DRAIN and self.status.interrupted):
+            self._fill_workers(new_trials=verdict is Verdict.GO)
+            if self._exhausted and not self.status.running and not self.status.interrupted:
+                return "nothing left to suggest"
+            return None
+        if self.status.running and (verdict is Verdict.DRAIN or self.drain_at_end):
+            return None
+        return "stopping criterion reached"
+
+    def _read_clock(self) -> None:
+        self._now = max(self._now, round(self.backend.time() - self._time_origin, 6))
+        self.status.wallclock_time = self._now
+
+    def _timeout(self) -> float:
+        """Seconds until something is due although no event came."""
+        due = self._next_clock
+        for wish in self._wake_wishes:
+            due = min(due, wish)
+        for time in self.criterion.wake_times():
+            if time > self._now:
+                due = min(due, time)
+        return max(0.0, due - self._now)
+
+    @property
+    def _wake_wishes(self) -> list[float]:
+        """When the store and the callbacks want to be called, as active time."""
+        wishes = [self.store.maintain(self._now + self._time_origin)]
+        wishes.extend(callback.next_time() for callback in self.callbacks)
+        return [wish - self._time_origin for wish in wishes if wish is not None]
+
+    def _tick(self) -> None:
+        """Periodic work of the callbacks, and the note of active time."""
+        unix = self._now + self._time_origin
+        for callback in self.callbacks:
+            due = callback.next_time()
+            if due is not None and due <= unix:
+                callback.on_time(unix, self.status)
+        if self._now >= self._next_clock:
+            self._log({"event": entries.CLOCK, "time": self._now})
+
+    # ------------------------------------------------------------------ the log
+
+    def _log(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        self.status.apply(entry)
+        self._next_clock = self._now + CLOCK_INTERVAL
+
+    def _commit(self) -> None:
+        """Makes what was decided durable, then does it."""
+        if self._entries:
+            batch, self._entries = self._entries, []
+            self.store.append(batch)
+        if self._effects:
+            self.store.flush()
+            effects, self._effects = self._effects, []
+            for effect in effects:
+                effect()
+        self._starting = 0
+
+    # ------------------------------------------------------------------ events
+
+    def _handle(self, events: Sequence[Report | End]) -> None:
+        for event in events:
+            if isinstance(event, Report):
+                self._on_report(event)
+            else:
+                self._on_end(event)
+
+    def _on_report(self, report: Report) -> None:
+        record = self.status.records[report.trial_id]
+        metrics = report.metrics
+        entry: Entry = {
+            "event": entries.REPORT,
+            "trial": report.trial_id,
+            "attempt": report.attempt,
+            "run": report.run,
+            "number": report.number,
+            "time": self._now,
+            "decision": _CONTINUE,
+            "status": TrialStatus.in_progress.value,
+            "metrics": metrics,
+        }
+        if record.wish == WISH_PAUSE or report.attempt != record.trial.attempt:
+            entry["late"] = True
+        elif record.wish is not None and record.wish != WISH_END:
+            entry["extra"] = True
+            entry["decision"] = _STOP
+        else:
+            self._judge(record, report, entry)
+        self._log(entry)
+        for callback in self.callbacks:
+            callback.on_trial_result(record.trial, entry["status"], metrics, entry["decision"])
+        if record.wish == WISH_FAIL and "unusable" in entry:
+            logger.error("%s", record.reason)
+            self._effects.append(lambda: self.backend.stop_trial(report.trial_id))
+
+    def _judge(self, record: TrialRecord, report: Report, entry: Entry) -> None:
+        """Asks the scheduler about a report, if it is one the scheduler can use."""
+        metrics = report.metrics
+        for key in self._required:
+            value = metrics.get(key)
+            if type(value) is not float and type(value) is not int:
+                entry["extra"] = True
+                self._unusable(record, key, metrics, entry)
+                return
+        if self.scheduler.resource_attr is not None:
+            before = (
+                record.resource_before if report.run == record.run else max(record.resource_before, record.resource_now)
+            )
+            if metrics[self.scheduler.resource_attr] <= before:
+                entry["replay"] = True
+                return
+        decision = self.scheduler.on_trial_result(record.trial, metrics)
+        entry["decision"] = decision
+        if decision == _CONTINUE:
+            return
+        trial_id = report.trial_id
+        if decision == _STOP:
+            self._effects.append(lambda: self.backend.stop_trial(trial_id))
+        elif decision == _PAUSE:
+            self._effects.append(lambda: self.backend.pause_trial(trial_id))
+        else:
+            raise ValueError(
+                f"{type(self.scheduler).__name__}.on_trial_result answered {decision!r}; "
+                "it must answer SchedulerDecision.CONTINUE, STOP or PAUSE"
+            )
+
+    def _unusable(self, record: TrialRecord, key: str, metrics: dict[str, Any], entry: Entry) -> None:
+        """A report lacks ``key`` or has no number there. Some reports may lack a metric; the rest is an error."""
+        trial_id = record.trial.trial_id
+        if key in metrics:
+            entry["unusable"] = (
+                f"trial {trial_id} reported {key}={metrics[key]!r}, which is not a number; report a float or an int"
+            )
+        elif key == self.scheduler.resource_attr and all(name in metrics for name in self._metrics):
+            entry["unusable"] = (
+                f"trial {trial_id} reported no '{key}' (the scheduler's resource_attr), only {_names(metrics)}; "
+                f"report it, or pass the right resource_attr to the scheduler"
+            )
+        elif key not in self._warned_keys:
+            self._warned_keys.add(key)
+            logger.warning(
+                "trial %d reported no '%s', only %s: such a report is kept, but the scheduler does not see it",
+                trial_id,
+                key,
+                _names(metrics),
+            )
+        if "unusable" in entry:
+            entry["decision"] = _STOP
+
+    def _on_end(self, end: End) -> None:
+        record = self.status.records[end.trial_id]
+        status, reason = self._status_after(record, end)
+        self._log(
+            {
+                "event": entries.END,
+                "trial": end.trial_id,
+                "attempt": end.attempt,
+                "outcome": end.outcome.value,
+                "reason": reason,
+                "exit_code": end.exit_code,
+                "time": self._now,
+                "status": status.value,
+            }
+        )
+        self._exhausted = False
+        tell_scheduler(self.scheduler, record)
+        if status is TrialStatus.failed:
+            logger.warning("trial %d failed: %s", end.trial_id, reason)
+        for callback in self.callbacks:
+            callback.on_trial_end(record.trial, status, record.last_metrics, reason)
+
+    def _status_after(self, record: TrialRecord, end: End) -> tuple[TrialStatus, str]:
+        """What an ended attempt means for its trial, given what was asked of it."""
+        wish, outcome = record.wish, end.outcome
+        if wish == WISH_FAIL:
+            return TrialStatus.failed, record.reason
+        if outcome is Outcome.failed:
+            return TrialStatus.failed, end.reason
+        if wish == WISH_PAUSE:
+            return TrialStatus.paused, end.reason
+        if wish == WISH_STOP:
+            return (TrialStatus.completed if outcome is Outcome.completed else TrialStatus.stopped), end.reason
+        if outcome is Outcome.completed:
+            return self._status_after_completion(record)
+        if outcome is Outcome.stopped and wish != WISH_END:
+            return TrialStatus.stopped, end.reason or "stopped from outside"
+        if outcome is Outcome.interrupted and record.interruptions + 1 > MAX_INTERRUPTIONS:
+            return TrialStatus.failed, (
+                f"interrupted {record.interruptions + 1} times in a row without a report in between; {end.reason}"
+            )
+        return TrialStatus.interrupted, end.reason or "ended with the tuner"
+
+    def _status_after_completion(self, record: TrialRecord) -> tuple[TrialStatus, str]:
+        """A script that ends well but never said anything usable has failed: nothing can be learnt from it."""
+        if record.usable:
+            return TrialStatus.completed, ""
+        missing = [key for key in self._required if key not in record.reported_keys]
+        if not record.reported_keys:
+            return TrialStatus.failed, (
+                f"trial {record.trial.trial_id} ended without a report; "
+                f"call report({_names(dict.fromkeys(self._required), '=...')}) in the training script"
+            )
+        return TrialStatus.failed, (
+            f"trial {record.trial.trial_id} never reported {_names(dict.fromkeys(missing))}; it reported "
+            f"{_names(record.reported_keys)}: report it, or pass the right name to the scheduler"
+        )
+
+    # ------------------------------------------------------------------ starting
+
+    def _free_workers(self) -> int:
+        running = self.status.running
+        if not self.asynchronous:
+            return self.n_workers if not running and self.backend.busy_workers() == 0 else 0
+        if self.start_without_delay:
+            return self.n_workers - self.status.num_by_status[TrialStatus.in_progress]
+        return self.n_workers - max(len(running), self.backend.busy_workers() + self._starting)
+
+    def _fill_workers(self, new_trials: bool) -> None:
+        free = self._free_workers()
+        for record in list(self.status.interrupted.values()):
+            if free <= 0:
+                return
+            free -= 1
+            attempt = record.trial.attempt + 1
+            self._log({"event": entries.RETRY, "trial": record.trial.trial_id, "attempt": attempt, "time": self._now})
+            self._start(record, resumed=True)
+        while new_trials and free > 0 and not self._exhausted:
+            free -= 1
+            suggestion = self.scheduler.suggest()
+            if suggestion is None:
+                # Asked again after the next end or report that frees or promotes something.
+                self._exhausted = not self.status.running
+                return
+            self._suggest(suggestion)
+            if self.criterion.verdict(self.status) is not Verdict.GO:
+                return
+
+    def _suggest(self, suggestion: TrialSuggestion) -> None:
+        if suggestion.trial_id is None:
+            trial_id, attempt, config = self.status.num_trials_started, 0, suggestion.config
+        else:
+            trial_id = suggestion.trial_id
+            paused = self.status.records.get(trial_id)
+            if paused is None or paused.status is not TrialStatus.paused:
+                raise ValueError(
+                    f"{type(self.scheduler).__name__} wants to resume trial {trial_id}, which is not paused; "
+                    "a scheduler may resume only trials it has paused"
+                )
+            attempt = paused.trial.attempt + 1
+            config = paused.trial.config if suggestion.config is None else suggestion.config
+        if config is None:
+            raise ValueError(f"{type(self.scheduler).__name__} suggested a new trial without a configuration")
+        self._log(
+            {
+                "event": entries.SUGGEST,
+                "number": self.status.num_suggestions,
+                "trial": trial_id,
+                "attempt": attempt,
+                "config": config,
+                "checkpoint_from": suggestion.checkpoint_trial_id,
+                "computed_at": self.store.length() + len(self._entries),
+                "time": self._now,
+            }
+        )
+        record = self.status.records[trial_id]
+        if attempt == 0:
+            self.scheduler.on_trial_add(record.trial)
+        self._start(record, resumed=attempt > 0)
+
+    def _start(self, record: TrialRecord, resumed: bool) -> None:
+        trial = Trial(record.trial.trial_id, record.trial.config, record.trial.attempt)
+        if resumed:
+            self._effects.append(lambda: self.backend.resume_trial(trial))
+        else:
+            self._effects.append(lambda: self.backend.start_trial(trial, record.checkpoint_from))
+        self._starting += 1
+        for callback in self.callbacks:
+            if resumed:
+                callback.on_resume_trial(trial)
+            else:
+                callback.on_start_trial(trial)
+
+    # ------------------------------------------------------------------ ending
+
+    def _stop_running(self) -> None:
+        """Stops what runs and takes in its last reports; a trial ended like this goes on when the experiment does."""
+        self._commit()
+        for trial_id, record in list(self.status.running.items()):
+            if record.wish is None:
+                self.status.set_wish(record, WISH_END)
+            self.backend.stop_trial(trial_id)
+        while self.status.running:
+            self._commit()
+            events = self.backend.poll(None)
+            self._read_clock()
+            self._handle(events)
+            self.store.maintain(self._now + self._time_origin)
+        self._commit()
+
+    def save(self) -> None:
+        """Appends what was received but not logged yet, without acting on it: for an end by an error."""
+        self._effects.clear()
+        if self._entries:
+            batch, self._entries = self._entries, []
+            self.store.append(batch)
+
+    def raise_if_failed(self) -> None:
+        """Raises TooManyFailures if that is why the experiment ended."""
+        failures = self.status.failures()
+        if len(failures) > self.max_failures:
+            first = failures[0]
+            raise TooManyFailures(
+                f"{len(failures)} trials failed, more than max_failures={self.max_failures} allows. "
+                f"The first was trial {first.trial.trial_id}: {first.reason}"
+            )
+
+
+def tell_scheduler(scheduler: TrialScheduler, record: TrialRecord) -> None:
+    """Tells the scheduler that an attempt has ended, by the status the trial has now. Also used when continuing."""
+    status = record.status
+    if status is TrialStatus.completed:
+        scheduler.on_trial_complete(record.trial, record.last_metrics)
+    elif status is TrialStatus.failed:
+        scheduler.on_trial_error(record.trial)
+    elif status in (TrialStatus.stopped, TrialStatus.paused):
+        scheduler.on_trial_remove(record.trial)
+
+
+def _names(keys: dict[str, Any], suffix: str = "") -> str:
+    """The user's own keys of a report, for a message."""
+    own = [f"{key}{suffix}" for key in keys if not key.startswith("st_")]
+    return ", ".join(own) if own else "nothing of its own"

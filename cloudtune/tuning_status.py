@@ -1,0 +1,295 @@
+"""What the tuner knows about its trials: a record of each, and counters over all of them.
+
+It is a function of the event log alone: :meth:`TuningStatus.apply` takes the entries one by one, the same way while an
+experiment runs and when one is continued.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from cloudtune import constants
+from cloudtune.store import entries
+from cloudtune.store.store import Entry
+from cloudtune.trial import Config, Outcome, Trial, TrialStatus
+
+#: What the tuner has asked of a running trial.
+WISH_STOP = "stop"
+WISH_PAUSE = "pause"
+#: The trial reported something unusable; it ends as failed.
+WISH_FAIL = "fail"
+#: The tuner is ending; the trial goes on when the experiment does.
+WISH_END = "end"
+
+
+class TrialRecord:
+    """One trial, as the log tells it."""
+
+    __slots__ = (
+        "attempt_cost",
+        "attempt_time",
+        "checkpoint_from",
+        "cost",
+        "delivered",
+        "interruptions",
+        "last_metrics",
+        "num_reports",
+        "reason",
+        "reported_keys",
+        "resource_before",
+        "resource_now",
+        "run",
+        "status",
+        "trial",
+        "usable",
+        "wish",
+        "worker_time",
+    )
+
+    def __init__(self, trial: Trial, checkpoint_from: int | None) -> None:
+        self.trial = trial
+        self.checkpoint_from = checkpoint_from
+        self.status = TrialStatus.in_progress
+        self.wish: str | None = None
+        self.reason = ""
+        #: Reports that count for the results.
+        self.num_reports = 0
+        #: True once a report had everything the scheduler needs.
+        self.usable = False
+        self.last_metrics: dict[str, Any] = {}
+        #: All keys ever reported, in order.
+        self.reported_keys: dict[str, None] = {}
+        #: Reports of the newest attempt that are in the log, for each run.
+        self.delivered: dict[int, int] = {}
+        self.run = 0
+        #: Greatest resource level in earlier runs with this configuration, and in the current one.
+        self.resource_before = -math.inf
+        self.resource_now = -math.inf
+        #: Interruptions since the last report.
+        self.interruptions = 0
+        #: Dollars and seconds of earlier attempts, and of the newest.
+        self.cost = 0.0
+        self.attempt_cost = 0.0
+        self.worker_time = 0.0
+        self.attempt_time = 0.0
+
+    def begin_run(self, run: int) -> None:
+        """A new start of the trial's process: what it reported before may come again."""
+        self.run = run
+        self.resource_before = max(self.resource_before, self.resource_now)
+        self.resource_now = -math.inf
+
+    def begin_attempt(self, attempt: int, config: Config, keep_levels: bool) -> None:
+        """The trial runs again, as a new job."""
+        self.trial.attempt = attempt
+        self.trial.config = config
+        self.begin_run(0)
+        if not keep_levels:
+            self.resource_before = -math.inf
+        self.delivered = {}
+        self.status = TrialStatus.in_progress
+        self.wish = None
+        self.reason = ""
+        self.cost += self.attempt_cost
+        self.worker_time += self.attempt_time
+        self.attempt_cost = self.attempt_time = 0.0
+
+
+class TuningStatus:
+    """Counters and records of one experiment.
+
+    Args:
+        metric: The metric by which the incumbent (the best trial so far) is chosen, or None.
+        mode: ``"min"`` or ``"max"``.
+        resource_attr: Key of a report that counts what a trial has used, or None.
+        max_resource_attr: Key of the configuration that says how far to train, or None. It may differ between attempts.
+    """
+
+    def __init__(
+        self,
+        metric: str | None = None,
+        mode: str = "min",
+        resource_attr: str | None = None,
+        max_resource_attr: str | None = None,
+    ) -> None:
+        self.metric = metric
+        self.sign = -1.0 if mode == "max" else 1.0
+        self.resource_attr = resource_attr
+        self.max_resource_attr = max_resource_attr
+        self.records: dict[int, TrialRecord] = {}
+        #: Trials that occupy a worker (in progress or stopping), in order of their start.
+        self.running: dict[int, TrialRecord] = {}
+        #: Trials that go on as soon as a worker is free.
+        self.interrupted: dict[int, TrialRecord] = {}
+        self.num_suggestions = 0
+        self.num_evaluations = 0
+        self.num_by_status = dict.fromkeys(TrialStatus, 0)
+        self.cost = 0.0
+        #: Active tuning time in seconds, of the newest entry or as set by the tuner.
+        self.wallclock_time = 0.0
+        self.metric_min: dict[str, float] = {}
+        self.metric_max: dict[str, float] = {}
+        #: Best value of the metric so far as (value, trial id, resource level or None), or None.
+        self.incumbent: tuple[float, int, float | None] | None = None
+        self.finished_why: str | None = None
+
+    @property
+    def num_trials_started(self) -> int:
+        """Trials ever started."""
+        return len(self.records)
+
+    @property
+    def num_trials_completed(self) -> int:
+        """Trials that ended by themselves, with a usable report."""
+        return self.num_by_status[TrialStatus.completed]
+
+    @property
+    def num_trials_failed(self) -> int:
+        """Trials that failed."""
+        return self.num_by_status[TrialStatus.failed]
+
+    @property
+    def num_trials_finished(self) -> int:
+        """Trials that will not run again."""
+        counts = self.num_by_status
+        return counts[TrialStatus.completed] + counts[TrialStatus.stopped] + counts[TrialStatus.failed]
+
+    @property
+    def num_trials_running(self) -> int:
+        """Trials that occupy a worker."""
+        return len(self.running)
+
+    def apply(self, entry: Entry) -> None:
+        """Takes one entry of the log."""
+        event = entry["event"]
+        if "time" in entry:
+            self.wallclock_time = max(self.wallclock_time, entry["time"])
+        if event == entries.REPORT:
+            self._on_report(entry)
+        elif event == entries.SUGGEST:
+            self._on_suggest(entry)
+        elif event == entries.RETRY:
+            record = self.records[entry["trial"]]
+            self._start_attempt(record, entry["attempt"], record.trial.config)
+        elif event == entries.END:
+            self._on_end(entry)
+        elif event == entries.FINISH:
+            self.finished_why = entry["why"]
+        elif event == entries.EPOCH:
+            self.finished_why = None
+
+    def _on_suggest(self, entry: Entry) -> None:
+        self.num_suggestions += 1
+        trial_id, attempt, config = entry["trial"], entry["attempt"], entry["config"]
+        if attempt == 0:
+            record = TrialRecord(Trial(trial_id, config), entry.get("checkpoint_from"))
+            self.records[trial_id] = self.running[trial_id] = record
+            self.num_by_status[record.status] += 1
+        else:
+            self._start_attempt(self.records[trial_id], attempt, config)
+
+    def _start_attempt(self, record: TrialRecord, attempt: int, config: Config) -> None:
+        same = _without(config, self.max_resource_attr) == _without(record.trial.config, self.max_resource_attr)
+        self._leave(record)
+        record.begin_attempt(attempt, config, keep_levels=same)
+        self.num_by_status[record.status] += 1
+        self.running[record.trial.trial_id] = record
+
+    def _leave(self, record: TrialRecord) -> None:
+        self.num_by_status[record.status] -= 1
+        self.running.pop(record.trial.trial_id, None)
+        self.interrupted.pop(record.trial.trial_id, None)
+
+    def set_wish(self, record: TrialRecord, wish: str) -> None:
+        """Notes what was asked of a running trial."""
+        record.wish = wish
+        if record.status is TrialStatus.in_progress:
+            self.num_by_status[record.status] -= 1
+            record.status = TrialStatus.stopping
+            self.num_by_status[record.status] += 1
+
+    def _on_report(self, entry: Entry) -> None:
+        record = self.records[entry["trial"]]
+        metrics: dict[str, Any] = entry["metrics"]
+        run = entry["run"]
+        delivered = record.delivered
+        delivered[run] = delivered.get(run, 0) + 1
+        if run != record.run:
+            record.begin_run(run)
+        record.interruptions = 0
+        cost = metrics.get(constants.ST_WORKER_COST)
+        if cost is not None:
+            gained = max(0.0, cost - record.attempt_cost)
+            record.attempt_cost += gained
+            self.cost += gained
+        record.attempt_time = max(record.attempt_time, metrics.get(constants.ST_WORKER_TIME, 0.0))
+        if "replay" in entry or "late" in entry:
+            return
+        record.num_reports += 1
+        record.last_metrics = metrics
+        self.num_evaluations += 1
+        if record.reported_keys.keys() != metrics.keys():
+            record.reported_keys.update(dict.fromkeys(metrics))
+        if "extra" in entry:
+            if entry.get("unusable"):
+                record.reason = entry["unusable"]
+                self.set_wish(record, WISH_FAIL)
+            return
+        record.usable = True
+        self._track_values(record, metrics)
+        decision = entry["decision"]
+        if decision == "STOP":
+            self.set_wish(record, WISH_STOP)
+        elif decision == "PAUSE":
+            self.set_wish(record, WISH_PAUSE)
+
+    def _track_values(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
+        level: float | None = None
+        if self.resource_attr is not None:
+            level = metrics[self.resource_attr]
+            if level > record.resource_now:
+                record.resource_now = level
+        lowest, highest = self.metric_min, self.metric_max
+        for name, value in metrics.items():
+            if not isinstance(value, (int, float)) or value != value or name.startswith(constants.RESERVED_PREFIX):
+                continue
+            if name not in lowest:
+                lowest[name] = highest[name] = value
+            elif value < lowest[name]:
+                lowest[name] = value
+            elif value > highest[name]:
+                highest[name] = value
+        if self.metric is not None:
+            value = metrics[self.metric]
+            if math.isfinite(value) and (self.incumbent is None or self.sign * value < self.sign * self.incumbent[0]):
+                self.incumbent = (value, record.trial.trial_id, level)
+
+    def _on_end(self, entry: Entry) -> None:
+        record = self.records[entry["trial"]]
+        self._leave(record)
+        record.status = TrialStatus(entry["status"])
+        record.reason = entry.get("reason") or ""
+        self.num_by_status[record.status] += 1
+        record.wish = None
+        if record.status is TrialStatus.interrupted:
+            # The end of the tuner is nobody's fault and does not count towards giving up.
+            if entry["outcome"] == Outcome.interrupted.value:
+                record.interruptions += 1
+            self.interrupted[record.trial.trial_id] = record
+
+    def best_config(self) -> tuple[int, Config] | None:
+        """Trial id and configuration of the incumbent, or None before the first usable report."""
+        if self.incumbent is None:
+            return None
+        trial_id = self.incumbent[1]
+        return trial_id, self.records[trial_id].trial.config
+
+    def failures(self) -> Sequence[TrialRecord]:
+        """The failed trials, in order of their ids."""
+        return [r for r in self.records.values() if r.status is TrialStatus.failed]
+
+
+def _without(config: Config, key: str | None) -> Config:
+    return {k: v for k, v in config.items() if k != key}
