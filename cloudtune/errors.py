@@ -37,3 +37,7 @@ class TooManyFailures(CloudtuneError):
 
 class BackendBroken(CloudtuneError):
     """The backend itself (not a trial of it) failed and could not be restarted."""
+
+
+class DamagedLog(CloudtuneError):
+    """The event log of an experiment was changed by something other than cloudtune; the message names file and line."""
