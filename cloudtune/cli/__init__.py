@@ -1,0 +1,32 @@
+"""The ``cloudtune`` command. Commands stand in files of their own and import what is heavy only when they run."""
+
+from __future__ import annotations
+
+import click
+
+from cloudtune import __version__
+from cloudtune.cli.failures import PlainErrorsGroup
+from cloudtune.cli.list_experiments import list_command
+from cloudtune.cli.resume import resume_command
+from cloudtune.cli.tune import tune_command
+
+__all__ = ["main"]
+
+
+@click.group(cls=PlainErrorsGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="cloudtune")
+def main() -> None:
+    """Tunes hyperparameters, each trial a job of its own.
+
+    Experiments live in the folder that CLOUDTUNE_FOLDER names, or in ~/cloudtune.
+
+    \b
+    Example:
+      cloudtune tune train.py --config-space space.json --metric validation_error \\
+          --max-wallclock-time 600
+    """  # noqa: D301 - \b is how click is told to keep the lines of a paragraph
+
+
+main.add_command(tune_command)
+main.add_command(resume_command)
+main.add_command(list_command)

@@ -1,0 +1,69 @@
+"""How the command ends when something goes wrong: one plain line, a true exit code, a traceback only if asked for."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+logger = logging.getLogger(__name__)
+
+#: What a shell expects of a program that Ctrl-C has ended.
+INTERRUPTED = 128 + signal.SIGINT
+
+_DEBUG = "cloudtune.debug"
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class PlainErrorsGroup(click.Group):
+    """A group of commands that shows what its commands raise as one line on standard error and exits with code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command. With ``--debug`` errors pass through, so that Python shows the traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except Exception as error:
+            if ctx.meta.get(_DEBUG):
+                raise
+            logger.debug("the command failed", exc_info=True)
+            click.echo(f"Error: {one_line(error)}", err=True)
+            ctx.exit(1)
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one line.
+
+    Errors that cloudtune raises on purpose say all there is to say; others are named, with the way to learn more.
+    """
+    from cloudtune.errors import CloudtuneError
+
+    text = " ".join(str(error).split())
+    if isinstance(error, CloudtuneError | ValueError):
+        return text
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else text
+    return f"{type(error).__name__}: {text}; run the command again with --debug to see where it comes from"
+
+
+def debug_option(command: _Command) -> _Command:
+    """Adds ``--debug`` to a command."""
+
+    def remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001 - click's signature
+        ctx.meta[_DEBUG] = value
+
+    return click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=remember,
+        is_eager=True,
+        help="Show the traceback of errors.",
+    )(command)
