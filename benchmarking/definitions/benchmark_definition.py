@@ -1,0 +1,67 @@
+"""What a benchmark is: a training script, what may be tuned, and how it is usually run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class BenchmarkDefinition:
+    """A training script with everything needed to tune it.
+
+    Args:
+        name: Name of the benchmark, as typed on the command line.
+        script: Path of the training script.
+        config_space: Hyperparameter domains, and constants that every trial receives.
+        metric: Key of the reports that is optimised.
+        mode: ``"min"`` or ``"max"``.
+        resource_attr: Key of the reports that counts epochs.
+        max_resource_attr: Key of ``config_space`` that tells the script for how many epochs to train.
+        max_wallclock_time: Default limit of an experiment, in seconds.
+        n_workers: Default number of trials at the same time.
+        instance_type: SageMaker instance for one trial.
+        grace_period: Epochs after which a multi-fidelity method may first stop a trial.
+        reduction_factor: Of each rung, such a method continues the best 1/``reduction_factor``.
+        environment: Environment variables of every trial.
+
+    Raises:
+        ValueError: ``mode`` is neither, or ``max_resource_attr`` is not a key of ``config_space``.
+        FileNotFoundError: There is no such script.
+    """
+
+    name: str
+    script: Path
+    config_space: Mapping[str, Any]
+    metric: str
+    mode: str
+    resource_attr: str
+    max_resource_attr: str
+    max_wallclock_time: float
+    n_workers: int = 4
+    instance_type: str = "ml.g4dn.xlarge"
+    grace_period: int = 1
+    reduction_factor: int = 3
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("min", "max"):
+            raise ValueError(f"benchmark '{self.name}': mode must be 'min' or 'max', got {self.mode!r}")
+        if self.max_resource_attr not in self.config_space:
+            raise ValueError(
+                f"benchmark '{self.name}': max_resource_attr {self.max_resource_attr!r} is not in the config space; "
+                "add it there as a constant"
+            )
+        if not self.script.is_file():
+            raise FileNotFoundError(f"benchmark '{self.name}': there is no training script {self.script}")
+
+    @property
+    def max_resource_level(self) -> int:
+        """Epochs of a trial that is not stopped."""
+        return int(self.config_space[self.max_resource_attr])
+
+    def with_constants(self, **constants: Any) -> BenchmarkDefinition:
+        """The same benchmark with constants added to, or replaced in, its config space."""
+        return replace(self, config_space={**self.config_space, **constants})
