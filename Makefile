@@ -41,7 +41,7 @@ bench: $(STAMPS)/demo
 	$(BIN)/python -m benchmarking.overhead
 
 docs: $(STAMPS)/docs
-	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -E -W --keep-going -n -q -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
 clean:

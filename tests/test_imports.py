@@ -134,7 +134,7 @@ def test_optional_and_slow_packages_are_imported_late() -> None:
 
 @pytest.mark.parametrize("name", STANDARD_LIBRARY_ONLY)
 def test_what_a_training_script_imports_needs_only_the_standard_library(name: str) -> None:
-    """A training image need not have numpy, and the script's start must not pay for it; only torch is looked up late."""
+    """A training image need not have numpy, and its start must not pay for it; only torch is looked up late."""
     late = {"torch"} if name == "cloudtune/checkpoint.py" else set()
     assert packages(ROOT / name, late=False) <= {*sys.stdlib_module_names, "cloudtune"}
     assert packages(ROOT / name, late=True) <= {*sys.stdlib_module_names, "cloudtune"} | late

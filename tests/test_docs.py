@@ -1,0 +1,96 @@
+"""The documentation says what is true: its links lead somewhere and its programs run."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE_NAME = re.compile(r"# (\w+\.py)\n")
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def code_blocks(page: Path) -> list[str]:
+    return BLOCK.findall(page.read_text())
+
+
+def anchors(page: Path) -> Iterator[str]:
+    """Anchors of a page's headings, as myst and GitHub make them."""
+    prose = BLOCK.sub("", page.read_text())
+    for heading in re.findall(r"^#+ (.+)$", prose, re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def write_files(page: Path, folder: Path) -> None:
+    """Writes each block whose first line names a file, as a reader would."""
+    for block in code_blocks(page):
+        name = FILE_NAME.match(block)
+        if name:
+            (folder / name[1]).write_text(block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_relative_links_resolve(page: Path) -> None:
+    """A reader who follows a link within the project finds the file, and the heading if one is named."""
+    broken = []
+    for target in LINK.findall(page.read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = page.parent / path if path else page
+        if not found.exists() or (anchor and anchor not in anchors(found)):
+            broken.append(target)
+    assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_code_compiles(page: Path) -> None:
+    """A block of Python in the documentation is at least Python."""
+    for block in code_blocks(page):
+        assert ast.parse(block).body, block
+
+
+PROGRAMS = [
+    ("quickstart.md", ["tune.py"], r"validation_error"),
+    ("quickstart.md", ["tune_function.py"], r"height"),
+    ("writing_a_training_script.md", ["train.py", "--learning_rate", "0.3", "--max_epochs", "3"], r'"epoch": ?3'),
+    ("continuing_an_experiment.md", ["tune.py", "3"], r"\b[3-9] trials"),
+    ("own_scheduler.md", ["local_search.py"], r"loss"),
+    ("own_scheduler.md", ["cut_the_worst.py"], r"loss"),
+]
+
+
+@pytest.mark.parametrize(("page", "command", "expected"), PROGRAMS, ids=[f"{p}-{c[0]}" for p, c, _ in PROGRAMS])
+def test_programs_in_the_guides_run(page: str, command: list[str], expected: str, tmp_path: Path) -> None:
+    """Who copies the files of a guide and runs them gets what the guide promises."""
+    write_files(ROOT / "docs" / page, tmp_path)
+    done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(expected, done.stdout), done.stdout + done.stderr
+
+
+def test_running_again_continues_as_the_guide_says(tmp_path: Path) -> None:
+    """The guide on continuing promises more trials of the same experiment for a higher limit."""
+    write_files(ROOT / "docs" / "continuing_an_experiment.md", tmp_path)
+    counts = []
+    for limit in ("2", "4"):
+        done = subprocess.run(
+            [sys.executable, "tune.py", limit], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        counts.append(int(re.findall(r"(\d+) trials", done.stdout)[-1]))
+    assert counts[0] >= 2
+    assert counts[1] >= 4
