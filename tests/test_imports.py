@@ -36,7 +36,6 @@ AT_MODULE_LEVEL = {
     "matplotlib": [],
     "torch": ["cloudtune/optimizer/searchers/bayesian*"],
     "pandas": ["cloudtune/blackbox/*", "cloudtune/experiments/*"],
-    "dill": [],
     "sagemaker": [],
 }
 
