@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 from cloudtune.optimizer.scheduler import SchedulerDecision
@@ -49,7 +50,7 @@ class Bracket(ABC, Generic[R]):
 
     @abstractmethod
     def reach(self, track: Track, resource: float, value: float) -> str:
-        """A trial reports ``resource``, which is at least ``track.level``, and rank value ``value``; answers a decision.
+        """A trial reports ``resource``, at least ``track.level``, with rank value ``value``; answers a decision.
 
         The result counts in every rung from ``track.index`` on that ``resource`` has reached.
         """
@@ -68,7 +69,7 @@ class StoppingBracket(Bracket[StoppingRung]):
 
     def __init__(self, levels: Sequence[int]) -> None:
         super().__init__(levels)
-        self.rungs = [StoppingRung(level, after) for level, after in zip(levels, levels[1:], strict=False)]
+        self.rungs = [StoppingRung(level, after) for level, after in pairwise(levels)]
 
     def reach(self, track: Track, resource: float, value: float) -> str:
         """Stops a trial that any of the rungs it reached turns down."""
@@ -81,7 +82,7 @@ class PromotionBracket(Bracket[PromotionRung]):
 
     def __init__(self, levels: Sequence[int]) -> None:
         super().__init__(levels)
-        self.rungs = [PromotionRung(level, after) for level, after in zip(levels, levels[1:], strict=False)]
+        self.rungs = [PromotionRung(level, after) for level, after in pairwise(levels)]
 
     def reach(self, track: Track, resource: float, value: float) -> str:
         """Pauses a trial at the highest rung it reached: those below count as if it had been promoted out of them."""

@@ -1,7 +1,7 @@
-"""Rungs of asynchronous successive halving: the results at one resource level, and the rule by which trials get past it.
+"""Rungs of asynchronous successive halving: the results at one resource level, and the rule for getting past it.
 
-Source: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning" (MLSys), algorithm 2. Every operation costs
-O(log n) for n results: a rung keeps its best share in one heap and the rest in another, and never sorts.
+Source: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning" (MLSys), algorithm 2. Every operation
+costs O(log n) for n results: a rung keeps its best share in one heap and the rest in another, and never sorts.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable
 from heapq import heappop, heappush, heappushpop
 from typing import Any, Generic, TypeVar
 
-T = TypeVar("T")
-
 #: A result in a promotion rung: (rank value, order of arrival).
 Entry = tuple[float, int]
+
+T = TypeVar("T", float, Entry)
 
 
 def rank_value(value: Any, maximize: bool) -> float:
@@ -24,10 +24,13 @@ def rank_value(value: Any, maximize: bool) -> float:
     Raises:
         TypeError: ``value`` is not a number.
     """
-    if value - value == 0:
-        ranked: float = -value if maximize else value
-        return ranked
-    return math.inf
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # an integer that no float can hold
+        finite = False
+    if not finite:
+        return math.inf
+    return -float(value) if maximize else float(value)
 
 
 def rung_levels(grace_period: int, reduction_factor: float, max_t: int) -> list[int]:
@@ -42,7 +45,8 @@ def rung_levels(grace_period: int, reduction_factor: float, max_t: int) -> list[
         raise ValueError(f"grace_period must be at least 1, got {grace_period}")
     if grace_period > max_t:
         raise ValueError(
-            f"grace_period={grace_period} is above the maximum resource {max_t}; choose a grace_period of {max_t} or less"
+            f"grace_period={grace_period} is above the maximum resource {max_t}; "
+            f"choose a grace_period of {max_t} or less"
         )
     levels = []
     level, exponent = grace_period, 0
@@ -87,7 +91,7 @@ class BestShare(Generic[T]):
     def __init__(self, numerator: int, denominator: int, negate: Callable[[T], T], offset: int = 0) -> None:
         self._numerator = numerator
         self._denominator = denominator
-        self._negate = negate
+        self._negate: Callable[[T], T] = negate
         self._offset = offset
         self._best: list[T] = []  # heap of negated items: the worst of the best is at the root
         self._rest: list[T] = []

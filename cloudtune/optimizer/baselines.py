@@ -1,0 +1,179 @@
+"""Ready-made methods: schedulers and searchers put together, with the arguments one wants to set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
+from cloudtune.optimizer.schedulers.hyperband import HyperbandScheduler
+from cloudtune.optimizer.schedulers.median_rule import MedianStoppingRule
+
+__all__ = ["ASHA", "GridSearch", "MedianStopping", "RandomSearch"]
+
+
+class RandomSearch(FIFOScheduler):
+    """Random configurations, each trained to its end (Bergstra and Bengio 2012, JMLR 13).
+
+    Args:
+        config_space: Hyperparameter domains and constants.
+        metric: What scripts report and what is to be optimised; a list for several objectives.
+        mode: ``"min"`` or ``"max"``: one for all metrics, or a list of one for each.
+        points_to_evaluate: Configurations to try first, in this order. Missing parameters get their defaults, and
+            duplicates are dropped. None: one configuration, of all defaults. ``[]``: none.
+        random_seed: Seed of all randomness. Drawn from the operating system if None.
+        resource_attr: Key of a report that counts what a trial has used (epochs). Where it is known, reports that a
+            trial repeats after an interruption do not count twice.
+        max_resource_attr: Key of the config space that tells the script how far to train.
+        allow_duplicates: True: a configuration of a finite space may come again.
+    """
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str | Sequence[str],
+        mode: str | Sequence[str] = "min",
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        resource_attr: str | None = None,
+        max_resource_attr: str | None = None,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "random",
+            metric=metric,
+            mode=mode,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            search_options={"allow_duplicates": allow_duplicates},
+        )
+
+
+class GridSearch(FIFOScheduler):
+    """The points of a grid, each trained to its end.
+
+    Args:
+        config_space, metric, mode, points_to_evaluate, random_seed, resource_attr, max_resource_attr: See
+            :class:`RandomSearch`.
+        num_samples: Values per continuous or integer parameter: a number for all, or a number for some by name.
+        shuffle: True: the grid in random order. False: in the order of the config space.
+    """
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str | Sequence[str],
+        mode: str | Sequence[str] = "min",
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        resource_attr: str | None = None,
+        max_resource_attr: str | None = None,
+        num_samples: int | Mapping[str, int] = 5,
+        shuffle: bool = True,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "grid",
+            metric=metric,
+            mode=mode,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            search_options={"num_samples": num_samples, "shuffle": shuffle},
+        )
+
+
+class ASHA(HyperbandScheduler):
+    """Asynchronous successive halving with random configurations (Li et al. 2020, MLSys).
+
+    Args:
+        config_space: Hyperparameter domains and constants.
+        metric: What scripts report and what is to be optimised.
+        mode: ``"min"`` or ``"max"``.
+        resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
+        max_resource_attr, max_t, grace_period, reduction_factor, brackets, type, rung_levels: See
+            :class:`~cloudtune.optimizer.schedulers.hyperband.HyperbandScheduler`.
+        points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
+    """
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str,
+        mode: str = "min",
+        resource_attr: str = "epoch",
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+        grace_period: int = 1,
+        reduction_factor: float = 3,
+        type: str = "stopping",  # noqa: A002 - the name the field knows
+        brackets: int = 1,
+        rung_levels: Sequence[int] | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "random",
+            metric=metric,
+            mode=mode,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            max_t=max_t,
+            grace_period=grace_period,
+            reduction_factor=reduction_factor,
+            brackets=brackets,
+            type=type,
+            rung_levels=rung_levels,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            search_options={"allow_duplicates": allow_duplicates},
+        )
+
+
+class MedianStopping(MedianStoppingRule):
+    """Random configurations, stopped when worse than the median of the others (Golovin et al. 2017, KDD).
+
+    Args:
+        config_space, metric, mode, points_to_evaluate, random_seed, max_resource_attr, allow_duplicates: See
+            :class:`RandomSearch`; with several metrics, the first decides.
+        resource_attr: Key of a report that counts the resource (epochs) used so far.
+        running_average, grace_time, grace_population, rank_cutoff: See
+            :class:`~cloudtune.optimizer.schedulers.median_rule.MedianStoppingRule`.
+    """
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str | Sequence[str],
+        mode: str | Sequence[str] = "min",
+        resource_attr: str = "epoch",
+        max_resource_attr: str | None = None,
+        running_average: bool = True,
+        grace_time: float = 1,
+        grace_population: int = 5,
+        rank_cutoff: float = 0.5,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        allow_duplicates: bool = False,
+    ) -> None:
+        scheduler = RandomSearch(
+            config_space,
+            metric=metric,
+            mode=mode,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            allow_duplicates=allow_duplicates,
+        )
+        super().__init__(scheduler, resource_attr, running_average, grace_time, grace_population, rank_cutoff)

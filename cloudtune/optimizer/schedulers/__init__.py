@@ -1,0 +1,7 @@
+"""Schedulers: what to run next, and for how long."""
+
+from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
+from cloudtune.optimizer.schedulers.hyperband import HyperbandScheduler
+from cloudtune.optimizer.schedulers.median_rule import MedianStoppingRule
+
+__all__ = ["FIFOScheduler", "HyperbandScheduler", "MedianStoppingRule"]

@@ -1,0 +1,326 @@
+"""Asynchronous successive halving (ASHA) and asynchronous Hyperband.
+
+Sources: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning" (MLSys; first as arXiv:1810.05934 in
+2018), algorithm 2, for promotion; stopping makes the same comparison once, when a trial arrives, so that no trial ever
+waits. Li et al. 2017, "Hyperband" (JMLR 18), algorithm 1, for brackets.
+"""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
+from numbers import Integral
+from typing import Any
+
+from cloudtune.optimizer.randomness import KeyedRandom
+from cloudtune.optimizer.scheduler import SchedulerDecision, TrialSuggestion
+from cloudtune.optimizer.schedulers.brackets import AnyBracket, PromotionBracket, StoppingBracket, Track
+from cloudtune.optimizer.schedulers.rungs import PromotionRung, bracket_weights, rank_value, rung_levels
+from cloudtune.optimizer.schedulers.searcher_scheduler import SearcherScheduler
+from cloudtune.optimizer.searchers import Searcher
+from cloudtune.trial import Trial
+
+logger = logging.getLogger(__name__)
+
+BRACKET_TYPES: dict[str, type[StoppingBracket | PromotionBracket]] = {
+    "stopping": StoppingBracket,
+    "promotion": PromotionBracket,
+}
+
+
+class HyperbandScheduler(SearcherScheduler):
+    """Trains many configurations a little and few to the end.
+
+    A trial is compared with the others when it reaches a rung level, a resource of ``grace_period``, and then
+    ``reduction_factor`` times as much each time. With ``type="stopping"`` it runs on if it belongs to the best
+    1 / ``reduction_factor`` of those that were there so far, else it is stopped. With ``type="promotion"`` it pauses at
+    every rung, and is resumed if and when it belongs to the best; scripts should then save checkpoints, or a resumed
+    trial starts anew. NaN and infinite metric values rank worst.
+
+    A report that jumps over rung levels counts for each of them. A trial is stopped when it reaches the maximum
+    resource, unless ``max_resource_attr`` is given: then its script ends by itself.
+
+    Args:
+        config_space: Hyperparameter domains and constants.
+        searcher: ``"random"``, ``"grid"``, a :class:`~cloudtune.optimizer.searchers.searcher.Searcher` class or object.
+        metric: What scripts report and what is to be optimised.
+        mode: ``"min"`` or ``"max"``.
+        resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
+        max_resource_attr: Key of the config space whose constant is the maximum resource. With ``type="promotion"``
+            scripts get the next rung level under this key, so that they end there by themselves.
+        max_t: The maximum resource, where there is no ``max_resource_attr``.
+        grace_period: First rung level.
+        reduction_factor: Ratio of rung levels, above 1.
+        brackets: Number of brackets. Bracket ``s`` (from 0) has rungs of its own, from the ``s``-th level on; each
+            trial belongs to one at random, so that all brackets use about the same resource.
+        type: ``"stopping"`` or ``"promotion"``.
+        rung_levels: Rung levels below the maximum resource, in place of ``grace_period`` and ``reduction_factor``.
+        points_to_evaluate, random_seed, search_options: See
+            :class:`~cloudtune.optimizer.schedulers.fifo.FIFOScheduler`.
+
+    Raises:
+        ConfigSpaceError: The config space or one of the points is wrong.
+        ValueError: Another argument is wrong; the message names it and says what to pass.
+    """
+
+    resource_attr: str
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        searcher: str | type[Searcher] | Searcher = "random",
+        *,
+        metric: str,
+        mode: str = "min",
+        resource_attr: str,
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+        grace_period: int = 1,
+        reduction_factor: float = 3,
+        brackets: int = 1,
+        type: str = "stopping",  # noqa: A002 - the name the field knows
+        rung_levels: Sequence[int] | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        search_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(config_space, searcher, metric, mode, points_to_evaluate, random_seed, search_options)
+        if not self._single:
+            raise ValueError(f"metric must be one name, got {metric!r}; several objectives need FIFOScheduler")
+        if not resource_attr:
+            raise ValueError(f"resource_attr must name what the script reports as its epoch, got {resource_attr!r}")
+        if type not in BRACKET_TYPES:
+            raise ValueError(f"type must be one of {', '.join(map(repr, BRACKET_TYPES))}, got {type!r}")
+        self.resource_attr = resource_attr
+        self.max_resource_attr = max_resource_attr
+        self.type = type
+        self.max_t = _max_resource(config_space, max_resource_attr, max_t)
+        self.rung_levels = _levels(rung_levels, grace_period, reduction_factor, self.max_t)
+        self.brackets = _check_brackets(brackets, self.rung_levels)
+        self._metric = metric
+        self._maximize = mode == "max"
+        self._brackets: list[AnyBracket] = [BRACKET_TYPES[type](self.rung_levels[s:]) for s in range(self.brackets)]
+        self._shares = list(accumulate(bracket_weights(self.rung_levels, self.brackets)))[:-1]
+        self._bracket_random = KeyedRandom(self.random_seed, stream="bracket")
+        # Brackets of the trials that were suggested and not added yet, in order.
+        self._suggested: deque[AnyBracket] = deque()
+        self._tracks: dict[int, Track] = {}
+        rungs = [rung for bracket in self._brackets for rung in bracket.rungs if isinstance(rung, PromotionRung)]
+        self._from_the_top = sorted(rungs, key=lambda rung: -rung.level)
+        self._announced = False
+
+    def metadata(self) -> dict[str, Any]:
+        """As for every scheduler, and the rungs."""
+        return {
+            **super().metadata(),
+            "type": self.type,
+            "max_t": self.max_t,
+            "rung_levels": list(self.rung_levels),
+            "brackets": self.brackets,
+        }
+
+    def set_random_seed(self, random_seed: int) -> None:
+        """Replaces the seed of scheduler and searcher, before the first suggestion."""
+        super().set_random_seed(random_seed)
+        self._bracket_random = KeyedRandom(self.random_seed, stream="bracket")
+
+    # ------------------------------------------------------------------ suggestions
+
+    def _suggest(self) -> TrialSuggestion | None:
+        if not self._announced:
+            self._announce()
+        for rung in self._from_the_top:
+            trial_id = rung.promotable()
+            if trial_id is not None:
+                return self._promote(trial_id, rung)
+        config = self.searcher.next_config()
+        if config is None:
+            return None
+        bracket = self._draw_bracket()
+        if self.max_resource_attr is not None and self.type == "promotion":
+            config[self.max_resource_attr] = bracket.levels[0]
+        self._suggested.append(bracket)
+        return TrialSuggestion.start_suggestion(config)
+
+    def _restore(self, suggestion: TrialSuggestion) -> None:
+        if suggestion.trial_id is not None:
+            self._resume(suggestion.trial_id)
+            return
+        config = self._restored_config(suggestion)
+        if self.max_resource_attr is not None:
+            config = {**config, self.max_resource_attr: self.config_space[self.max_resource_attr]}
+        self.searcher.restore(config)
+        self._suggested.append(self._draw_bracket())
+
+    def _draw_bracket(self) -> AnyBracket:
+        """The bracket of the suggestion that is being made: it depends on nothing but the suggestion's number."""
+        if not self._shares:
+            return self._brackets[0]
+        u = self._bracket_random.uniform_row(self.num_suggestions, 1)[0]
+        return self._brackets[bisect_right(self._shares, u)]
+
+    def _promote(self, trial_id: int, rung: PromotionRung) -> TrialSuggestion:
+        track = self._resume(trial_id)
+        if self.max_resource_attr is None:
+            return TrialSuggestion.resume_suggestion(trial_id)
+        config = {**track.config, self.max_resource_attr: rung.next_level}
+        return TrialSuggestion.resume_suggestion(trial_id, config)
+
+    def _resume(self, trial_id: int) -> Track:
+        track = self._tracks.get(trial_id)
+        if track is None or track.pause is None:
+            raise ValueError(
+                f"trial {trial_id} cannot be resumed since it does not wait at a rung; "
+                "continue the experiment with the scheduler it began with"
+            )
+        track.pause[0].leave(trial_id)
+        track.pause = None
+        track.level = track.bracket.levels[track.index]
+        return track
+
+    def _announce(self) -> None:
+        self._announced = True
+        *rungs, end = self.rung_levels
+        what = {"stopping": "stopped unless among the best", "promotion": "paused, and resumed when among the best"}
+        logger.info(
+            "Trials are compared at %s = %s and %s there; they end at %d%s.",
+            self.resource_attr,
+            ", ".join(map(str, rungs)) or "no level",
+            what[self.type],
+            end,
+            f" ({self.brackets} brackets)" if self.brackets > 1 else "",
+        )
+
+    # ------------------------------------------------------------------ what becomes of trials
+
+    def on_trial_add(self, trial: Trial) -> None:
+        """A new trial is about to start, in the bracket drawn for its suggestion (the first, if there was none)."""
+        bracket = self._suggested.popleft() if self._suggested else self._brackets[0]
+        self._tracks[trial.trial_id] = Track(bracket, trial.config)
+        super().on_trial_add(trial)
+
+    def on_trial_result(self, trial: Trial, result: dict[str, Any]) -> str:
+        """Answers PAUSE or STOP at a rung level as described above, else CONTINUE; STOP for a trial that is not known.
+
+        Raises:
+            ValueError: The report lacks ``resource_attr`` or the metric, or they are no numbers.
+        """
+        trial_id = trial.trial_id
+        self.searcher.on_trial_result(trial_id, trial.config, result)
+        track = self._tracks.get(trial_id)
+        if track is None:
+            return SchedulerDecision.STOP
+        try:
+            resource = result[self.resource_attr]
+            if resource < track.level:
+                return SchedulerDecision.CONTINUE
+            value = rank_value(result[self._metric], self._maximize)
+        except (KeyError, TypeError) as error:
+            raise self._unusable(trial_id, result) from error
+        return self._at_level(trial_id, track, resource, value)
+
+    def _at_level(self, trial_id: int, track: Track, resource: float, value: float) -> str:
+        if track.pause is not None:
+            return SchedulerDecision.PAUSE
+        decision = track.bracket.reach(track, resource, value)
+        if resource > self.max_t or (resource == self.max_t and self.max_resource_attr is None):
+            decision = SchedulerDecision.STOP
+        if decision == SchedulerDecision.STOP:
+            del self._tracks[trial_id]
+        return decision
+
+    def _unusable(self, trial_id: int, result: dict[str, Any]) -> ValueError:
+        needed = f"{self.resource_attr!r} (resource_attr) and {self._metric!r} (metric)"
+        shown = ", ".join(f"{key}={value!r}" for key, value in result.items() if not key.startswith("st_"))
+        return ValueError(
+            f"trial {trial_id} must report {needed} as numbers, but reported {shown or 'nothing'}; "
+            "correct the script or the scheduler's arguments"
+        )
+
+    def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:
+        """A script that ended at its rung level, as it was told to, has paused; any other will not run again."""
+        track = self._tracks.get(trial.trial_id)
+        if track is not None and track.pause is not None and self.max_resource_attr is not None:
+            self._wait(trial.trial_id, track)
+        else:
+            self._tracks.pop(trial.trial_id, None)
+        super().on_trial_complete(trial, result)
+
+    def on_trial_error(self, trial: Trial) -> None:
+        """The trial will not run again. Its results stay in their rungs."""
+        track = self._tracks.pop(trial.trial_id, None)
+        if track is not None and track.pause is not None:
+            track.pause[0].leave(trial.trial_id)
+        super().on_trial_error(trial)
+
+    def on_trial_remove(self, trial: Trial) -> None:
+        """A trial that was told to pause has done so, and can be promoted from now on; another one was stopped."""
+        track = self._tracks.get(trial.trial_id)
+        if track is not None and track.pause is not None:
+            self._wait(trial.trial_id, track)
+        else:
+            self._tracks.pop(trial.trial_id, None)
+        super().on_trial_remove(trial)
+
+    def _wait(self, trial_id: int, track: Track) -> None:
+        assert track.pause is not None
+        rung, entry = track.pause
+        rung.wait(trial_id, entry)
+
+
+def _max_resource(config_space: Mapping[str, Any], max_resource_attr: str | None, max_t: int | None) -> int:
+    example = "for instance 'max_epochs': 27 in the config space and max_resource_attr='max_epochs'"
+    if max_t is not None and not _is_positive_integer(max_t):
+        raise ValueError(f"max_t must be a positive integer, got {max_t!r}")
+    if max_resource_attr is None:
+        if max_t is None:
+            raise ValueError(f"the maximum resource is not known; pass max_resource_attr, {example}, or else max_t=27")
+        return int(max_t)
+    if max_resource_attr not in config_space:
+        raise ValueError(
+            f"max_resource_attr {max_resource_attr!r} is not in the config space, which has {', '.join(config_space)}; "
+            f"add it as a constant, {example}"
+        )
+    constant = config_space[max_resource_attr]
+    if not _is_positive_integer(constant):
+        raise ValueError(
+            f"config_space[{max_resource_attr!r}] (max_resource_attr) must be a positive integer constant, "
+            f"got {constant!r}; {example}"
+        )
+    if max_t is not None and max_t != constant:
+        raise ValueError(
+            f"max_t={max_t} contradicts config_space[{max_resource_attr!r}]={constant} (max_resource_attr); "
+            "leave max_t out"
+        )
+    return int(constant)
+
+
+def _levels(given: Sequence[int] | None, grace_period: int, reduction_factor: float, max_t: int) -> list[int]:
+    if given is None:
+        if not _is_positive_integer(grace_period):
+            raise ValueError(f"grace_period must be a positive integer, got {grace_period!r}")
+        return rung_levels(int(grace_period), reduction_factor, max_t)
+    levels = list(given)
+    if not all(map(_is_positive_integer, levels)) or any(b <= a for a, b in pairwise(levels)):
+        raise ValueError(f"rung_levels must be positive integers in increasing order, got {given!r}")
+    if levels and levels[-1] >= max_t:
+        raise ValueError(
+            f"rung_levels must be below the maximum resource {max_t}, got {given!r}; leave out those from {max_t} on"
+        )
+    return [*(int(level) for level in levels), max_t]
+
+
+def _check_brackets(brackets: int, levels: Sequence[int]) -> int:
+    if not _is_positive_integer(brackets) or brackets > len(levels):
+        raise ValueError(
+            f"brackets must be an integer from 1 to {len(levels)}, the number of levels {', '.join(map(str, levels))}; "
+            f"got {brackets!r}"
+        )
+    return int(brackets)
+
+
+def _is_positive_integer(value: Any) -> bool:
+    return isinstance(value, Integral) and value is not True and int(value) > 0
