@@ -1,0 +1,45 @@
+"""Prints what cloudtune costs as ratios within this run; exits with 1 if a limit is missed.
+
+``python -m benchmarking.overhead [--repeats N] [--only imports,asha,...]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+
+from benchmarking.overhead import asha, function_trials, imports, many_trials, peers, script_trials, store
+from benchmarking.overhead.measurement import Row, table
+
+_PARTS = {
+    "scripts": script_trials.measure,
+    "functions": function_trials.measure,
+    "imports": imports.measure,
+    "asha": asha.measure,
+    "store": store.measure,
+    "many": many_trials.measure,
+    "peers": peers.measure,
+}
+
+
+def main() -> int:
+    """Runs the parts one after another; the exit code."""
+    parser = argparse.ArgumentParser(prog="benchmarking.overhead", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", default=",".join(_PARTS), help="parts, separated by commas: " + ", ".join(_PARTS))
+    args = parser.parse_args()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["CLOUDTUNE_FOLDER"] = folder
+        for part in args.only.split(","):
+            rows.extend(_PARTS[part](args.repeats))
+    missed = [row for row in rows if row.missed]
+    print(table(rows))
+    print(f"\n{len(rows)} rows, {len(missed)} limits missed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
