@@ -28,7 +28,7 @@ ONLY_IN = {
     "botorch": ["cloudtune/optimizer/searchers/bayesian*"],
     "gpytorch": ["cloudtune/optimizer/searchers/bayesian*"],
     "click": ["cloudtune/cli/*"],
-    "matplotlib": ["cloudtune/experiments/*"],
+    "matplotlib": ["cloudtune/cli/*", "cloudtune/experiments/*"],
 }
 
 # Third-party package -> the files that may import it at module level. Elsewhere, the function that needs it imports it.
