@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # importing typing would make the fork of every trial dearer
 
 if TYPE_CHECKING:
     from cloudtune.backend.local_backend import LocalBackend as LocalBackend
