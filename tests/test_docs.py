@@ -65,11 +65,11 @@ def test_code_compiles(page: Path) -> None:
 
 PROGRAMS = [
     ("quickstart.md", ["tune.py"], r"validation_error"),
-    ("quickstart.md", ["tune_function.py"], r"height"),
+    ("quickstart.md", ["tune_function.py"], r"'y'"),
     ("writing_a_training_script.md", ["train.py", "--learning_rate", "0.3", "--max_epochs", "3"], r'"epoch": ?3'),
     ("continuing_an_experiment.md", ["tune.py", "3"], r"\b[3-9] trials"),
-    ("own_scheduler.md", ["local_search.py"], r"loss"),
-    ("own_scheduler.md", ["cut_the_worst.py"], r"loss"),
+    ("own_scheduler.md", ["local_search.py"], r"'x'"),
+    ("own_scheduler.md", ["cut_the_worst.py"], r"'x'"),
 ]
 
 
