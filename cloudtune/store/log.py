@@ -223,10 +223,10 @@ def _parse_lines(path: Path, lines: bytes, first_line: int) -> list[Entry]:
     """Decodes many lines at once: three times as fast as one by one."""
     count = lines.count(b"\n") + 1
     try:
-        entries: list[Any] = json.loads(b"[" + lines.replace(b"\n", b",") + b"]")
+        entries: list[Any] = json.loads(b"[%b]" % lines.replace(b"\n", b","))
     except ValueError:
         entries = []
-    if len(entries) == count and all(type(entry) is dict for entry in entries):
+    if len(entries) == count and set(map(type, entries)) == {dict}:
         return entries
     for number, line in enumerate(lines.split(b"\n"), start=first_line):
         if _parse_line(line) is None:

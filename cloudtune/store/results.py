@@ -13,6 +13,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from cloudtune.constants import CONFIG_PREFIX, ST_DECISION, ST_STATUS, ST_TUNER_TIME, TRIAL_ID
@@ -21,6 +22,7 @@ from cloudtune.store.store import Entry
 
 #: Columns that every table of results has, first.
 STANDARD_COLUMNS = (TRIAL_ID, ST_DECISION, ST_STATUS, ST_TUNER_TIME)
+_STANDARD_FIELDS = ("trial", "decision", "status", "time")
 
 Blocks = Iterable[list[Entry]]
 
@@ -109,10 +111,7 @@ def _write_csv(blocks: Blocks, text: io.TextIOWrapper, columns: Columns) -> int 
                 trial = entry["trial"]
                 rows.append(
                     [
-                        trial,
-                        entry["decision"],
-                        entry["status"],
-                        entry["time"],
+                        *[entry[field] for field in _STANDARD_FIELDS],
                         *[_cell(reported.get(key)) for key in metrics],
                         *configs.get(trial, no_config),
                     ]
@@ -127,46 +126,59 @@ def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, (list, dict)) else value
 
 
-def results_columns(blocks: Blocks) -> dict[str, list[Any]]:
-    """The table as a list for each column; what a row does not have is None.
+@dataclass
+class ResultsTable:
+    """The table of results by column; what a row does not have is None.
+
+    Args:
+        columns: Values of the columns that come from the reports, one for each row.
+        config: For each ``config_<name>``, its value in each configuration that occurred.
+        config_of_row: For each row, which of those configurations it belongs to.
+    """
+
+    columns: dict[str, list[Any]]
+    config: dict[str, list[Any]]
+    config_of_row: list[int]
+
+
+def read_results(blocks: Blocks) -> ResultsTable:
+    """Reads the table of results.
 
     Args:
         blocks: The log from its beginning, as :meth:`cloudtune.store.log.LogView.blocks` yields it.
     """
-    columns = Columns()
+    known = Columns()
     standard: dict[str, list[Any]] = {name: [] for name in STANDARD_COLUMNS}
     metrics: dict[str, list[Any]] = {}
-    configs: list[dict[str, Any]] = [{}]
+    configs: list[dict[str, Any]] = []
     newest_config: dict[int, int] = {}
     config_of_row: list[int] = []
-    count = 0
     for block in blocks:
         rows = []
         for entry in block:
             if entry["event"] == REPORT:
                 if not entry.get("replay") and not entry.get("late"):
                     rows.append(entry)
-                    config_of_row.append(newest_config.get(entry["trial"], 0))
+                    config = newest_config.get(entry["trial"])
+                    if config is None:
+                        config = newest_config[entry["trial"]] = len(configs)
+                        configs.append({})
+                    config_of_row.append(config)
             elif entry["event"] == SUGGEST:
                 newest_config[entry["trial"]] = len(configs)
                 configs.append(entry["config"])
-        standard[TRIAL_ID] += [row["trial"] for row in rows]
-        standard[ST_DECISION] += [row["decision"] for row in rows]
-        standard[ST_STATUS] += [row["status"] for row in rows]
-        standard[ST_TUNER_TIME] += [row["time"] for row in rows]
         reported = [row["metrics"] for row in rows]
-        for key in dict.fromkeys([key for metrics_of_row in reported for key in metrics_of_row]):
-            if key not in metrics:
-                columns.metrics[key] = None
-                metrics[key] = [None] * count
+        if not metrics.keys() >= set().union(*reported):
+            known.metrics.update(dict.fromkeys([key for of_row in reported for key in of_row]))
+            count = len(standard[TRIAL_ID])
+            metrics = {key: metrics.get(key) or [None] * count for key in known.metrics}
+        for name, field in zip(STANDARD_COLUMNS, _STANDARD_FIELDS, strict=True):
+            standard[name] += [row[field] for row in rows]
         for key, values in metrics.items():
-            values += [metrics_of_row.get(key) for metrics_of_row in reported]
-        count += len(rows)
-    for config in configs:
-        columns.config.update(dict.fromkeys(config))
-    table = dict(standard)
-    table.update((key, metrics[key]) for key in columns.shown_metrics())
-    for key in columns.config:
-        values = [config.get(key) for config in configs]
-        table[CONFIG_PREFIX + key] = [values[index] for index in config_of_row]
-    return table
+            values += [of_row.get(key) for of_row in reported]
+    known.config.update(dict.fromkeys([key for of_trial in configs for key in of_trial]))
+    return ResultsTable(
+        columns=standard | {key: metrics[key] for key in known.shown_metrics()},
+        config={CONFIG_PREFIX + key: [of_trial.get(key) for of_trial in configs] for key in known.config},
+        config_of_row=config_of_row,
+    )
