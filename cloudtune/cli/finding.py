@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloudtune.errors import ExperimentNotFound
+from cloudtune.experiments import list_experiments
 from cloudtune.store.entries import EXPERIMENT
 from cloudtune.store.lease import lease_holder_is_alive
 from cloudtune.store.log import LogView, is_experiment
@@ -50,15 +51,14 @@ def find_experiment(name: str) -> Path:
     path = experiment_path(name)
     if is_experiment(path):
         return path
-    alike = difflib.get_close_matches(name, [found.name for found in experiment_folders()], n=1)
+    alike = difflib.get_close_matches(name, list_experiments(), n=1)
     advice = f"did you mean {alike[0]!r}?" if alike else "`cloudtune list` shows those there are"
     raise ExperimentNotFound(f"there is no experiment {name!r} in {experiments_root()}; {advice}")
 
 
 def experiment_folders() -> list[Path]:
     """Folders of all experiments on this machine, by name."""
-    root = experiments_root()
-    return sorted(path for path in root.iterdir() if is_experiment(path)) if root.is_dir() else []
+    return [experiments_root() / name for name in list_experiments()]
 
 
 def summarise(path: Path) -> ExperimentSummary:

@@ -37,7 +37,7 @@ def list_command(as_json: bool) -> None:
     for path in experiment_folders():
         try:
             summaries.append(summarise(path))
-        except (CloudtuneError, OSError) as error:  # noqa: PERF203 - one bad log must not hide the others
+        except (CloudtuneError, OSError) as error:
             click.echo(f"{path.name} is left out: {one_line(error)}", err=True)
     summaries.sort(key=lambda summary: summary.created)
     if as_json:

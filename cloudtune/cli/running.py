@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -92,16 +93,8 @@ def outcome_of(tuner: Tuner, trial_id: int, config: dict[str, Any], picture: Pat
 def _draw(tuner: Tuner) -> Path:
     from cloudtune.experiments import load_experiment
 
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise ValueError("--plot needs matplotlib; type: pip install 'cloudtune[plot]'") from error
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    load_experiment(tuner.name).plot()
+    # No window is wanted, whatever the user's settings are; matplotlib reads this when it is imported.
+    os.environ["MPLBACKEND"] = "Agg"
     path = tuner.tuner_path / PLOT_FILE
-    figure = plt.gcf()
-    figure.savefig(path, dpi=120, bbox_inches="tight")
-    plt.close(figure)
+    load_experiment(tuner.name).plot(file_name=path)
     return path

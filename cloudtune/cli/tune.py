@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 METHODS = ("asha", "asha-promotion", "random", "grid", "median")
 
+#: What a script is taken to count its epochs by, where --resource-attr is not given and the method needs it.
+_USUAL_RESOURCE_ATTR = "epoch"
 #: The constant of a config space that is taken for --max-resource-attr where the option is not given.
 _USUAL_MAX_RESOURCE_ATTR = "max_epochs"
 
@@ -39,10 +41,9 @@ _USUAL_MAX_RESOURCE_ATTR = "max_epochs"
 )
 @click.option(
     "--resource-attr",
-    default="epoch",
-    show_default=True,
     metavar="NAME",
-    help="What SCRIPT reports to count epochs (asha, asha-promotion, median).",
+    help="What SCRIPT reports to count epochs. With random and grid it is optional: it lets epochs "
+    f"that a trial repeats after an interruption count once. [default: {_USUAL_RESOURCE_ATTR}, for the other methods]",
 )
 @click.option(
     "--max-resource-attr",
@@ -131,7 +132,7 @@ def scheduler_of(
     method: str,
     metric: str,
     mode: str,
-    resource_attr: str,
+    resource_attr: str | None,
     max_resource_attr: str | None,
     grace_period: int,
     reduction_factor: float,
@@ -146,17 +147,25 @@ def scheduler_of(
 
     if max_resource_attr is None and _USUAL_MAX_RESOURCE_ATTR in config_space:
         max_resource_attr = _USUAL_MAX_RESOURCE_ATTR
-    if method == "random":
-        return baselines.RandomSearch(config_space, metric=metric, mode=mode, random_seed=seed)
-    if method == "grid":
-        return baselines.GridSearch(config_space, metric=metric, mode=mode, random_seed=seed)
+    if method in ("random", "grid"):
+        make = baselines.RandomSearch if method == "random" else baselines.GridSearch
+        return make(
+            config_space,
+            metric=metric,
+            mode=mode,
+            random_seed=seed,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+        )
+    resource_attr = resource_attr or _USUAL_RESOURCE_ATTR
     if method == "median":
         return baselines.MedianStopping(
             config_space,
             metric=metric,
             mode=mode,
             resource_attr=resource_attr,
-            grace_period=grace_period,
+            max_resource_attr=max_resource_attr,
+            grace_time=grace_period,
             random_seed=seed,
         )
     return baselines.ASHA(

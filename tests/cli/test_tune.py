@@ -1,0 +1,134 @@
+"""``cloudtune tune`` and ``cloudtune resume``, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import IO, Any
+
+import pytest
+
+from cloudtune.experiments import load_experiment
+from tests.cli.conftest import Workplace
+
+
+def outcome(output: str) -> dict[str, Any]:
+    """The one JSON object that ``--json`` prints."""
+    result: dict[str, Any] = json.loads(output)
+    return result
+
+
+def read_until(stream: IO[str] | None, text: str) -> None:
+    assert stream is not None
+    for line in stream:
+        if text in line:
+            return
+    raise AssertionError(f"the command ended without a line that has {text!r}")
+
+
+def test_tune_prints_the_best_configuration_and_where_the_results_are(workplace: Workplace) -> None:
+    """The defaults (ASHA, four workers) tune a script, and what is printed is what the results say."""
+    done = workplace.run(*workplace.tune, "--max-num-trials-started", "6", "--name", "heights", "--seed", "1")
+    assert done.returncode == 0, done.stderr
+    (folder,) = (workplace.folder / "experiments").iterdir()
+    assert folder.name.startswith("heights-")
+    best = load_experiment(folder.name).best_config()
+    assert f"best error: {best['error']:.6g}, by trial {best['trial_id']} with" in done.stdout
+    assert f"x           {best['config_x']}" in done.stdout
+    assert f"results: {folder}" in done.stdout
+    assert "6 trials" in done.stdout
+
+
+@pytest.mark.parametrize("method", ["asha", "asha-promotion", "random", "grid", "median"])
+def test_every_method_runs_from_the_command_line(workplace: Workplace, method: str) -> None:
+    """Each method reaches a best value, told as JSON that agrees with the stored results."""
+    limits = ["--max-num-evaluations", "12", "--n-workers", "2"]
+    done = workplace.run(*workplace.tune, "--method", method, *limits, "--seed", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    told = outcome(done.stdout)
+    experiment = load_experiment(told["name"])
+    best = experiment.best_config()
+    assert told["best"]["metric"] == "error"
+    assert told["best"]["value"] == best["error"]
+    assert told["best"]["config"]["x"] == best["config_x"]
+    assert told["reports"] == len(experiment.results) >= 12
+    assert told["trials_started"] >= 2
+    assert experiment.metadata["random_seed"] == 3
+
+
+def test_mode_max_looks_for_the_greatest_value(workplace: Workplace) -> None:
+    """``--mode max`` turns the comparison round."""
+    done = workplace.run(
+        *workplace.tune, "--mode", "max", "--max-num-trials-started", "4", "--method", "random", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    told = outcome(done.stdout)
+    assert told["best"]["value"] == load_experiment(told["name"]).results["error"].max()
+
+
+def test_plot_is_drawn_into_the_experiments_folder(workplace: Workplace) -> None:
+    """``--plot`` leaves a PNG file and says where it is."""
+    done = workplace.run(*workplace.tune, "--max-num-trials-started", "2", "--plot", "--json")
+    assert done.returncode == 0, done.stderr
+    told = outcome(done.stdout)
+    assert told["plot"].startswith(told["path"])
+    with open(told["plot"], "rb") as picture:
+        assert picture.read(4) == b"\x89PNG"
+
+
+def test_the_same_command_with_a_fixed_name_continues(workplace: Workplace) -> None:
+    """With ``--no-suffix`` a second run goes on where the first ended, with new limits and new trials."""
+    fixed = ["--name", "fixed", "--no-suffix", "--method", "random", "--seed", "5", "--json"]
+    first = workplace.run(*workplace.tune, *fixed, "--max-num-trials-started", "2")
+    assert first.returncode == 0, first.stderr
+    before = load_experiment("fixed").results
+    second = workplace.run(*workplace.tune, *fixed, "--max-num-trials-started", "5")
+    assert second.returncode == 0, second.stderr
+    after = load_experiment("fixed").results
+    assert outcome(second.stdout)["trials_started"] == 5
+    assert sorted(after["trial_id"].unique()) == [0, 1, 2, 3, 4]
+    assert after.iloc[: len(before)]["error"].tolist() == before["error"].tolist()
+    assert after.groupby("trial_id")["epoch"].apply(list).tolist() == [[1, 2, 3, 4]] * 5
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_experiment_is_resumed_by_its_name(workplace: Workplace, number: int, code: int) -> None:
+    """A signal ends the command with the code a shell expects; resume then finishes every trial, no epoch twice."""
+    workplace.write_space(x="uniform(0, 1)", max_epochs=6, seconds=0.3)
+    named = [
+        "--name",
+        "broken-off",
+        "--no-suffix",
+        "--method",
+        "random",
+        "--resource-attr",
+        "epoch",
+        "--n-workers",
+        "2",
+    ]
+    with workplace.start(*workplace.tune, *named, "--max-num-trials-started", "3") as process:
+        read_until(process.stderr, "(trial 1) - scheduled config")
+        process.send_signal(number)
+        _, rest = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "cloudtune resume broken-off" in rest
+    assert "Traceback" not in rest
+    resumed = workplace.run("resume", "broken-off", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    results = load_experiment("broken-off").results
+    assert results.groupby("trial_id")["epoch"].apply(list).to_dict() == {
+        trial: [1, 2, 3, 4, 5, 6] for trial in range(3)
+    }
+
+
+def test_resume_takes_new_limits(workplace: Workplace) -> None:
+    """A finished experiment goes on when its limits are widened, and by more workers if asked."""
+    first = workplace.run(
+        *workplace.tune, "--name", "more", "--max-num-trials-started", "2", "--method", "random", "--json"
+    )
+    assert first.returncode == 0, first.stderr
+    name = outcome(first.stdout)["name"]
+    again = workplace.run("resume", name, "--max-num-trials-started", "4", "--n-workers", "3", "--json")
+    assert again.returncode == 0, again.stderr
+    assert outcome(again.stdout)["trials_started"] == 4
+    assert sorted(load_experiment(name).results["trial_id"].unique()) == [0, 1, 2, 3]
