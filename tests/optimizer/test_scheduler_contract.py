@@ -1,0 +1,114 @@
+"""The contract of schedulers, for each of ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cloudtune.config_space import choice, loguniform, randint
+from cloudtune.optimizer.baselines import ASHA, GridSearch, MedianStopping, RandomSearch
+from cloudtune.optimizer.scheduler import TrialScheduler
+from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler, MedianStoppingRule
+from examples.local_searcher import LocalSearcher
+from examples.standalone_scheduler import TopShareScheduler
+from tests.contracts.scheduler_contract import METRIC, RESOURCE, SchedulerContract
+
+SPACE: dict[str, Any] = {"lr": loguniform(1e-4, 1), "width": randint(1, 9), "max_epochs": 9}
+FINITE: dict[str, Any] = {"kind": choice(["a", "b", "c"]), "max_epochs": 9, "width": randint(1, 5)}
+
+
+class TestRandomSearch(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return RandomSearch(SPACE, metric=METRIC, mode="max", random_seed=random_seed)
+
+
+class TestRandomSearchInAFiniteSpace(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        points: list[dict[str, Any]] = [{"kind": "c"}, {"kind": "b", "width": 1}]
+        return RandomSearch(FINITE, metric=METRIC, random_seed=random_seed, points_to_evaluate=points)
+
+
+class TestGridSearch(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return GridSearch(FINITE, metric=METRIC, random_seed=random_seed)
+
+
+class TestGridSearchInOrder(SchedulerContract):
+    random = False
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return GridSearch(SPACE, metric=METRIC, random_seed=random_seed, shuffle=False)
+
+
+class TestASHAStopping(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return ASHA(SPACE, metric=METRIC, max_resource_attr="max_epochs", random_seed=random_seed)
+
+
+class TestASHAPromotion(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return ASHA(
+            SPACE, metric=METRIC, mode="max", max_resource_attr="max_epochs", type="promotion", random_seed=random_seed
+        )
+
+
+class TestASHAPromotionInAFiniteSpace(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return ASHA(FINITE, metric=METRIC, max_t=8, reduction_factor=2, type="promotion", random_seed=random_seed)
+
+
+class TestHyperbandStopping(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return ASHA(SPACE, metric=METRIC, max_t=9, brackets=3, random_seed=random_seed)
+
+
+class TestHyperbandPromotion(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return HyperbandScheduler(
+            SPACE,
+            "random",
+            metric=METRIC,
+            resource_attr=RESOURCE,
+            max_resource_attr="max_epochs",
+            brackets=3,
+            type="promotion",
+            random_seed=random_seed,
+        )
+
+
+class TestMedianStopping(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return MedianStopping(SPACE, metric=METRIC, grace_population=2, random_seed=random_seed)
+
+
+class TestMedianRuleAroundPromotion(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        inner = ASHA(SPACE, metric=METRIC, max_resource_attr="max_epochs", type="promotion", random_seed=random_seed)
+        return MedianStoppingRule(inner, RESOURCE, running_average=False, grace_time=0, grace_population=2)
+
+
+class TestASearcherOfOnesOwn(SchedulerContract):
+    no_duplicates = False
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return FIFOScheduler(SPACE, LocalSearcher(SPACE, METRIC), metric=METRIC, random_seed=random_seed)
+
+
+class TestASearcherOfOnesOwnUnderHyperband(SchedulerContract):
+    no_duplicates = False
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return HyperbandScheduler(
+            SPACE,
+            LocalSearcher,
+            metric=METRIC,
+            resource_attr=RESOURCE,
+            max_resource_attr="max_epochs",
+            type="promotion",
+            random_seed=random_seed,
+            search_options={"metric": METRIC},
+        )
+
+
+class TestASchedulerOfOnesOwn(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return TopShareScheduler(SPACE, METRIC, random_seed=random_seed)
