@@ -95,12 +95,12 @@ class Reporter:
                 self._price = float(price)
             except ValueError:
                 raise ValueError(
-                    "the environment variable %s must be a number of dollars, got %r; unset it if the price is not known"
+                    "the environment variable %s must be a number of dollars, got %r; unset it if no price is known"
                     % (ENV_PRICE_PER_SECOND, price)
                 ) from None
 
     def __reduce__(self) -> "Tuple[Type[Reporter], Tuple[bool, bool]]":
-        # A function that is sent to a trial may refer to a Reporter made before: it reports for the trial it arrives in.
+        # A function sent to a trial may refer to a Reporter made before: it reports for the trial that it arrives in.
         return type(self), (self.add_time, self.add_cost)
 
     def __call__(self, /, **metrics: "Any") -> None:
@@ -217,8 +217,8 @@ def _raise_for_unsuitable(metrics: "Dict[str, Any]") -> None:
         except (TypeError, ValueError, RecursionError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(
-                "the value of %r in a report, of type %s, cannot be written as JSON; report a number, a string, or a list "
-                "or dictionary of them (of an array with one element: value.item())" % (key, type(value).__name__)
+                "the value of %r in a report, of type %s, cannot be written as JSON; report a number, a string, or a "
+                "list or dictionary of them (of an array with one element: value.item())" % (key, type(value).__name__)
             ) from error
 
 

@@ -43,6 +43,7 @@ STANDARD_LIBRARY_ONLY = [
     "cloudtune/__init__.py",
     "cloudtune/report.py",
     "cloudtune/checkpoint.py",
+    "cloudtune/config_json.py",
     "cloudtune/constants.py",
 ]
 

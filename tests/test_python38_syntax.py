@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cloudtune"
 
 
-@pytest.mark.parametrize("name", ["__init__", "report", "checkpoint", "constants"])
+@pytest.mark.parametrize("name", ["__init__", "report", "checkpoint", "config_json", "constants"])
 def test_what_a_training_script_imports_parses_as_python_3_8(name: str) -> None:
     """Newer syntax in one of these files would break every trial in an old image at its first line."""
     path = PACKAGE / f"{name}.py"
