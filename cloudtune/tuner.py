@@ -167,6 +167,7 @@ class Tuner:
     def _drive(self, store: Store, watch: SignalWatch) -> TuningLoop:
         """Everything that happens while the lease is held."""
         self._catch_up(store)
+        self._snapshot(store)
         stop_running = True
         try:
             loop = self._begin(store)
@@ -175,7 +176,6 @@ class Tuner:
             store.update_results()
             for callback in self.callbacks:
                 callback.on_tuning_start(self)
-            self._snapshot(store)
             logger.info("results of trials will be saved on %s", self.tuner_path)
             loop.run()
         except Fenced:

@@ -104,7 +104,7 @@ def costs(how: str) -> dict[int, tuple[float, float]]:
 def measure(repeats: int) -> list[Row]:
     """The rows of ASHA: cost of a call at three sizes, and how it grows."""
     unit = empty_call()
-    rows = []
+    rows: list[Row] = []
     for how in ("stopping", "promotion"):
         taken = [costs(how) for _ in range(repeats)]
         for position, (call, limit) in enumerate((("on_trial_result", 8.0), ("suggest", 25.0))):

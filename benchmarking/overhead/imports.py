@@ -29,7 +29,7 @@ def measure(repeats: int) -> list[Row]:
     codes = (_REPORTER, _STDLIB, "import cloudtune", "pass")
     reporter, stdlib, package, nothing = in_turn(
         starts, *[lambda code=code: seconds(lambda: run(code)) for code in codes]
-    )  # type: ignore[misc]
+    )
     grown, base = peak_megabytes(_REPORTER), peak_megabytes(_STDLIB)
     return [
         Row("import cloudtune.report", reporter * 1e3, stdlib * 1e3, "ms", 1.25, _STDLIB),

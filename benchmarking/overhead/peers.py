@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarking.overhead import script_trials
 from benchmarking.overhead.measurement import Row, seconds
@@ -16,12 +18,12 @@ from benchmarking.overhead.measurement import Row, seconds
 
 def optuna_scripts(script: Path) -> float:
     """Optuna, two threads that call the script by ``subprocess``, journal file."""
-    import optuna
+    optuna: Any = importlib.import_module("optuna")
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-    def objective(trial: object) -> float:
-        x = trial.suggest_float("x", 0, 1)  # type: ignore[attr-defined]
+    def objective(trial: Any) -> float:
+        x = trial.suggest_float("x", 0, 1)
         argv = [sys.executable, str(script), "--x", str(x), "--seconds", "0"]
         subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
         return float(x)
@@ -38,10 +40,10 @@ def optuna_scripts(script: Path) -> float:
 
 def syne_tune_scripts(_script: Path) -> float:
     """Syne Tune's LocalBackend as it comes, with its own Reporter."""
-    import syne_tune
-    from syne_tune.backend import LocalBackend
-    from syne_tune.config_space import uniform
-    from syne_tune.optimizer.baselines import RandomSearch
+    syne_tune: Any = importlib.import_module("syne_tune")
+    backends: Any = importlib.import_module("syne_tune.backend")
+    domains: Any = importlib.import_module("syne_tune.config_space")
+    baselines: Any = importlib.import_module("syne_tune.optimizer.baselines")
 
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "train.py")
@@ -50,13 +52,13 @@ def syne_tune_scripts(_script: Path) -> float:
             "parser.add_argument('--x', type=float)\nargs, _ = parser.parse_known_args()\nReporter()(loss=args.x)\n"
         )
         logging.getLogger("syne_tune").setLevel(logging.ERROR)
-        space = {"x": uniform(0, 1)}
+        space = {"x": domains.uniform(0, 1)}
         try:
-            scheduler = RandomSearch(space, metric="loss", mode="min")
+            scheduler = baselines.RandomSearch(space, metric="loss", mode="min")
         except TypeError:
-            scheduler = RandomSearch(space, metrics=["loss"])
+            scheduler = baselines.RandomSearch(space, metrics=["loss"])
         tuner = syne_tune.Tuner(
-            trial_backend=LocalBackend(entry_point=str(script)),
+            trial_backend=backends.LocalBackend(entry_point=str(script)),
             scheduler=scheduler,
             stop_criterion=syne_tune.StoppingCriterion(max_num_trials_finished=script_trials.NUM_TRIALS - 1),
             n_workers=script_trials.NUM_WORKERS,
@@ -66,8 +68,8 @@ def syne_tune_scripts(_script: Path) -> float:
 
 def ray_scripts(script: Path) -> float:
     """Ray Tune, a function trainable that runs the script."""
-    import ray
-    from ray import tune
+    ray: Any = importlib.import_module("ray")
+    tune: Any = importlib.import_module("ray.tune")
 
     def objective(config: dict[str, float]) -> dict[str, float]:
         argv = [sys.executable, str(script), "--x", str(config["x"]), "--seconds", "0"]

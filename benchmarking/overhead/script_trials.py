@@ -73,8 +73,20 @@ def tuned(script: Path, duration: float, gaps: list[float] | None = None) -> flo
     if tuner.status.num_trials_completed != NUM_TRIALS:
         raise RuntimeError(f"{tuner.status.num_trials_completed} of {NUM_TRIALS} trials completed")
     if gaps is not None:
-        gaps.extend(backend.turnaround_seconds())
+        gaps.extend(turnarounds(backend))
     return taken
+
+
+def turnarounds(backend: LocalBackend) -> list[float]:
+    """Seconds from each return of ``waitid`` to the start of the next trial, by the supervisor's own clock."""
+    found, ended = [], None
+    for event, _trial, when in backend.timings:
+        if event == "ended":
+            ended = when
+        elif ended is not None:
+            found.append(when - ended)
+            ended = None
+    return found
 
 
 def measure(repeats: int) -> list[Row]:
