@@ -1,7 +1,7 @@
 """Checkpoints of a training script: saved so that a kill at any instant leaves a good one, and found again on resuming.
 
 The tuner passes ``--st_checkpoint_dir``, a directory of the trial's own whose files are there again when the trial
-resumes. A script that is started by hand gets none; all functions here then do nothing, so that it runs all the same.
+resumes. A script that is started by hand gets none; all functions here then do nothing, so that it runs all the same::
 
     parser = argparse.ArgumentParser()
     add_checkpointing_to_argparse(parser)

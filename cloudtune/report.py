@@ -1,4 +1,4 @@
-"""The Reporter: how a training script tells its tuner what it has measured.
+"""The Reporter: how a training script tells its tuner what it has measured. ::
 
     from cloudtune import Reporter
 
@@ -7,7 +7,7 @@
         ...
         report(epoch=epoch, validation_error=0.12)
 
-A report is one JSON line. It is appended to the trial's report file, printed to stdout behind ``[tune-metric]: ``, and
+A report is one JSON line. It is appended to the trial's report file, printed to stdout behind ``[tune-metric]:``, and
 the tuner is woken. Without a tuner (a script started by hand) it is only printed.
 
 Every trial pays for importing this module, and it may run in an old image: Python 3.8 syntax, and nothing is imported
