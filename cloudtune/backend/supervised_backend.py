@@ -358,7 +358,7 @@ def _environment(place: ExperimentPlace, fifo: str) -> Mapping[str, str]:
     """Environment of the supervisor and its trials."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = {"OMP_NUM_THREADS": str(max(1, cores // place.n_workers))}  # else n_workers trials fight for all cores
-    return {**threads, **os.environ, ENV_EXPERIMENT: place.marker, ENV_WAKE_FIFO: fifo}
+    return {**threads, **os.environ, **trial_files.PLACEHOLDERS, ENV_EXPERIMENT: place.marker, ENV_WAKE_FIFO: fifo}
 
 
 def _how(status: int) -> str:

@@ -41,6 +41,9 @@ LOCK = 3
 #: Seconds between SIGTERM and SIGKILL when the tuner has died: nobody is there who could ask for more.
 GRACE_WITHOUT_TUNER = 2.0
 
+#: A process that runs several trials is replaced after so many: what they leave open or allocated adds up.
+MAX_JOBS = 200
+
 
 class Job:
     """One attempt of a trial, from its start to its end."""
@@ -57,13 +60,14 @@ class Job:
 class Process:
     """A child that runs trials. One that can run several has pipes: ``jobs`` to it, ``results`` from it."""
 
-    __slots__ = ("job", "jobs", "kill_at", "pid", "results")
+    __slots__ = ("job", "jobs", "jobs_done", "kill_at", "pid", "results")
 
     def __init__(self, pid: int, jobs: int = -1, results: int = -1) -> None:
         self.pid = pid
         self.jobs = jobs
         self.results = results
         self.job: Job | None = None
+        self.jobs_done = 0
         self.kill_at: float | None = None
 
 
@@ -196,7 +200,7 @@ class Supervisor:
         return process
 
     def _job_fds(self) -> list[int]:
-        return [process.jobs for process in self._by_results.values()]
+        return [process.jobs for process in self._by_results.values() if process.jobs >= 0]
 
     def _end(self, trial: int, why: str) -> None:
         self._reap()  # what has ended by itself was not stopped
@@ -271,12 +275,14 @@ class Supervisor:
             job, process.job = process.job, None
             del self._running[job.trial]
             self._ended(job, int(data), None)
-            if (
-                process.kill_at is not None and process.pid in self._processes
-            ):  # it was told to end, and shall not take another job
-                child_processes.signal_group(process.pid, signal.SIGKILL)
-            elif process.kill_at is None and process.pid in self._processes:
-                self._idle.append(process)
+            process.jobs_done += 1
+            if process.pid in self._processes:
+                if process.kill_at is not None:  # it was told to end, and has not heeded it
+                    child_processes.signal_group(process.pid, signal.SIGKILL)
+                elif process.jobs_done < MAX_JOBS:
+                    self._idle.append(process)
+                else:
+                    self._close_jobs(process)
             self._kill_adopted()
 
     def _drop_pipes(self, process: Process) -> None:
@@ -285,8 +291,14 @@ class Supervisor:
         self._forget(process.results)
         del self._by_results[process.results]
         os.close(process.results)
-        os.close(process.jobs)
-        process.results = process.jobs = -1
+        process.results = -1
+        self._close_jobs(process)
+
+    def _close_jobs(self, process: Process) -> None:
+        """Tells a process that runs several jobs that there are no more."""
+        if process.jobs >= 0:
+            os.close(process.jobs)
+            process.jobs = -1
 
     def _ended(
         self,
@@ -424,8 +436,8 @@ def main() -> None:
     if "function" in hello:
         from cloudtune.backend.function_trial import FunctionTrials
 
-        functions = FunctionTrials(_read_exactly(REQUESTS, hello["function"]), hello["reuse"], hello["preload"])
         sys.path[:] = hello["path"]
+        functions = FunctionTrials(_read_exactly(REQUESTS, hello["function"]), hello["by_dill"], hello["reuse"])
     supervisor = Supervisor(hello["trials"], hello["grace"], hello["tuner"], functions)
     gc.freeze()  # what is there now stays: looking at it in every fork would copy its pages
     supervisor.run()

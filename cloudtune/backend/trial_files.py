@@ -1,6 +1,8 @@
-"""Where the files of a local trial lie. Imported by the tuner and by the supervisor, so it imports nothing itself."""
+"""Where the files of a local trial lie. Imported by the tuner and by the supervisor, so it imports next to nothing."""
 
 from __future__ import annotations
+
+from cloudtune.constants import ENV_ATTEMPT, ENV_TRIAL
 
 STDOUT = "std.out"
 STDERR = "std.err"
@@ -12,6 +14,9 @@ TRIALS = "trials"
 SUPERVISOR_LOCK = "supervisor.lock"
 SUPERVISOR_LOG = "supervisor.log"
 WAKE_FIFO = "wake.fifo"
+
+#: In the supervisor's environment, with room for a number: a fork that runs a trial writes its own there.
+PLACEHOLDERS = {ENV_TRIAL: "#" * 10, ENV_ATTEMPT: "#" * 10}
 
 
 def trial_folder(trials: str, trial: int) -> str:
