@@ -94,3 +94,16 @@ def test_running_again_continues_as_the_guide_says(tmp_path: Path) -> None:
         counts.append(int(re.findall(r"(\d+) trials", done.stdout)[-1]))
     assert counts[0] >= 2
     assert counts[1] >= 4
+
+
+def test_the_script_of_the_guide_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    """The guide's training script, started again with the same directory, reports only the epochs that were missing."""
+    write_files(ROOT / "docs" / "writing_a_training_script.md", tmp_path)
+    epochs = []
+    for max_epochs in ("2", "5"):
+        command = [sys.executable, "train.py", "--learning_rate", "0.3", "--max_epochs", max_epochs]
+        command += ["--st_checkpoint_dir", str(tmp_path / "checkpoints")]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        epochs.append([int(epoch) for epoch in re.findall(r'"epoch": ?(\d+)', done.stdout)])
+    assert epochs == [[1, 2], [3, 4, 5]]
