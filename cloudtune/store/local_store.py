@@ -95,6 +95,7 @@ class LocalStore(Store):
 
         Raises:
             ExperimentLocked: Another tuner holds the lease.
+            Fenced: Yet another tuner took over at the same moment.
             NewerFormat: The experiment was written by a newer cloudtune.
             DamagedLog: The log was changed by something else.
             StorageFull: There is no room for one more entry.
@@ -269,6 +270,10 @@ class LocalStore(Store):
                 os.fsync(file.fileno())
             self._check_owner()
             return _link(fresh, path)
+        except FileNotFoundError:
+            # A tuner that tidied up while we took over from it mistook ours for a leftover.
+            self._check_owner()
+            return False
         except OSError as error:
             self._check_owner()
             raise self._explained(error) from error
