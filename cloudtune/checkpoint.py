@@ -88,8 +88,8 @@ def save_checkpoint(directory: Directory, write: Callable[[str], Any], name: str
         write(unfinished)
         if not os.path.isfile(unfinished):
             raise FileNotFoundError(
-                "the checkpoint %s was not written: the function passed to save_checkpoint must write the file whose path "
-                "it is given" % unfinished
+                "the checkpoint %s was not written: the function passed to save_checkpoint must write the file whose "
+                "path it is given" % unfinished
             )
         _sync(unfinished)
         os.replace(unfinished, os.path.join(folder, name))

@@ -8,16 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cloudtune.config_domains import (
-    Categorical,
-    Domain,
-    FiniteRange,
-    Float,
-    Integer,
-    Ordinal,
-    are_increasing_numbers,
-    plain,
-)
+from cloudtune.config_categories import Categorical, Ordinal, default_kind
+from cloudtune.config_domains import Domain
+from cloudtune.config_numbers import FiniteRange, Float, Integer
 
 
 def uniform(lower: float, upper: float) -> Float:
@@ -31,7 +24,7 @@ def loguniform(lower: float, upper: float) -> Float:
 
 
 def reverseloguniform(lower: float, upper: float) -> Float:
-    """Real numbers x in [lower, upper] with uniform -log(1 - x); 0 <= lower < upper < 1. For momenta and decay rates near 1."""
+    """Real numbers x in [lower, upper] with uniform -log(1 - x); 0 <= lower < upper < 1. For decay rates near 1."""
     return Float(lower, upper, "reverselog")
 
 
@@ -55,23 +48,20 @@ def ordinal(categories: Sequence[Any], kind: str | None = None) -> Ordinal:
 
     Args:
         categories: The values, in order.
-        kind: ``"equal"``: equally likely and equally far apart; ``"nn"``: numbers, the nearest to a uniform point of the
-            range, so that values in wide gaps are likelier; ``"nn-log"``: likewise in the logarithm. By default ``"nn"`` for
-            strictly increasing numbers, else ``"equal"``.
+        kind: ``"equal"``: equally likely and equally far apart; ``"nn"``: numbers, the nearest to a uniform point of
+            the range, so that values beside wide gaps are likelier; ``"nn-log"``: likewise in the logarithm. By default
+            ``"nn"`` for strictly increasing numbers, else ``"equal"``.
     """
-    if kind is None:
-        values = categories if isinstance(categories, (list, tuple, range)) else []
-        kind = "nn" if are_increasing_numbers([plain(value) for value in values]) else "equal"
-    return Ordinal(categories, kind)  # type: ignore[arg-type]
+    return Ordinal(categories, default_kind(categories) if kind is None else kind)  # type: ignore[arg-type]
 
 
 def logordinal(categories: Sequence[Any]) -> Ordinal:
-    """One of several increasing positive numbers: the nearest, in the logarithm, to a log-uniform point of the range."""
+    """One of several increasing positive numbers: the nearest, in the logarithm, to a log-uniform point."""
     return Ordinal(categories, "nn-log")  # type: ignore[arg-type]
 
 
 def finrange(lower: float, upper: float, size: int, cast_int: bool = False) -> FiniteRange:
-    """``size`` equally spaced numbers from lower to upper, both included, all equally likely; integers if ``cast_int``."""
+    """``size`` equally spaced numbers from lower to upper, both included, equally likely; integers if ``cast_int``."""
     return FiniteRange(lower, upper, size, cast_int)
 
 

@@ -46,7 +46,7 @@ def encode(space: Mapping[str, Any], config: Mapping[str, Any]) -> npt.NDArray[n
 
 
 def decode(space: Mapping[str, Any], encoded: npt.ArrayLike) -> dict[str, Any]:
-    """The configuration nearest to a vector of shape ``(dimension(space),)``, constants included, in the order of the space.
+    """The configuration nearest to a vector of shape ``(dimension(space),)``; constants are included.
 
     Raises ``ValueError`` for a vector of another shape.
     """

@@ -1,8 +1,8 @@
 """Config spaces as JSON, for the log of an experiment and for files written by hand.
 
 A domain is ``{"type": "loguniform", "lower": 0.0001, "upper": 1.0}``; a constant is itself, except that a dictionary is
-``{"type": "constant", "value": {...}}``. In a file, ``"loguniform(1e-4, 1)"`` says the same as the dictionary. Nothing in a
-file is ever executed.
+``{"type": "constant", "value": {...}}``. In a file, ``"loguniform(1e-4, 1)"`` says the same as the dictionary. Nothing
+in a file is ever executed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\(.*\)\s*", re.DOTALL)
 
 
 def domain_from_json(form: Mapping[str, Any]) -> Domain:
-    """The domain that :meth:`Domain.to_json` wrote. Raises :class:`ConfigSpaceError` for an unknown type or wrong arguments."""
+    """The domain that :meth:`Domain.to_json` wrote.
+
+    Raises :class:`ConfigSpaceError` for an unknown type or wrong arguments.
+    """
     arguments = dict(form)
     name = arguments.pop("type", None)
     return _construct(name, (), arguments)
@@ -44,7 +47,10 @@ def _to_json(value: Any) -> Any:
 
 
 def config_space_from_json(form: Mapping[str, Any]) -> dict[str, Any]:
-    """The config space that :func:`config_space_to_json` wrote. Raises :class:`ConfigSpaceError`, naming the parameter."""
+    """The config space that :func:`config_space_to_json` wrote.
+
+    Raises :class:`ConfigSpaceError`, naming the parameter, if it is none.
+    """
     if not isinstance(form, Mapping):
         raise ConfigSpaceError(f"config space: it must be a JSON object of parameter names, not {type(form).__name__}")
     space = {name: _from_json(name, value) for name, value in form.items()}
@@ -104,7 +110,8 @@ def _from_concise(name: str, value: Any) -> Any:
         return parse_domain(value).to_json()
     except ConfigSpaceError as error:
         raise ConfigSpaceError(
-            f'config space: parameter {name!r}: {error}; for a constant string write {{"type": "constant", "value": ...}}'
+            f"config space: parameter {name!r}: {error}; for a constant string write "
+            '{"type": "constant", "value": "..."}'
         ) from error
 
 

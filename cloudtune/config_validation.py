@@ -20,7 +20,7 @@ def validate_config_space(space: Mapping[str, Any]) -> None:
     """
     if not isinstance(space, Mapping):
         raise ConfigSpaceError(
-            f"config space: it is of type {type(space).__name__}; use a dictionary of parameter names to domains and constants"
+            f"config space: it is of type {type(space).__name__}; use a dictionary of names to domains and constants"
         )
     for name, value in space.items():
         _check_name(name)
@@ -45,13 +45,11 @@ def _check_name(name: Any) -> None:
 
 def _not_a_value(name: str, value: Any) -> str:
     if isinstance(value, float):
-        return (
-            f"config space: parameter {name!r} is {value!r}, which is not a finite number; use a finite one or a string"
-        )
+        return f"config space: parameter {name!r} is {value!r}, which is not finite; use a finite number or a string"
     if isinstance(value, (list, dict)):
         return (
-            f"config space: parameter {name!r} is {shown(value)}, which holds something that JSON cannot carry; use finite "
-            "numbers, strings, booleans, None, and lists and dictionaries (with string keys) of them"
+            f"config space: parameter {name!r} is {shown(value)}, which holds something that JSON cannot carry; use "
+            "finite numbers, strings, booleans, None, and lists and dictionaries (with string keys) of them"
         )
     return (
         f"config space: parameter {name!r} has type {type(value)!r}, which is neither a domain nor a JSON value; "
