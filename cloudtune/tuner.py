@@ -49,7 +49,7 @@ class Tuner:
         wait_trial_completion_when_stopping: When the criterion is met, let running trials finish.
         print_update_interval: Seconds between two status tables in the log.
         results_update_interval: Seconds between two updates of ``results.csv.zip`` at the least.
-        save_tuner: Write ``tuner.dill``, with which ``cloudtune resume NAME`` continues without the script.
+        save_tuner: Write ``tuner.dill`` at the start: ``cloudtune resume NAME`` continues with it, without the script.
         start_jobs_without_delay: True: a worker counts as free once its trial was told to stop; False: when it has
             ended. Default: as the backend prefers.
         suffix_tuner_name: Append a time stamp to the name, so that every run is a new experiment.
@@ -166,8 +166,10 @@ class Tuner:
 
     def _drive(self, store: Store, watch: SignalWatch) -> TuningLoop:
         """Everything that happens while the lease is held."""
+        snapshot = self._pickled() if self.save_tuner and self._position == 0 else None
         self._catch_up(store)
-        self._snapshot(store)
+        if snapshot is not None:
+            store.snapshot(snapshot)
         stop_running = True
         try:
             loop = self._begin(store)
@@ -227,7 +229,6 @@ class Tuner:
                 self._write_results(store)
                 for callback in self.callbacks:
                     callback.on_tuning_end()
-                self._snapshot(store)
 
     def _write_results(self, store: Store) -> None:
         """Writes what is derived from the log; a full disk does not hide the error that ended the experiment."""
@@ -246,23 +247,10 @@ class Tuner:
 
     def _catch_up(self, store: Store) -> None:
         """Brings status and scheduler to where the log stands; begins the log if it is new."""
-        log = store.read(self._position)
-        if self._position == 0:
-            header = next((e for e in store.read() if e["event"] == entries.EXPERIMENT), None)
-            if header is None:
-                self._begin_log(store)
-                return
-            adopt(self.scheduler, header["scheduler"], self.name)
-            self._experiment_id = header["experiment_id"]
-            self.creation_time = header["unix"]
-            if self.scheduler.num_suggestions:
-                raise ExperimentMismatch(
-                    f"experiment '{self.name}' exists, but the scheduler has made suggestions already; "
-                    "continue it with a scheduler that was not used before"
-                )
-        count = replay(log, self.status, self.scheduler)
-        self._position += count
         self._start_time = self.trial_backend.time()
+        if not self._replay(store):
+            self._begin_log(store)
+            return
         store.write_metadata(self._all_metadata())
         logger.info(
             "continuing experiment '%s': %d trials, %d reports, %.1f seconds so far",
@@ -272,9 +260,29 @@ class Tuner:
             self.status.wallclock_time,
         )
 
+    def _replay(self, store: Store) -> bool:
+        """Takes in what the log holds beyond what this object knows; False if the experiment has not begun.
+
+        Raises:
+            ExperimentMismatch: The log was begun by another method, or the scheduler is not new.
+        """
+        if self._position == 0:
+            header = next((e for e in store.read() if e["event"] == entries.EXPERIMENT), None)
+            if header is None:
+                return False
+            adopt(self.scheduler, header["scheduler"], self.name)
+            self._experiment_id = header["experiment_id"]
+            self.creation_time = header["unix"]
+            if self.scheduler.num_suggestions:
+                raise ExperimentMismatch(
+                    f"experiment '{self.name}' exists, but the scheduler has made suggestions already; "
+                    "continue it with a scheduler that was not used before"
+                )
+        self._position += replay(store.read(self._position), self.status, self.scheduler)
+        return True
+
     def _begin_log(self, store: Store) -> None:
         self._experiment_id = places.new_experiment_id()
-        self._start_time = self.trial_backend.time()
         if self.scheduler.num_suggestions:
             raise ExperimentMismatch(
                 f"the scheduler of experiment '{self.name}' has made suggestions already; "
@@ -338,12 +346,13 @@ class Tuner:
             )
         return best
 
-    def _snapshot(self, store: Store) -> None:
-        """Writes ``tuner.dill``. Nothing depends on it, so an object that cannot be pickled only costs a warning."""
-        if not self.save_tuner or self._diverged:
-            return
+    def _pickled(self) -> bytes | None:
+        """This tuner before it has run: small, and with the log all it takes to build the tuner as it is at any time.
+
+        Nothing depends on it, so an object that cannot be pickled only costs a warning.
+        """
         try:
-            store.snapshot(dill.dumps(self, recurse=True))
+            pickled: bytes = dill.dumps(self, recurse=True)
         except Exception as error:  # noqa: BLE001 - whatever a user's object raises while it is pickled
             logger.warning(
                 "tuner.dill was not written (%s: %s): `cloudtune resume %s` will not work, the script itself will; "
@@ -352,6 +361,8 @@ class Tuner:
                 error,
                 self.name,
             )
+            return None
+        return pickled
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
@@ -360,7 +371,9 @@ class Tuner:
 
     @staticmethod
     def load(path: str | Path) -> Tuner:
-        """The tuner as its experiment's ``tuner.dill`` holds it. This unpickles: only load what you trust.
+        """The tuner of an experiment as it is now: from ``tuner.dill``, brought up to date by the log.
+
+        This unpickles: only load what you trust.
 
         Args:
             path: Folder of the experiment.
@@ -368,7 +381,8 @@ class Tuner:
         Raises:
             ExperimentNotFound: There is no ``tuner.dill`` in the folder.
         """
-        state = LocalStore(Path(path)).load_snapshot()
+        store = LocalStore(Path(path))
+        state = store.load_snapshot()
         if state is None:
             raise ExperimentNotFound(
                 f"there is no tuner.dill in {path}; run the script that began the experiment again, "
@@ -377,6 +391,7 @@ class Tuner:
         tuner = dill.loads(state)
         assert isinstance(tuner, Tuner)
         tuner.tuner_path = Path(path)
+        tuner._replay(store)
         return tuner
 
 

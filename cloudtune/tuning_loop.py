@@ -85,6 +85,10 @@ class TuningLoop:
         self._now = status.wallclock_time
         self._next_clock = self._now + CLOCK_INTERVAL
         self._warned_keys: set[str] = set()
+        #: Trials of an earlier tuner whose end is still to come: that they were interrupted is not their fault.
+        self._left = set(status.running)
+        #: Interruptions since the last report, for each trial, while this tuner has driven it.
+        self._interruptions: dict[int, int] = {}
         self._exhausted = False
 
     # ------------------------------------------------------------------ the loop
@@ -189,6 +193,7 @@ class TuningLoop:
     def _on_report(self, report: Report) -> None:
         record = self.status.records[report.trial_id]
         metrics = report.metrics
+        self._interruptions.pop(report.trial_id, None)
         entry: Entry = {
             "event": entries.REPORT,
             "trial": report.trial_id,
@@ -283,6 +288,7 @@ class TuningLoop:
                 "status": status.value,
             }
         )
+        self._left.discard(end.trial_id)
         self._exhausted = False
         tell_scheduler(self.scheduler, record)
         if status is TrialStatus.failed:
@@ -305,10 +311,13 @@ class TuningLoop:
             return self._status_after_completion(record)
         if outcome is Outcome.stopped and wish != WISH_END:
             return TrialStatus.stopped, end.reason or "stopped from outside"
-        if outcome is Outcome.interrupted and record.interruptions + 1 > MAX_INTERRUPTIONS:
-            return TrialStatus.failed, (
-                f"interrupted {record.interruptions + 1} times in a row without a report in between; {end.reason}"
-            )
+        if outcome is Outcome.interrupted and end.trial_id not in self._left:
+            times = self._interruptions[end.trial_id] = self._interruptions.get(end.trial_id, 0) + 1
+            if times > MAX_INTERRUPTIONS:
+                return (
+                    TrialStatus.failed,
+                    f"interrupted {times} times in a row without a report in between; {end.reason}",
+                )
         return TrialStatus.interrupted, end.reason or "ended with the tuner"
 
     def _status_after_completion(self, record: TrialRecord) -> tuple[TrialStatus, str]:

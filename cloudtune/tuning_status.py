@@ -13,7 +13,7 @@ from typing import Any
 from cloudtune import constants
 from cloudtune.store import entries
 from cloudtune.store.store import Entry
-from cloudtune.trial import Config, Outcome, Trial, TrialStatus
+from cloudtune.trial import Config, Trial, TrialStatus
 
 #: What the tuner has asked of a running trial.
 WISH_STOP = "stop"
@@ -33,7 +33,6 @@ class TrialRecord:
         "checkpoint_from",
         "cost",
         "delivered",
-        "interruptions",
         "last_metrics",
         "num_reports",
         "reason",
@@ -67,8 +66,6 @@ class TrialRecord:
         #: Greatest resource level in earlier runs with this configuration, and in the current one.
         self.resource_before = -math.inf
         self.resource_now = -math.inf
-        #: Interruptions since the last report.
-        self.interruptions = 0
         #: Dollars and seconds of earlier attempts, and of the newest.
         self.cost = 0.0
         self.attempt_cost = 0.0
@@ -218,7 +215,6 @@ class TuningStatus:
         delivered[run] = delivered.get(run, 0) + 1
         if run != record.run:
             record.begin_run(run)
-        record.interruptions = 0
         cost = metrics.get(constants.ST_WORKER_COST)
         if cost is not None:
             gained = max(0.0, cost - record.attempt_cost)
@@ -274,9 +270,6 @@ class TuningStatus:
         self.num_by_status[record.status] += 1
         record.wish = None
         if record.status is TrialStatus.interrupted:
-            # The end of the tuner is nobody's fault and does not count towards giving up.
-            if entry["outcome"] == Outcome.interrupted.value:
-                record.interruptions += 1
             self.interrupted[record.trial.trial_id] = record
 
     def best_config(self) -> tuple[int, Config] | None:
