@@ -106,6 +106,8 @@ class LocalStore(Store):
             self.log_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._explained(error) from error
+        # Before the lease: a newer cloudtune is not fenced by one that cannot continue its work.
+        LogView(self.log_folder)
         lease = FileLease(self.path / "lock")
         try:
             owner = lease.acquire(takeover)

@@ -81,7 +81,7 @@ def forget(store: LocalStore) -> None:
 def test_any_life_of_a_store() -> None:
     """Appends, crashes with torn lines, re-openings and take-overs in any order leave exactly what was appended."""
     run_state_machine_as_test(
-        LocalStoreMachine, settings=settings(max_examples=40, stateful_step_count=25, deadline=None)
+        LocalStoreMachine, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
     )
 
 
@@ -230,7 +230,7 @@ def test_an_existing_folder_without_a_log(path: Path) -> None:
 
 def test_a_newer_format_is_refused(path: Path) -> None:
     """A log of a later cloudtune is neither read nor continued; the message names both versions and the remedy."""
-    opened(path).close()
+    owner = opened(path)
     file = segment(path, 1)
     header = json.loads(file.read_text())
     file.write_text(json.dumps({**header, "format": 99, "version": "7.5"}) + "\n")
@@ -241,6 +241,8 @@ def test_a_newer_format_is_refused(path: Path) -> None:
     assert sorted(path.rglob("*")) == before
     with pytest.raises(NewerFormat):
         LocalStore(path).open(takeover=True)
+    owner.flush()
+    forget(owner)
 
 
 @pytest.mark.parametrize("damage", [b"rubbish", b"[1]", b"{}{}", b'{"a":1},{"b":2}', b"\xff\xfe"])
