@@ -22,6 +22,8 @@ CONFIG_SPACE = {"steps": 20, "width": randint(0, 20), "height": randint(-100, 10
 class TopShareScheduler(TrialScheduler):
     """Random search that stops a trial when its metric is not among the best of what was reported at the same epoch.
 
+    The question is asked anew at every epoch, among those that got there: few trials get far.
+
     Args:
         config_space: Hyperparameter domains and constants.
         metric: What scripts report; smaller is better.

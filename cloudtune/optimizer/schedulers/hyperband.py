@@ -141,7 +141,8 @@ class HyperbandScheduler(SearcherScheduler):
             return None
         bracket = self._draw_bracket()
         if self.max_resource_attr is not None and self.type == "promotion":
-            config[self.max_resource_attr] = bracket.levels[0]
+            # A new dictionary: the searcher may keep its own.
+            config = {**config, self.max_resource_attr: bracket.levels[0]}
         self._suggested.append(bracket)
         return TrialSuggestion.start_suggestion(config)
 

@@ -1,0 +1,216 @@
+"""No public scheduler or searcher accepts an argument that it does not use."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cloudtune.config_space import choice, randint, uniform
+from cloudtune.optimizer import baselines, schedulers, searchers
+from cloudtune.optimizer.baselines import ASHA, GridSearch, MedianStopping, RandomSearch
+from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler, MedianStoppingRule
+from cloudtune.optimizer.searchers import GridSearcher, RandomSearcher
+from cloudtune.trial import Trial
+
+SPACE: dict[str, Any] = {"x": uniform(0, 1), "n": randint(1, 4), "epochs": 9, "steps": 4}
+OTHER: dict[str, Any] = {"x": uniform(2, 3), "n": randint(1, 4), "epochs": 9, "steps": 4}
+SMALL: dict[str, Any] = {"k": choice(["a", "b"])}
+
+CLASSES = [
+    *(getattr(module, name) for module in (baselines, schedulers) for name in module.__all__),
+    *(getattr(searchers, name) for name in ("GridSearcher", "RandomSearcher", "Searcher")),
+]
+
+
+def parameters(cls: type) -> list[str]:
+    """The arguments of a class."""
+    return list(inspect.signature(cls).parameters)
+
+
+@pytest.mark.defect("C23")
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_every_parameter_is_read(cls: type) -> None:
+    """The body of the constructor reads each of its parameters."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(cls.__init__)))  # type: ignore[misc]
+    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    assert set(parameters(cls)) <= read
+
+
+# ---------------------------------------------------------------------- observables: what a caller sees
+
+
+def course(scheduler: Any) -> list[Any]:
+    """Suggestions and decisions of a course of 24 suggestions, three at a time, in which even trials do better."""
+    seen: list[Any] = []
+    trials: dict[int, Trial] = {}
+    at: dict[int, int] = {}
+    for i in range(24):
+        suggestion = scheduler.suggest()
+        if suggestion is None:
+            seen.append(None)
+            continue
+        if suggestion.trial_id is None:
+            trial = trials[len(trials)] = Trial(len(trials), suggestion.config)
+            scheduler.on_trial_add(trial)
+        else:
+            trial = trials[suggestion.trial_id]
+        seen.append((trial.trial_id, suggestion.config))
+        decision = "CONTINUE"
+        while decision == "CONTINUE" and at.get(trial.trial_id, 0) < 9:
+            epoch = at[trial.trial_id] = at.get(trial.trial_id, 0) + 1
+            loss = (trial.trial_id % 5 + 1) / epoch + (8.0 if epoch == trial.trial_id % 4 + 2 else 0.0)
+            report = {"epoch": epoch, "step": epoch * 2, "loss": loss, "accuracy": loss * (-1) ** i}
+            decision = scheduler.on_trial_result(trial, report)
+            seen.append(decision)
+        scheduler.on_trial_remove(trial)
+    return seen
+
+
+def proposals(searcher: Any) -> list[Any]:
+    """The first proposals."""
+    return [searcher.next_config() for _ in range(9)]
+
+
+def attribute(name: str) -> Callable[[Any], Any]:
+    """What the tuner reads from a scheduler under ``name``."""
+    return lambda scheduler: getattr(scheduler, name)
+
+
+def modes(scheduler: Any) -> Any:
+    """What results are read by."""
+    return scheduler.metric_mode()
+
+
+Case = tuple[str, Any, Any, Callable[[Any], Any]]
+
+POINTS: list[Case] = [
+    ("points_to_evaluate", None, [{"n": 3}], proposals),
+    ("random_seed", 1, 2, proposals),
+    ("config_space", SPACE, OTHER, proposals),
+]
+
+SEARCH: list[Case] = [
+    ("config_space", SPACE, OTHER, course),
+    ("points_to_evaluate", None, [{"n": 3}], course),
+    ("random_seed", 1, 2, course),
+    ("max_resource_attr", "epochs", "steps", attribute("max_resource_attr")),
+]
+
+FIFO: list[Case] = [
+    *SEARCH,
+    ("metric", "loss", "accuracy", lambda scheduler: scheduler.metric_names()),
+    ("mode", "min", "max", modes),
+    ("resource_attr", "epoch", "step", attribute("resource_attr")),
+]
+
+RULES: list[Case] = [
+    ("metric", "loss", "accuracy", course),
+    ("mode", "min", "max", course),
+    ("resource_attr", "epoch", "step", course),
+]
+
+HYPERBAND: list[Case] = [
+    *SEARCH,
+    *RULES,
+    ("max_resource_attr", "epochs", "steps", course),
+    ("max_t", 9, 5, course),
+    ("grace_period", 1, 2, course),
+    ("reduction_factor", 3, 2, course),
+    ("brackets", 1, 3, course),
+    ("type", "stopping", "promotion", course),
+    ("rung_levels", None, [2, 7], course),
+]
+
+MEDIAN: list[Case] = [
+    ("running_average", True, False, course),
+    ("grace_time", 1, 6, course),
+    ("grace_population", 5, 9, course),
+    ("rank_cutoff", 0.5, 0.2, course),
+]
+
+DUPLICATES: Case = ("allow_duplicates", False, True, course)
+
+TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
+    RandomSearcher: (
+        {"config_space": SPACE, "random_seed": 1},
+        [*POINTS, ("allow_duplicates", False, True, proposals)],
+    ),
+    GridSearcher: (
+        {"config_space": SPACE, "random_seed": 1},
+        [*POINTS, ("num_samples", 5, 2, proposals), ("shuffle", True, False, proposals)],
+    ),
+    FIFOScheduler: (
+        {"config_space": SPACE, "metric": "loss", "random_seed": 1},
+        [*FIFO, ("searcher", "random", "grid", course), ("search_options", None, {"allow_duplicates": True}, course)],
+    ),
+    RandomSearch: ({"config_space": SPACE, "metric": "loss", "random_seed": 1}, [*FIFO, DUPLICATES]),
+    GridSearch: (
+        {"config_space": SPACE, "metric": "loss", "random_seed": 1},
+        [*FIFO, ("num_samples", 5, 2, course), ("shuffle", True, False, course)],
+    ),
+    HyperbandScheduler: (
+        {"config_space": SPACE, "metric": "loss", "resource_attr": "epoch", "max_t": 9, "random_seed": 1},
+        [
+            *HYPERBAND,
+            ("searcher", "random", "grid", course),
+            ("search_options", None, {"allow_duplicates": True}, course),
+        ],
+    ),
+    ASHA: ({"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1}, [*HYPERBAND, DUPLICATES]),
+    MedianStopping: (
+        {"config_space": SPACE, "metric": "loss", "random_seed": 1},
+        [*SEARCH, *RULES, *MEDIAN, DUPLICATES],
+    ),
+    MedianStoppingRule: (
+        {"scheduler": None, "resource_attr": "epoch"},
+        [*MEDIAN, ("resource_attr", "epoch", "step", course), ("metric", "loss", "accuracy", course)],
+    ),
+}
+
+CASES = [
+    pytest.param(cls, base, case, id=f"{cls.__name__}-{case[0]}-{case[3].__name__}")
+    for cls, (base, cases) in TABLE.items()
+    for case in cases
+]
+
+
+def observe(cls: type, base: dict[str, Any], name: str, value: Any, look: Callable[[Any], Any]) -> Any:
+    """What is seen of an object made with ``value`` for parameter ``name``."""
+    arguments = {**base, name: value}
+    if name in ("allow_duplicates", "search_options"):
+        # Only a space that can be used up shows duplicates.
+        arguments["config_space"] = SMALL
+    if name == "max_resource_attr":
+        arguments.pop("max_t", None)
+    if cls is MedianStoppingRule:
+        arguments["scheduler"] = RandomSearch(SPACE, metric=["loss", "accuracy"], random_seed=1)
+    return look(cls(**arguments))
+
+
+@pytest.mark.defect("C23")
+@pytest.mark.parametrize(("cls", "base", "case"), CASES)
+def test_changing_a_parameter_changes_what_one_sees(cls: type, base: dict[str, Any], case: Case) -> None:
+    """With another value for one parameter the same course of events runs otherwise; with the same value alike."""
+    name, one, other, look = case
+    seen = observe(cls, base, name, one, look)
+    assert observe(cls, base, name, one, look) == seen
+    assert observe(cls, base, name, other, look) != seen
+
+
+@pytest.mark.defect("C23")
+def test_the_table_misses_no_parameter() -> None:
+    """Every parameter of every public class stands in the table above."""
+    for cls in CLASSES:
+        if not inspect.isabstract(cls):
+            _, cases = TABLE[cls]
+            missing = (
+                set(parameters(cls))
+                - {case[0] for case in cases}
+                - ({"scheduler"} if cls is MedianStoppingRule else set())
+            )
+            assert not missing, f"{cls.__name__}: {missing}"
