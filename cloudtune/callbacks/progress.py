@@ -151,7 +151,7 @@ class ProgressCallback(TunerCallback):
         for name, limit, how_far in self._tuner.stop_criterion.describe():
             so_far = how_far(status)
             table.add_row(
-                name, ProgressBar(total=limit, completed=min(so_far, limit), width=40), f"{so_far:.6g} of {limit:.6g}"
+                name, ProgressBar(total=limit, completed=min(so_far, limit), width=40), f"{so_far:.4g} of {limit:.6g}"
             )
         return table
 
@@ -159,8 +159,8 @@ class ProgressCallback(TunerCallback):
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False)
-        for column in ("trial", "status", "reports", "last report", "config"):
-            table.add_column(column, no_wrap=True, overflow="ellipsis")
+        for column, width in (("trial", 5), ("status", 11), ("reports", 7), ("last report", 30), ("config", 30)):
+            table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=width)
         shown = list(status.running.values())[: self.max_trials]
         for record in shown:
             own = {k: v for k, v in record.last_metrics.items() if not k.startswith("st_")}
