@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 
 def _shorten_limits() -> None:
@@ -30,12 +31,18 @@ def _shorten_limits() -> None:
     StoppingCriterion.__init__ = make_shorter  # type: ignore[assignment, method-assign]
 
 
-def _save_figures(script: str) -> None:
+def _pyplot() -> Any:
+    """Imported before the saving is registered: at exit pyplot closes all figures, and the last registered runs first."""
+    from matplotlib import pyplot as plt
+
+    return plt
+
+
+def _save_figures(plt: Any, script: str) -> None:
     import json
     from pathlib import Path
 
     import numpy as np
-    from matplotlib import pyplot as plt
 
     drawn = []
     for number in plt.get_fignums():
@@ -49,4 +56,4 @@ if sys.orig_argv[-1] == os.environ.get("CLOUDTUNE_CHAPTER"):
     import atexit
 
     _shorten_limits()
-    atexit.register(_save_figures, sys.orig_argv[-1])
+    atexit.register(_save_figures, _pyplot(), sys.orig_argv[-1])
