@@ -32,7 +32,7 @@ def _shorten_limits() -> None:
 
 
 def _pyplot() -> Any:
-    """Imported before the saving is registered: at exit pyplot closes all figures, and the last registered runs first."""
+    """Imported before the saving is registered: pyplot closes all figures at exit, and what came last runs first."""
     from matplotlib import pyplot as plt
 
     return plt
