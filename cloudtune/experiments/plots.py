@@ -33,10 +33,9 @@ def plot_best_so_far(
     """See :meth:`ExperimentResult.plot`."""
     losses, times = experiment.losses(metric, sign), experiment.times()
     best = np.minimum.accumulate(losses)
-    seen = np.isfinite(best)
     ax = _axes(ax)
     # Only the points where it falls, and the end: thousands of equal ones would make a large file of the same picture.
-    falls = seen & (np.diff(best, prepend=np.inf) < 0)
+    falls = best < np.append(np.inf, best[:-1])
     x = np.append(times[falls], times.max())
     y = sign * np.append(best[falls], best[-1])
     ax.plot(x, y, **{"drawstyle": "steps-post", "linewidth": 2, **kwargs})
