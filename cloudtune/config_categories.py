@@ -99,6 +99,11 @@ class _Listed(Domain):
         # Who changes a configuration must not change the domain.
         return copy.deepcopy(self.categories[index]) if self._nested else self.categories[index]
 
+    @property
+    def has_nested(self) -> bool:
+        """Whether a value is a list or a dictionary."""
+        return self._nested
+
     def size(self) -> int:
         return len(self.categories)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,5 +62,5 @@ def decode(space: Mapping[str, Any], encoded: npt.ArrayLike) -> dict[str, Any]:
             config[name] = value.from_unit(numbers[start : start + value.unit_dimension])
             start += value.unit_dimension
         else:
-            config[name] = value
+            config[name] = copy.deepcopy(value)
     return config

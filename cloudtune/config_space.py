@@ -102,7 +102,9 @@ class ConfigSampler:
     """
 
     def __init__(self, space: Mapping[str, Any]) -> None:
-        self._quantiles = [(name, domain.from_uniform) for name, domain in search_space(space).items()]
+        self._domains = search_space(space)
+        self._quantiles = [(name, domain.from_uniform) for name, domain in self._domains.items()]
+        self._nested = any(isinstance(value, (Categorical, Ordinal)) and value.has_nested for value in space.values())
         self._template = {name: None if isinstance(value, Domain) else value for name, value in space.items()}
         self._copied = [name for name, value in constants(space).items() if isinstance(value, (list, dict))]
         #: How many numbers a row has: one per domain.
@@ -124,7 +126,9 @@ class ConfigSampler:
 
     def key(self, config: Mapping[str, Any]) -> Hashable:
         """The :func:`config_key` of ``config``."""
-        return tuple([hashable(config[name]) for name, _ in self._quantiles])
+        if self._nested:
+            return config_key(self._domains, config)
+        return tuple([config[name] for name in self._domains])
 
 
 def config_from_uniform(space: Mapping[str, Any], row: Sequence[float]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def _check_name(name: Any) -> None:
 
 
 def _not_a_value(name: str, value: Any) -> str:
-    if isinstance(value, float):
+    if type(value) is float:
         return f"config space: parameter {name!r} is {value!r}, which is not finite; use a finite number or a string"
     if isinstance(value, (list, dict)):
         return (
