@@ -61,13 +61,17 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def new_network(arguments: argparse.Namespace) -> MLPClassifier:
-    """A network that has not learned anything yet."""
+    """A network that has not learned anything yet.
+
+    It gets a generator and not a number: with a number every epoch would go through the images in the same order. The
+    generator is saved with the network.
+    """
     return MLPClassifier(
         hidden_layer_sizes=(arguments.width, arguments.width),
         learning_rate_init=arguments.learning_rate,
         batch_size=arguments.batch_size,
         alpha=arguments.alpha,
-        random_state=arguments.random_seed,
+        random_state=np.random.RandomState(arguments.random_seed),
     )
 
 
