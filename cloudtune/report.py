@@ -228,7 +228,7 @@ def _check_text(metrics: "Dict[str, Any]") -> None:
             json.dumps({key: value}, ensure_ascii=False, default=_plain).encode()
         except UnicodeEncodeError as error:
             raise ValueError(
-                "%a in a report holds text that is not valid Unicode; repair or leave it out" % key
+                "%a in a report holds text that is not valid Unicode; repair it or leave it out" % key
             ) from error
 
 

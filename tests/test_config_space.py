@@ -217,9 +217,9 @@ def test_a_space_of_domains_and_json_values_is_valid(space: dict[str, Any]) -> N
         (
             {"lr": range(3)},
             (
-                "config space: parameter 'lr' has type <class 'range'>, which is neither a domain nor a JSON value; use "
-                "one of uniform, loguniform, reverseloguniform, randint, lograndint, choice, ordinal, logordinal, finrange, "
-                "logfinrange, or a plain number, string, list or dict"
+                "config space: parameter 'lr' has type <class 'range'>, which is neither a domain nor a JSON value; "
+                "use one of uniform, loguniform, reverseloguniform, randint, lograndint, choice, ordinal, logordinal, "
+                "finrange, logfinrange, or a plain number, string, list or dict"
             ),
         ),
         ({"lr": uniform}, "parameter 'lr' has type <class 'function'>, which is neither a domain nor a JSON value"),
