@@ -40,10 +40,12 @@ def resume_command(
     """  # noqa: D301 - \b is how click is told to keep the lines of a paragraph
     criterion = criterion_of(options)
 
-    from cloudtune.cli.finding import find_experiment
+    from cloudtune.cli.finding import find_experiment, summarise
     from cloudtune.tuner import Tuner
 
-    tuner = Tuner.load(find_experiment(name))
+    path = find_experiment(name)
+    before = summarise(path)
+    tuner = Tuner.load(path)
     if criterion is not None:
         tuner.stop_criterion = criterion
     if n_workers is not None:
@@ -51,3 +53,7 @@ def resume_command(
     if max_failures is not None:
         tuner.max_failures = max_failures
     run_and_tell(tuner, takeover=takeover, plot=plot, as_json=as_json)
+    if tuner.status.num_evaluations == before.reports:
+        click.echo(
+            "nothing was left to do: a limit was reached before; widen it, as --max-wallclock-time 1200", err=True
+        )

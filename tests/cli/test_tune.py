@@ -132,3 +132,45 @@ def test_resume_takes_new_limits(workplace: Workplace) -> None:
     assert again.returncode == 0, again.stderr
     assert outcome(again.stdout)["trials_started"] == 4
     assert sorted(load_experiment(name).results["trial_id"].unique()) == [0, 1, 2, 3]
+
+
+def test_resume_with_nothing_left_to_do_says_so(workplace: Workplace) -> None:
+    """A finished experiment without new limits is told again, with the way to go on."""
+    first = workplace.run(
+        *workplace.tune, "--name", "done", "--max-num-trials-started", "2", "--method", "random", "--json"
+    )
+    assert first.returncode == 0, first.stderr
+    told = outcome(first.stdout)
+    again = workplace.run("resume", told["name"], "--json")
+    assert again.returncode == 0, again.stderr
+    assert outcome(again.stdout)["best"] == told["best"]
+    assert "widen it, as --max-wallclock-time 1200" in again.stderr
+
+
+def test_a_second_tuner_is_refused_until_it_takes_over(workplace: Workplace) -> None:
+    """The same command beside a running one is refused with the way out; with ``--takeover`` the first one gives up."""
+    workplace.write_space(x="uniform(0, 1)", max_epochs=100, seconds=0.2)
+    shared = [
+        *workplace.tune,
+        "--name",
+        "shared",
+        "--no-suffix",
+        "--method",
+        "random",
+        "--n-workers",
+        "1",
+        "--seed",
+        "1",
+    ]
+    with workplace.start(*shared, "--max-num-trials-started", "1") as first:
+        read_until(first.stderr, "(trial 0) - scheduled config")
+        second = workplace.run(*shared, "--max-num-trials-started", "1")
+        assert second.returncode == 1
+        assert second.stderr.splitlines()[-1].startswith("Error: experiment 'shared' is driven by pid ")
+        assert "--takeover" in second.stderr.splitlines()[-1]
+        third = workplace.run(*shared, "--max-num-evaluations", "6", "--takeover", "--json")
+        assert third.returncode == 0, third.stderr
+        _, rest = first.communicate(timeout=60)
+    assert first.returncode == 1
+    assert rest.splitlines()[-1].startswith("Error: experiment 'shared' was taken over by pid ")
+    assert outcome(third.stdout)["reports"] >= 6
