@@ -120,7 +120,7 @@ def test_a_suffixed_run_mentions_the_unfinished_one(script: Path, caplog: pytest
 
 
 def test_a_snapshot_and_the_log_give_the_tuner_of_any_time(script: Path) -> None:
-    """Tuner.load rebuilds status and scheduler from tuner.dill and the log; it can run on, lambda criterion included."""
+    """Tuner.load rebuilds status and scheduler from tuner.dill and the log; it can run on, a lambda included."""
     tuner = make_tuner(script, stop_criterion=lambda status: status.num_trials_completed >= 3)
     tuner.run()
     loaded = Tuner.load(tuner.tuner_path)
