@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from typing import IO, Any
 
 import pytest
@@ -174,3 +175,24 @@ def test_a_second_tuner_is_refused_until_it_takes_over(workplace: Workplace) -> 
     assert first.returncode == 1
     assert rest.splitlines()[-1].startswith("Error: experiment 'shared' was taken over by pid ")
     assert outcome(third.stdout)["reports"] >= 6
+
+
+def test_a_killed_experiment_is_listed_as_unfinished_and_resumed(workplace: Workplace) -> None:
+    """After SIGKILL of the command the list shows what is there, and resume needs the name alone."""
+    workplace.write_space(x="uniform(0, 1)", max_epochs=6, seconds=0.3)
+    named = ["--name", "killed", "--no-suffix", "--method", "random", "--resource-attr", "epoch", "--n-workers", "2"]
+    with workplace.start(*workplace.tune, *named, "--max-num-trials-started", "3") as process:
+        read_until(process.stderr, "(trial 1) - scheduled config")
+        while len(load_experiment("killed").results) < 2:
+            time.sleep(0.05)
+        process.kill()
+    (listed,) = json.loads(workplace.run("list", "--json").stdout)
+    assert (listed["name"], listed["state"]) == ("killed", "unfinished")
+    assert listed["trials"] == 2
+    assert listed["reports"] >= 2
+    resumed = workplace.run("resume", "killed", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    results = load_experiment("killed").results
+    assert results.groupby("trial_id")["epoch"].apply(list).to_dict() == {
+        trial: [1, 2, 3, 4, 5, 6] for trial in range(3)
+    }
