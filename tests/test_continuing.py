@@ -62,7 +62,9 @@ def outcome(machine: Machine) -> list[tuple[Any, ...]]:
         if entry["event"] == entries.SUGGEST:
             said.append(("suggest", entry["number"], entry["trial"], tuple(entry["config"].items())))
         elif entry["event"] == entries.REPORT and not entry.get("replay") and not entry.get("late"):
-            said.append(("report", entry["trial"], entry["metrics"]["epoch"], entry["metrics"]["loss"], entry["decision"]))
+            said.append(
+                ("report", entry["trial"], entry["metrics"]["epoch"], entry["metrics"]["loss"], entry["decision"])
+            )
     return said
 
 
@@ -248,7 +250,10 @@ def started(space: dict[str, Any], **options: Any) -> Machine:
         (lambda: RandomSearch({"x": uniform(0, 1)}, metric="acc", random_seed=1), "metric_names"),
         (lambda: RandomSearch({"x": uniform(0, 1)}, metric="loss", mode="max", random_seed=1), "metric_mode"),
         (lambda: RandomSearch({"x": uniform(0, 1)}, metric="loss", random_seed=2), "random_seed"),
-        (lambda: RandomSearch({"x": uniform(0, 1)}, metric="loss", resource_attr="epoch", random_seed=1), "resource_attr"),
+        (
+            lambda: RandomSearch({"x": uniform(0, 1)}, metric="loss", resource_attr="epoch", random_seed=1),
+            "resource_attr",
+        ),
     ],
 )
 def test_what_must_not_change_is_refused_by_name(scheduler: Any, named: str) -> None:

@@ -389,7 +389,7 @@ def test_a_callback_that_raises_leaves_nothing_running(method: str) -> None:
 
 
 def test_criteria_combine() -> None:
-    """``|`` ends with the first of two criteria, ``&`` with the last; a function of the status works alone and inside."""
+    """``|`` ends with the first of two criteria, ``&`` with the last; a function works too, alone and combined."""
     status = TuningStatus("loss")
     status.wallclock_time, status.num_evaluations = 10.0, 5
     time_up = StoppingCriterion(max_wallclock_time=10)
