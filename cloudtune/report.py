@@ -160,8 +160,7 @@ class Reporter:
             except OSError as error:
                 if error.errno != _EBADF:
                     raise
-                # The script has closed all its files, as daemons do.
-                self._file = None
+                self._file = None  # the script has closed all its files, as daemons do
                 written = os.write(self._opened_file(), data)
         except OSError as error:
             raise self._unwritten(error.errno, error.strerror) from error
@@ -172,7 +171,7 @@ class Reporter:
 
     def _opened_file(self) -> int:
         if self._file is None:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
             opened = os.open(str(self._file_name), flags, 0o666)
             if self._file is not None:  # another thread was quicker
                 os.close(opened)
@@ -197,17 +196,31 @@ class Reporter:
                 raise
 
     def _wake(self) -> None:
+        line = ("%s\n" % self._trial).encode()
         try:
-            if self._fifo is None:
-                self._fifo = os.open(str(self._fifo_name), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            os.write(self._fifo, ("%s\n" % self._trial).encode())
+            try:
+                os.write(self._opened_fifo(), line)
+            except OSError as error:
+                if error.errno != _EBADF:
+                    raise
+                self._fifo = None
+                os.write(self._opened_fifo(), line)
+        except (FileNotFoundError, BrokenPipeError):
+            pass  # nobody listens; the pipe stays open, for it may have another reader by the next report
         except BlockingIOError:
             pass  # the pipe is full: the tuner has yet to read that there is news
         except OSError as error:
-            # Opened anew by the next report: the pipe may have another reader by then.
-            self._fifo = None
-            if not isinstance(error, (FileNotFoundError, BrokenPipeError)) and error.errno not in (_ENXIO, _EBADF):
+            if error.errno != _ENXIO:
                 raise
+
+    def _opened_fifo(self) -> int:
+        if self._fifo is None:
+            opened = os.open(str(self._fifo_name), os.O_WRONLY | os.O_NONBLOCK)
+            if self._fifo is not None:  # another thread was quicker
+                os.close(opened)
+            else:
+                self._fifo = opened
+        return self._fifo
 
 
 def _raise_for_unsuitable(metrics: "Dict[str, Any]") -> None:

@@ -365,14 +365,17 @@ def test_an_unwritable_report_file_is_told(tmp_path: Path, monkeypatch: pytest.M
         Reporter()(i=1)
 
 
-def test_a_script_that_closes_all_its_files_still_reports(report_file: Path) -> None:
-    """Daemons do that; the report file is opened again."""
+def test_a_script_that_closes_all_its_files_still_reports(report_file: Path, fifo: int) -> None:
+    """Daemons do that; the report file and the pipe are opened again, and no report goes unnoticed."""
     report = Reporter()
     report(i=0)
     assert report._file is not None
+    assert report._fifo is not None
     os.close(report._file)
+    os.close(report._fifo)
     report(i=1)
     assert [row["i"] for row in lines(report_file)] == [0, 1]
+    assert os.read(fifo, 100) == b"17\n17\n"
 
 
 def test_children_of_a_script_do_not_inherit_its_files(report_file: Path, fifo: int) -> None:
@@ -423,10 +426,13 @@ def test_nobody_listening_is_no_error(report_file: Path, tmp_path: Path, monkeyp
     os.close(reader)
     report(i=3)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    before = len(os.listdir("/dev/fd"))
     report(i=4)
     assert os.read(reader, 100) == b"3\n"
     os.close(reader)
-    assert [row["i"] for row in lines(report_file)] == [0, 1, 2, 3, 4]
+    report(i=5)
+    assert len(os.listdir("/dev/fd")) == before - 1
+    assert [row["i"] for row in lines(report_file)] == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_full_pipe_is_no_error_and_blocks_nobody(report_file: Path, fifo: int, tmp_path: Path) -> None:
