@@ -130,6 +130,7 @@ def _finished(experiment: ExperimentResult, ax: Axes, file_name: str | os.PathLi
 def _save(figure: Figure | SubFigure, file_name: str | os.PathLike[str]) -> None:
     import matplotlib.pyplot as plt
 
-    whole = figure.get_figure(root=True)
+    # The axes may stand in a part of a figure; the canvas belongs to the whole.
+    whole = figure.canvas.figure
     whole.savefig(file_name, dpi=120)
     plt.close(whole)

@@ -415,9 +415,12 @@ def test_syncing_is_rate_limited_and_leaves_nothing_running(path: Path) -> None:
     store = opened(path)
     store.append([{"event": "clock", "time": 1.0}])
     assert store.maintain(100.0) is None
+    assert store._sync_job is not None
+    store._sync_job.result(timeout=60)
     for now in (100.1, 100.5, 100.9):
         store.append([{"event": "clock", "time": now}])
-        assert store.maintain(now) == pytest.approx(101.0, abs=1.0)
+        assert store.maintain(now) == 101.0
+    assert store.maintain(101.0) is None
     store.close()
     assert threading.active_count() == threads
     assert set(os.listdir("/dev/fd")) <= files
