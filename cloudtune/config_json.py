@@ -1,4 +1,4 @@
-"""For training scripts that take their configuration as a JSON file: ``LocalBackend(..., pass_args_as_json=True)``.
+"""For training scripts that take their configuration as a JSON file: ``LocalBackend(..., pass_args_as_json=True)``. ::
 
     parser = argparse.ArgumentParser()
     add_config_json_to_argparse(parser)
