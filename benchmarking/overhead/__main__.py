@@ -33,6 +33,8 @@ def main() -> int:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CLOUDTUNE_FOLDER"] = folder
+        # Without compiled files, which every usual installation has, each start of a process compiles its imports anew.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         for part in args.only.split(","):
             rows.extend(_PARTS[part](args.repeats))
     missed = [row for row in rows if row.missed]
