@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,10 @@ class LocalStoreMachine(StoreMachine):
             file.write(torn)
 
     def teardown(self) -> None:
-        super().teardown()
-        shutil.rmtree(self.path)
+        try:
+            super().teardown()
+        finally:
+            shutil.rmtree(self.path)
 
 
 def forget(store: LocalStore) -> None:
@@ -488,6 +491,22 @@ def test_results_can_be_read_at_every_instant(path: Path, store_source: str) -> 
             rows = len(frame)
         assert process.returncode == 0
     assert len(pd.read_csv(path / "results.csv.zip")) == 6001
+
+
+@pytest.mark.defect("E1")
+def test_memory_does_not_grow_with_reports(path: Path) -> None:
+    """The store keeps no rows: appending and writing the table take the same memory after ten times as many reports."""
+    store = opened(path)
+    peaks = []
+    tracemalloc.start()
+    for number in range(20_000):
+        store.append([report(number, trial=0)])
+        if number + 1 in (2_000, 20_000):
+            store.update_results()
+            peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    store.close()
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 @pytest.mark.defect("E1")
