@@ -231,10 +231,12 @@ class Tuner:
                     callback.on_tuning_end()
 
     def _write_results(self, store: Store) -> None:
-        """Writes what is derived from the log; a full disk does not hide the error that ended the experiment."""
+        """Writes what is derived from the log; that it cannot does not hide the error that ended the experiment."""
         try:
             store.update_results()
             store.write_metadata(self._all_metadata(end=self.trial_backend.time()))
+        except Fenced as error:
+            logger.warning("%s", error)
         except (StorageFull, OSError) as error:
             logger.error("%s; the event log holds everything, load_experiment('%s') reads it", error, self.name)
 
@@ -341,9 +343,7 @@ class Tuner:
         """
         best = self.status.best_config()
         if best is None:
-            raise ValueError(
-                f"experiment '{self.name}' has no result yet; run it until a trial has reported {self.status.metric}"
-            )
+            raise ValueError(f"experiment '{self.name}' has no result yet: {self.status.why_no_result()}")
         return best
 
     def _pickled(self) -> bytes | None:

@@ -216,7 +216,7 @@ class TuningLoop:
         for callback in self.callbacks:
             callback.on_trial_result(record.trial, entry["status"], metrics, entry["decision"])
         if record.wish == WISH_FAIL and "unusable" in entry:
-            logger.error("%s", record.reason)
+            logger.warning("trial %d failed: %s", report.trial_id, record.reason)
             self._effects.append(lambda: self.backend.stop_trial(report.trial_id))
 
     def _judge(self, record: TrialRecord, report: Report, entry: Entry) -> None:
@@ -254,12 +254,10 @@ class TuningLoop:
         """A report lacks ``key`` or has no number there. Some reports may lack a metric; the rest is an error."""
         trial_id = record.trial.trial_id
         if key in metrics:
-            entry["unusable"] = (
-                f"trial {trial_id} reported {key}={metrics[key]!r}, which is not a number; report a float or an int"
-            )
+            entry["unusable"] = f"it reported {key}={metrics[key]!r}, which is not a number; report a float or an int"
         elif key == self.scheduler.resource_attr and all(name in metrics for name in self._metrics):
             entry["unusable"] = (
-                f"trial {trial_id} reported no '{key}' (the scheduler's resource_attr), only {_names(metrics)}; "
+                f"it reported no '{key}' (the scheduler's resource_attr), only {_names(metrics)}; "
                 f"report it, or pass the right resource_attr to the scheduler"
             )
         elif key not in self._warned_keys:
@@ -275,6 +273,7 @@ class TuningLoop:
 
     def _on_end(self, end: End) -> None:
         record = self.status.records[end.trial_id]
+        told_before = record.wish == WISH_FAIL
         status, reason = self._status_after(record, end)
         self._log(
             {
@@ -291,7 +290,7 @@ class TuningLoop:
         self._left.discard(end.trial_id)
         self._exhausted = False
         tell_scheduler(self.scheduler, record)
-        if status is TrialStatus.failed:
+        if status is TrialStatus.failed and not told_before:
             logger.warning("trial %d failed: %s", end.trial_id, reason)
         for callback in self.callbacks:
             callback.on_trial_end(record.trial, status, record.last_metrics, reason)
@@ -327,12 +326,12 @@ class TuningLoop:
         missing = [key for key in self._required if key not in record.reported_keys]
         if not record.reported_keys:
             return TrialStatus.failed, (
-                f"trial {record.trial.trial_id} ended without a report; "
-                f"call report({_names(dict.fromkeys(self._required), '=...')}) in the training script"
+                f"it ended without a report; call report({_names(dict.fromkeys(self._required), '=...')}) "
+                "in the training script"
             )
         return TrialStatus.failed, (
-            f"trial {record.trial.trial_id} never reported {_names(dict.fromkeys(missing))}; it reported "
-            f"{_names(record.reported_keys)}: report it, or pass the right name to the scheduler"
+            f"it never reported {_names(dict.fromkeys(missing))}, only {_names(record.reported_keys)}; "
+            "report it, or pass the right name to the scheduler"
         )
 
     # ------------------------------------------------------------------ starting
@@ -439,9 +438,11 @@ class TuningLoop:
         failures = self.status.failures()
         if len(failures) > self.max_failures:
             first = failures[0]
+            how_many = "1 trial" if len(failures) == 1 else f"{len(failures)} trials"
             raise TooManyFailures(
-                f"{len(failures)} trials failed, more than max_failures={self.max_failures} allows. "
-                f"The first was trial {first.trial.trial_id}: {first.reason}"
+                f"{how_many} failed, more than max_failures={self.max_failures} allows. "
+                f"The first was trial {first.trial.trial_id}: {first.first_reason}. "
+                "Remove the cause, then continue with a higher max_failures, or begin a new experiment"
             )
 
 

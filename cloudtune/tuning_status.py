@@ -72,6 +72,11 @@ class TrialRecord:
         self.worker_time = 0.0
         self.attempt_time = 0.0
 
+    @property
+    def first_reason(self) -> str:
+        """The first line of :attr:`reason`, one sentence without its end; last lines of output may follow there."""
+        return self.reason.partition("\n")[0]
+
     def begin_run(self, run: int) -> None:
         """A new start of the trial's process: what it reported before may come again."""
         self.run = run
@@ -278,6 +283,32 @@ class TuningStatus:
             return None
         trial_id = self.incumbent[1]
         return trial_id, self.records[trial_id].trial.config
+
+    def why_no_result(self) -> str:
+        """Why there is no best value yet, and what to do about it: the second half of a message."""
+        reported = dict.fromkeys(
+            key
+            for record in self.records.values()
+            for key in record.reported_keys
+            if not key.startswith(constants.RESERVED_PREFIX)
+        )
+        if self.metric in reported:
+            return (
+                f"no value of '{self.metric}' so far is a finite number; "
+                "look in the training script for what makes it infinite or NaN"
+            )
+        if reported:
+            return (
+                f"no trial has reported '{self.metric}', only {', '.join(reported)}; "
+                "report it, or pass the right metric to the scheduler"
+            )
+        failures = self.failures()
+        if failures:
+            return f"trial {failures[0].trial.trial_id} failed: {failures[0].first_reason}"
+        return (
+            f"no trial has reported anything so far; call report({self.metric}=...) in the training script, "
+            "or let the experiment run for longer"
+        )
 
     def failures(self) -> Sequence[TrialRecord]:
         """The failed trials, in order of their ids."""

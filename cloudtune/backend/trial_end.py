@@ -11,6 +11,9 @@ from cloudtune.backend import trial_files
 from cloudtune.backend.trial_output import last_lines
 from cloudtune.trial import End, Outcome
 
+#: Characters of the last line of output that are quoted in the sentence.
+_LONGEST_LINE = 300
+
 _TOLD = {"stop": Outcome.stopped, "pause": Outcome.paused, "interrupt": Outcome.interrupted}
 
 
@@ -61,9 +64,25 @@ class EndRecord:
             how = f"killed by {_signal_name(self.signal)}"
         else:
             how = f"exit code {self.exit_code}"
-        output = last_lines(f"{folder}/{trial_files.STDERR}", self.output_from[1])
-        output = output or last_lines(f"{folder}/{trial_files.STDOUT}", self.output_from[0])
-        return f"{how}; last lines of its output: {output}" if output else f"{how}; it wrote no output"
+        begin_stdout, begin_stderr = self.output_from
+        for path, begin in (
+            (f"{folder}/{trial_files.STDERR}", begin_stderr),
+            (f"{folder}/{trial_files.STDOUT}", begin_stdout),
+        ):
+            output = last_lines(path, begin)
+            if output:
+                return _told_by_output(how, path, output)
+        return f"{how}; it wrote no output"
+
+
+def _told_by_output(how: str, path: str, output: str) -> str:
+    """One sentence in the first line, for messages that have room for no more; then the last lines, where there are."""
+    *_, last = output.splitlines()
+    last = last.strip()
+    if len(last) > _LONGEST_LINE:
+        last = f"{last[:_LONGEST_LINE]}…"
+    sentence = f"{how}, its output ends with: {last}; see {path}"
+    return f"{sentence}\nlast lines of its output:\n{output}" if "\n" in output else sentence
 
 
 def _signal_name(number: int) -> str:
