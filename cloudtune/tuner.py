@@ -15,7 +15,7 @@ from cloudtune.backend.trial_backend import ExperimentPlace, TrialBackend
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.tuner_callback import TunerCallback
 from cloudtune.continuing import adopt, left_running, replay
-from cloudtune.errors import ExperimentMismatch, ExperimentNotFound, Fenced, StorageFull
+from cloudtune.errors import ExperimentLocked, ExperimentMismatch, ExperimentNotFound, Fenced, StorageFull
 from cloudtune.interruption import SignalWatch, TuningInterrupted
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.stopping_criterion import Criterion, as_criterion
@@ -106,7 +106,8 @@ class Tuner:
         created = trial_backend.time()
         base = places.validate_name(trial_backend.default_name if tuner_name is None else tuner_name)
         self.base_name = base
-        self.suffixed = suffix_tuner_name
+        #: True until a name with a time stamp is known to be nobody else's.
+        self._unclaimed = suffix_tuner_name
         self.name = places.suffixed_name(base, created) if suffix_tuner_name else base
         self.creation_time = created
         self.tuner_path = places.experiment_path(self.name)
@@ -146,15 +147,12 @@ class Tuner:
             Fenced: Another tuner took the experiment over.
             TuningInterrupted: SIGINT or SIGTERM arrived; everything is stored. (It is a ``SystemExit``.)
         """
-        store = LocalStore(self.tuner_path, self.results_update_interval) if self._store is None else self._store
         if self._diverged:
             raise ExperimentMismatch(
                 f"the last run of '{self.name}' ended before its log could be written; "
                 "make the tuner and its scheduler anew, as the script does, to continue"
             )
-        if self.suffixed and not store.exists():
-            self._mention_unfinished()
-        store.open(takeover=takeover)
+        store = self._open_store(takeover)
         try:
             with SignalWatch(self._on_signal) as watch:
                 loop = self._drive(store, watch)
@@ -163,6 +161,28 @@ class Tuner:
         if watch.received is not None:
             raise TuningInterrupted(watch.received)
         loop.raise_if_failed()
+
+    def _open_store(self, takeover: bool) -> Store:
+        """Takes the lease; a suffixed name that another tuner took in the same millisecond is replaced by the next."""
+        if self._store is not None:
+            self._store.open(takeover=takeover)
+            return self._store
+        store = LocalStore(self.tuner_path, self.results_update_interval)
+        while self._unclaimed:
+            try:
+                if not store.exists():
+                    self._mention_unfinished()
+                    store.open()
+                    self._unclaimed = False
+                    return store
+            except ExperimentLocked:
+                logger.debug("the name %s was just taken", self.name)
+            self.creation_time += 0.001
+            self.name = places.suffixed_name(self.base_name, self.creation_time)
+            self.tuner_path = places.experiment_path(self.name)
+            store = LocalStore(self.tuner_path, self.results_update_interval)
+        store.open(takeover=takeover)
+        return store
 
     def _drive(self, store: Store, watch: SignalWatch) -> TuningLoop:
         """Everything that happens while the lease is held."""
@@ -389,7 +409,10 @@ class Tuner:
                 "with the same tuner_name"
             )
         tuner = dill.loads(state)
-        assert isinstance(tuner, Tuner)
+        if not isinstance(tuner, Tuner):
+            raise ExperimentNotFound(
+                f"{path}/tuner.dill holds no tuner; run the script that began the experiment again"
+            )
         tuner.tuner_path = Path(path)
         tuner._replay(store)
         return tuner

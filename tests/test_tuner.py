@@ -275,3 +275,15 @@ def test_asha_stops_real_scripts_early(script: Path) -> None:
     trial_id, config = tuner.best_config()
     assert counts[trial_id] >= 9
     assert config["x"] == min(r.trial.config["x"] for r in tuner.status.records.values() if r.num_reports >= 9)
+
+
+def test_two_experiments_begun_in_the_same_millisecond(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both draw the same time stamp; the second takes the next free name instead of being refused."""
+    monkeypatch.setattr(LocalBackend, "time", lambda _self: 1_790_000_000.0)
+    first, second = make_tuner(script), make_tuner(script)
+    assert first.name == second.name
+    monkeypatch.undo()
+    first.run()
+    second.run()
+    assert first.name != second.name
+    assert second.status.num_trials_completed == 3
