@@ -151,6 +151,7 @@ def test_reports_after_the_answer_change_nothing() -> None:
     trials = [begin(scheduler, trial_id) for trial_id in range(3)]
     for trial in trials:
         assert scheduler.on_trial_result(trial, {"epoch": 1, "loss": 0.1}) == PAUSE
+        assert scheduler.on_trial_result(trial, {"epoch": 2, "loss": 0.1}) == PAUSE
         assert scheduler.on_trial_result(trial, {"epoch": 3, "loss": 0.1}) == PAUSE
         scheduler.on_trial_remove(trial)
     assert resumed(scheduler) == (0, 3)
