@@ -193,7 +193,7 @@ class LocalStore(Store):
 
     def snapshot(self, state: bytes) -> None:
         """Replaces ``tuner.dill`` atomically."""
-        self._replace("tuner.dill", lambda file: file.write(state))
+        self._replace("tuner.dill", lambda file: file.write(state), durable=True)
 
     def load_snapshot(self) -> bytes | None:
         """The newest snapshot, or None."""
@@ -362,15 +362,19 @@ class LocalStore(Store):
         self._replace("results.csv.zip", write)
         self._results_stale = False
 
-    def _replace(self, name: str, write: Callable[[BinaryIO], object]) -> None:
-        """Replaces a file of the experiment's folder by what ``write`` writes, in one step."""
+    def _replace(self, name: str, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
+        """Replaces a file of the experiment's folder by what ``write`` writes, in one step.
+
+        What can be made anew from the log need not be ``durable``: waiting for the disk takes longer than writing.
+        """
         self._check_owner()
         fresh = self.path / f".{name}.{os.urandom(8).hex()}.tmp"
         try:
             with fresh.open("xb") as file:
                 write(file)
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             self._check_owner()
             fresh.replace(self.path / name)
         except OSError as error:
