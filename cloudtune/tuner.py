@@ -255,8 +255,8 @@ class Tuner:
         try:
             store.update_results()
             store.write_metadata(self._all_metadata(end=self.trial_backend.time()))
-        except Fenced as error:
-            logger.warning("%s", error)
+        except Fenced:
+            logger.debug("what is derived from the log is left to the new owner; the store says so when it is closed")
         except (StorageFull, OSError) as error:
             logger.error("%s; the event log holds everything, load_experiment('%s') reads it", error, self.name)
 

@@ -1,4 +1,4 @@
-"""Ends the processes that a killed supervisor left behind, found by the experiment's name in their environment."""
+"""Ends the processes that a killed supervisor left behind, found by a mark in their environment."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ import signal
 from collections.abc import Iterable
 
 from cloudtune.backend.child_processes import HAS_PROC
-from cloudtune.constants import ENV_EXPERIMENT
 
 
-def processes_of(marker: str) -> list[int]:
-    """Processes, other than this one, that were started with ``CLOUDTUNE_EXPERIMENT=marker``. Needs /proc (Linux)."""
+def processes_of(mark: str) -> list[int]:
+    """Processes, other than this one, that were started with ``mark``, a ``NAME=value``. Needs /proc (Linux)."""
     if not HAS_PROC:
         return []
     own = os.getpid()
-    wanted = f"{ENV_EXPERIMENT}={marker}".encode()
+    wanted = mark.encode()
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != own and _has(name, wanted)]
 
 
-def end_processes_of(marker: str, leaders: Iterable[int] = ()) -> int:
-    """Kills (SIGKILL) every process of an experiment and returns when they are gone.
+def end_processes_of(mark: str, leaders: Iterable[int] = ()) -> int:
+    """Kills (SIGKILL) every process that bears a mark and returns when they are gone.
 
     Args:
-        marker: Value of ``CLOUDTUNE_EXPERIMENT``.
+        mark: ``NAME=value`` of a variable in their environment.
         leaders: Trials' main processes that are known: with them their process groups are killed.
 
     Returns:
@@ -36,21 +35,21 @@ def end_processes_of(marker: str, leaders: Iterable[int] = ()) -> int:
             _kill_group(leader)
         return 0
     found: set[int] = set()
-    while remaining := processes_of(marker):  # a process may have forked while the list was made
+    while remaining := processes_of(mark):  # a process may have forked while the list was made
         for pid in remaining:
             found.add(pid)
-            _kill_and_wait(pid, marker, group=pid in known)
+            _kill_and_wait(pid, mark, group=pid in known)
     return len(found)
 
 
-def _kill_and_wait(pid: int, marker: str, group: bool) -> None:
+def _kill_and_wait(pid: int, mark: str, group: bool) -> None:
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
         # Looked at again now that the handle is bound to it: the number may have gone to another process.
-        if _has(str(pid), f"{ENV_EXPERIMENT}={marker}".encode()):
+        if _has(str(pid), mark.encode()):
             if group:
                 _kill_group(pid)
             signal.pidfd_send_signal(handle, signal.SIGKILL)

@@ -21,7 +21,7 @@ from typing import Any
 from cloudtune.backend import leftovers, trial_files
 from cloudtune.backend.gpus import ENV_VISIBLE, GPURotation, visible_gpus
 from cloudtune.backend.report_lines import ReportLines
-from cloudtune.backend.supervisor_link import SupervisorLink, lock_supervisor
+from cloudtune.backend.supervisor_link import SupervisorLink, end_earlier_supervisor
 from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning, TrialBackend
 from cloudtune.backend.trial_end import EndRecord
 from cloudtune.backend.trial_folders import TrialFolders
@@ -89,7 +89,7 @@ class SupervisedBackend(TrialBackend):
         if self.rotate_gpus:
             gpus = visible_gpus() if self.gpus_to_use is None else self.gpus_to_use
         rotation = GPURotation(gpus, self.num_gpus_per_trial) if self.rotate_gpus else None
-        work = _Work(place, rotation)
+        work = _Work(place, rotation, self.stop_grace)
         try:
             work.fifo.open()
             work.link = self._start_supervisor(work)
@@ -228,9 +228,14 @@ class SupervisedBackend(TrialBackend):
         work.link = None
         status = link.release()
         work.deaths += 1
-        how = "" if status is None else f" ({_how(status)})"
-        _log.warning("the process that runs the local trials has died%s; running trials will continue", how)
-        leftovers.end_processes_of(work.place.marker, [a.pid for a in work.attempts.values() if a.pid is not None])
+        if status == 0:
+            _log.info("the process that runs the local trials was told to end, and has ended them")
+        else:
+            how = "" if status is None else f" ({_how(status)})"
+            _log.warning("the process that runs the local trials has died%s; running trials will continue", how)
+        # Of this supervisor only: the experiment may have been taken over, and another tuner's trials may run.
+        mark = f"{trial_files.ENV_SUPERVISOR}={link.nonce}"
+        leftovers.end_processes_of(mark, [a.pid for a in work.attempts.values() if a.pid is not None])
         for attempt in list(work.attempts.values()):
             self._deliver_end(work, attempt, work.folders.read_end(attempt.trial_id, attempt.attempt))
 
@@ -270,7 +275,7 @@ class SupervisedBackend(TrialBackend):
         if work is None:
             return
         if work.attempts and not stop_running:
-            _log.info("%d running trials end, because local trials cannot outlive the tuner", len(work.attempts))
+            _log.info("trials that end with the tuner, because they run on its machine: %d", len(work.attempts))
         try:
             if work.link is not None:
                 work.link.close()
@@ -299,15 +304,13 @@ class _Attempt:
 class _Work:
     """What a backend holds while it is open."""
 
-    def __init__(self, place: ExperimentPlace, gpus: GPURotation | None) -> None:
+    def __init__(self, place: ExperimentPlace, gpus: GPURotation | None, grace: float) -> None:
         self.place = place
         self.gpus = gpus
         self.folders = TrialFolders(place.path)
-        if (place.path / trial_files.SUPERVISOR_LOCK).exists():
-            os.close(lock_supervisor(place.path))
-            found = leftovers.end_processes_of(place.marker)
-            if found:
-                _log.warning("killed %d processes that an earlier run of %s had left behind", found, place.name)
+        killed = end_earlier_supervisor(place.path, place.marker, grace)
+        if killed:
+            _log.warning("killed %d processes that an earlier run of %s had left behind", killed, place.name)
         self.attempts: dict[int, _Attempt] = {}
         self.busy: set[int] = set()
         self.pending: list[TrialEvent] = []

@@ -91,6 +91,7 @@ class Supervisor:
         self._by_results: dict[int, Process] = {}  # by file descriptor
         self._idle: list[Process] = []
         self._ending: set[Process] = set()  # those with a time to be killed at
+        self._told_to_end = False
         self._closing = False
         self._childless = True
         self._tuner_gone = False
@@ -103,7 +104,7 @@ class Supervisor:
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only a signal that has a handler writes to the wakeup fd
-        signal.signal(signal.SIGTERM, lambda *_: self._shut_down(self._grace))
+        signal.signal(signal.SIGTERM, self._on_sigterm)
         self._poll.register(REQUESTS, select.POLLIN)
         self._poll.register(self._woken, select.POLLIN)
         self._own_fds = {self._woken, wakes, LOCK}
@@ -113,6 +114,10 @@ class Supervisor:
             self._own_fds.add(self._tuner_fd)
         if os.getppid() != tuner:
             self._tuner_died()
+
+    def _on_sigterm(self, *_: object) -> None:
+        """The machine shuts down, or another tuner has taken the experiment over. Acted on in the loop."""
+        self._told_to_end = True
 
     def run(self) -> None:
         """Works until the tuner closes or dies, and every child has ended."""
@@ -130,6 +135,8 @@ class Supervisor:
                     self._tuner_died()
                 elif fd in self._by_results:
                     self._read_result(self._by_results[fd])
+            if self._told_to_end and not self._closing:
+                self._shut_down(self._grace)
             self._reap()
             self._kill_overdue()
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import logging
 import os
+import select
+import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cloudtune.backend import trial_files
-from cloudtune.backend.supervisor import LOCK, MESSAGES, REQUESTS
+from cloudtune.backend import child_processes, leftovers, trial_files
+from cloudtune.backend.supervisor import GRACE_WITHOUT_TUNER, LOCK, MESSAGES, REQUESTS
+from cloudtune.constants import ENV_EXPERIMENT
 
 _log = logging.getLogger(__name__)
 
 #: Descriptors are moved above those that the supervisor wants them to have, so that none overwrites another.
 _ABOVE = 10
+
+#: Seconds that an earlier supervisor may need beyond the grace of its trials, on a busy machine.
+_PATIENCE = 5.0
+#: Seconds between two looks at its lock, if the end of the process is not noticed at once.
+_LOOK_INTERVAL = 0.5
 
 
 class SupervisorLink:
@@ -33,8 +43,10 @@ class SupervisorLink:
     def __init__(
         self, folder: Path, hello: Mapping[str, Any], environment: Mapping[str, str], function: bytes | None = None
     ) -> None:
+        #: In the environment of the supervisor and its trials, as ``CLOUDTUNE_SUPERVISOR``.
+        self.nonce = os.urandom(8).hex()
         self._incoming = b""
-        lock = lock_supervisor(folder)
+        lock = _lock_supervisor(folder)
         their_requests, self._requests = os.pipe()
         self.messages, their_messages = os.pipe()
         log = os.open(folder / trial_files.SUPERVISOR_LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -44,10 +56,11 @@ class SupervisorLink:
             self.pid = os.posix_spawn(
                 sys.executable,
                 _command(isolated=function is None),
-                dict(environment),
+                {**environment, trial_files.ENV_SUPERVISOR: self.nonce},
                 file_actions=[(os.POSIX_SPAWN_DUP2, fd, wanted) for fd, wanted in moved.items()],
                 setsid=True,  # Ctrl-C is for the tuner
             )
+            os.pwrite(lock, b"%d" % self.pid, 0)
         finally:
             for fd in (*theirs, *moved):
                 os.close(fd)
@@ -105,15 +118,87 @@ class SupervisorLink:
             return None
 
 
-def lock_supervisor(folder: Path) -> int:
-    """Waits until no supervisor works in the folder, and returns the descriptor that holds its lock from now on."""
+def end_earlier_supervisor(folder: Path, marker: str, grace: float) -> int:
+    """Returns when no supervisor of an earlier tuner works for the experiment, and no process of its trials is left.
+
+    That tuner has lost the lease. If it died, its supervisor is ending by itself. If the experiment was taken over from
+    it, it may not know that yet (it may even be stopped), so the supervisor is told to end.
+
+    Args:
+        folder: Folder of the experiment.
+        marker: Value of ``CLOUDTUNE_EXPERIMENT`` in its processes.
+        grace: Seconds its trials have to end after SIGTERM. A supervisor that takes longer is killed, with its trials.
+
+    Returns:
+        Number of processes that had to be killed.
+    """
+    mark = f"{ENV_EXPERIMENT}={marker}"
+    if not (folder / trial_files.SUPERVISOR_LOCK).exists():
+        return 0
+    fd = os.open(folder / trial_files.SUPERVISOR_LOCK, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        killed = 0
+        if not _locked(fd):
+            _log.info("waiting until the trials of an earlier tuner in %s have ended", folder)
+            if not _end_in_order(fd, max(grace, GRACE_WITHOUT_TUNER) + _PATIENCE):
+                killed = leftovers.end_processes_of(mark, _holder(fd))
+                fcntl.flock(fd, fcntl.LOCK_EX)
+        return killed + leftovers.end_processes_of(mark)
+    finally:
+        os.close(fd)
+
+
+def _end_in_order(lock: int, seconds: float) -> bool:
+    """Tells the supervisor that holds the lock to end; True if it has given it back within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    told: list[int] = []
+    while not _locked(lock):
+        if time.monotonic() >= deadline:
+            return False
+        holder = _holder(lock)
+        if holder != told:
+            for pid in holder:
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
+                    os.kill(pid, signal.SIGTERM)
+            told = holder
+        _wait_for(holder, min(_LOOK_INTERVAL, deadline - time.monotonic()))
+    return True
+
+
+def _wait_for(pids: list[int], seconds: float) -> None:
+    """Returns when one of the processes has ended, or after some seconds."""
+    ends = select.poll()
+    handles = [handle for handle in map(child_processes.watch, pids) if handle is not None]
+    try:
+        for handle in handles:
+            ends.register(handle, select.POLLIN)
+        ends.poll(max(0.0, seconds) * 1000)
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _holder(lock: int) -> list[int]:
+    """Process id of the supervisor that holds the lock; nothing while its tuner has only just started it."""
+    text = os.pread(lock, 32, 0)
+    return [int(text)] if text.isdigit() else []
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    os.ftruncate(fd, 0)
+    return True
+
+
+def _lock_supervisor(folder: Path) -> int:
+    """Takes the lock of the experiment's supervisor, once the one before has ended; the descriptor that holds it."""
     fd = os.open(folder / trial_files.SUPERVISOR_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _log.info("waiting until the trials of an earlier tuner in %s have ended", folder)
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        os.ftruncate(fd, 0)
     except BaseException:
         os.close(fd)
         raise

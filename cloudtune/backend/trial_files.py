@@ -15,6 +15,9 @@ SUPERVISOR_LOCK = "supervisor.lock"
 SUPERVISOR_LOG = "supervisor.log"
 WAKE_FIFO = "wake.fifo"
 
+#: In the environment of a supervisor and its trials: which supervisor. The experiment may have another by now.
+ENV_SUPERVISOR = "CLOUDTUNE_SUPERVISOR"
+
 #: In the supervisor's environment, with room for a number: a fork that runs a trial writes its own there.
 PLACEHOLDERS = {ENV_TRIAL: "#" * 10, ENV_ATTEMPT: "#" * 10}
 

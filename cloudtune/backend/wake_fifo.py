@@ -44,9 +44,10 @@ class WakeFifo:
         return dict.fromkeys(int(word) for word in data.split() if word.isdigit())
 
     def close(self) -> None:
-        """Closes and removes the pipe. Safe to call twice."""
+        """Closes the pipe, and removes it unless another tuner has put its own in its place. Safe to call twice."""
         if self.fd >= 0:
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(self.fd), os.stat(self.path)):
+                    os.unlink(self.path)
             os.close(self.fd)
             self.fd = -1
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
