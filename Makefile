@@ -19,7 +19,7 @@ help:
 	@echo "make clean      remove everything that make has made, .venv included"
 
 demo: $(STAMPS)/demo
-	$(BIN)/python benchmarking/demo.py
+	CLOUDTUNE_FOLDER="$${CLOUDTUNE_FOLDER:-$(CURDIR)/demo-output}" $(BIN)/python benchmarking/demo.py
 
 test: $(STAMPS)/dev
 	$(BIN)/python -m pytest -q

@@ -5,9 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from benchmarking.overhead.measurement import Row, in_turn, seconds
+from benchmarking.overhead.measurement import Row, in_turn, peak_megabytes, seconds
 
-_PEAK = "; import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 _STDLIB = "import json, os, time"
 _REPORTER = "import cloudtune.report"
 
@@ -15,12 +14,6 @@ _REPORTER = "import cloudtune.report"
 def run(code: str) -> str:
     """Runs an interpreter on ``code``; its output."""
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-
-
-def peak_megabytes(code: str) -> float:
-    """Greatest resident memory of an interpreter that runs ``code``."""
-    scale = 2**20 if sys.platform == "darwin" else 2**10
-    return min(int(run(code + _PEAK)) for _ in range(3)) / scale
 
 
 def measure(repeats: int) -> list[Row]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +55,24 @@ def in_turn(repeats: int, *works: Callable[[], float]) -> list[float]:
         for results, work in zip(taken, works, strict=True):
             results.append(work())
     return [statistics.median(results) for results in taken]
+
+
+_PRINT_PEAK = """
+import sys
+if sys.platform.startswith("linux"):
+    # Not getrusage: what that says of a process includes what its parent was when it forked.
+    with open("/proc/self/status") as file:
+        print(next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM")))
+else:
+    import resource
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+def peak_megabytes(code: str) -> float:
+    """Greatest resident memory of an interpreter that runs ``code``, the least of three runs."""
+    argv = [sys.executable, "-c", code + _PRINT_PEAK]
+    return min(float(subprocess.run(argv, check=True, capture_output=True, text=True).stdout) for _ in range(3))
 
 
 def table(rows: list[Row]) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarking.overhead.measurement import Row, in_turn, seconds
-from cloudtune.experiments import load_experiment
+from benchmarking.overhead.measurement import Row, in_turn, peak_megabytes, seconds
 from cloudtune.store.entries import EXPERIMENT, REPORT, SUGGEST
 from cloudtune.store.local_store import LocalStore
 
@@ -60,7 +59,7 @@ def entries(num_reports: int) -> list[list[dict[str, Any]]]:
     return batches
 
 
-def fill(folder: Path, batches: list[list[dict[str, Any]]]) -> None:
+def fill(folder: Path, batches: Iterable[list[dict[str, Any]]]) -> None:
     """Writes the batches as the tuner does, results at the end included."""
     store = LocalStore(folder)
     store.open()
@@ -76,10 +75,10 @@ def fill(folder: Path, batches: list[list[dict[str, Any]]]) -> None:
             }
         ]
     )
-    for number, batch in enumerate(batches):
+    for batch in batches:
         store.append(batch)
         store.flush()
-        store.maintain(float(number) / 100)
+        store.maintain(time.time())
     store.write_metadata({"metric_names": ["loss"], "metric_mode": "min"})
     store.close()
 
@@ -101,22 +100,19 @@ def read_lines(path: Path) -> list[Any]:
 
 def peak_of_filling(num_reports: int) -> float:
     """Peak resident memory (MB) of a process that puts so many reports through the store, entries made as they go."""
-    code = (
-        "import resource, sys, tempfile; from pathlib import Path; from benchmarking.overhead import store as s\n"
+    return peak_megabytes(
+        "import tempfile; from pathlib import Path; from benchmarking.overhead.store import entries, fill\n"
         "with tempfile.TemporaryDirectory() as folder:\n"
-        f"    made = s.entries({LEVELS})[0]\n"
-        "    def batches():\n"
-        f"        for trial in range({num_reports} // {LEVELS}):\n"
-        "            yield [{**entry, 'trial': trial} for entry in made]\n"
-        "    s.fill(Path(folder, 'experiment'), batches())\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        f"    made = entries({LEVELS})[0]\n"
+        f"    trials = range({num_reports} // {LEVELS})\n"
+        "    fill(Path(folder, 'experiment'), ([{**e, 'trial': t} for e in made] for t in trials))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return int(done.stdout) / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def measure(repeats: int) -> list[Row]:
     """The rows of the store. The limits of 3 s and 0.5 s hold where the floors take 0.77 and 0.54 s."""
+    from cloudtune.experiments import load_experiment  # the writing is measured without pandas
+
     large, small = entries(NUM_REPORTS), entries(NUM_REPORTS // 10)
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root)
