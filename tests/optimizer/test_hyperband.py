@@ -280,6 +280,32 @@ def test_a_failed_trial_is_never_promoted_and_keeps_its_place() -> None:
     assert resumed(scheduler) is None
 
 
+def test_a_trial_that_fails_while_it_waits_is_never_promoted() -> None:
+    """A paused trial that turns out to be lost is not resumed, and keeps its place among the results."""
+    scheduler = asha(type="promotion")
+    trials = paused(scheduler, [0.1, 0.2, 0.3])
+    scheduler.on_trial_error(trials[0])
+    assert resumed(scheduler) is None
+
+
+@pytest.mark.parametrize("end", ["stopped", "failed", "removed", "completed"])
+def test_the_report_of_a_trial_that_has_ended_is_answered_with_stop(end: str) -> None:
+    """However a trial ended, nothing it reports later counts."""
+    scheduler = asha()
+    scheduler.on_trial_result(begin(scheduler, 0), {"epoch": 1, "loss": 1.0})
+    trial = begin(scheduler, 1)
+    if end == "stopped":
+        assert scheduler.on_trial_result(trial, {"epoch": 1, "loss": 2.0}) == STOP
+    elif end == "failed":
+        scheduler.on_trial_error(trial)
+    elif end == "removed":
+        scheduler.on_trial_remove(trial)
+    else:
+        scheduler.on_trial_complete(trial, {"epoch": 1, "loss": 2.0})
+    assert scheduler.on_trial_result(trial, {"epoch": 2, "loss": 0.0}) == STOP
+    assert scheduler.on_trial_result(begin(scheduler, 2), {"epoch": 3, "loss": 3.0}) == STOP
+
+
 def test_a_script_that_ends_at_its_level_has_paused() -> None:
     """Told to train to the rung only, a script ends there by itself: that is a pause, not the end of the trial."""
     scheduler = asha(type="promotion")
