@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import _pickle
 import atexit
-import gc
 import json
 import os
 import signal
@@ -150,15 +149,12 @@ def _leave_supervisor(unwanted_fds: Iterable[int]) -> None:
     """Makes a fork a process of its own: session, signals, descriptors."""
     os.setsid()
     signal.set_wakeup_fd(-1)
-    for number in child_processes.RESTORED_SIGNALS:
+    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):  # those that the supervisor has changed
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it: writing raises BrokenPipeError instead
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
     for fd in unwanted_fds:
         os.close(fd)
-    gc.unfreeze()
 
 
 def _end_interpreter(code: int) -> int:

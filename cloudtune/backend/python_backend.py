@@ -30,7 +30,7 @@ class PythonBackend(SupervisedBackend):
         gpus_to_use: Which GPUs to share out. By default those of ``CUDA_VISIBLE_DEVICES``, else all.
         delete_checkpoints: Delete a trial's checkpoints when it is stopped, has completed or failed.
         reuse_processes: Run several trials in one process, one after another. Quicker where the function's imports are
-            slow; but what a trial leaves behind in its process (imported modules, threads, GPU memory) the next one finds.
+            slow; but what a trial leaves in its process (imported modules, threads, GPU memory) the next one finds.
         stop_grace: Seconds a trial has to end after SIGTERM, before SIGKILL.
 
     Raises:
@@ -55,7 +55,7 @@ class PythonBackend(SupervisedBackend):
         self.tune_function = tune_function
         self.reuse_processes = reuse_processes
         self.config_space = None if config_space is None else dict(config_space)
-        self._wants_checkpoint_dir = _check_signature(tune_function, self.config_space)
+        self._saves_checkpoints = _check_signature(tune_function, self.config_space)
         pack_function(tune_function)  # complains now rather than in each trial
 
     @property
@@ -79,7 +79,7 @@ class PythonBackend(SupervisedBackend):
 
     def _request(self, trial: Trial, checkpoints: str) -> dict[str, Any]:
         config = {name: plain(value) for name, value in trial.config.items()}
-        if self._wants_checkpoint_dir:
+        if self._saves_checkpoints:
             config[ST_CHECKPOINT_DIR] = checkpoints
         if _survives_json(config):
             return {"config": {"plain": config}}

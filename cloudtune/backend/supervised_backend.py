@@ -68,6 +68,9 @@ class SupervisedBackend(TrialBackend):
         #: For measuring: ("started" or "ended", trial id, ``time.monotonic()`` in the supervisor) of the last trials.
         self.timings: deque[tuple[str, int, float]] = deque(maxlen=4096)
 
+    #: Whether trials are told a directory for checkpoints.
+    _saves_checkpoints = True
+
     @abstractmethod
     def _hello(self) -> tuple[dict[str, Any], bytes | None]:
         """What the supervisor is told first, beyond what is the same for all backends; and the function, if any."""
@@ -116,7 +119,7 @@ class SupervisedBackend(TrialBackend):
     def start_trial(self, trial: Trial, checkpoint_trial_id: int | None = None) -> None:
         """See :meth:`TrialBackend.start_trial`."""
         work = self._opened()
-        work.folders.create(trial)
+        work.folders.create(trial, self._saves_checkpoints)
         if checkpoint_trial_id is not None:
             work.folders.copy_checkpoints(checkpoint_trial_id, trial.trial_id)
         self._launch(work, trial)
@@ -206,9 +209,24 @@ class SupervisedBackend(TrialBackend):
             if message["m"] == "started":
                 attempt.pid = message["pid"]
             else:
-                self._deliver_end(work, attempt, EndRecord.from_json(message))
+                end = EndRecord.from_json(message)
+                if end.sent is not None and end.signal == signal.SIGKILL:
+                    self._tell_of_kill(work, attempt.trial_id)
+                self._deliver_end(work, attempt, end)
         if not alive:
             self._supervisor_died(work, link)
+
+    def _tell_of_kill(self, work: _Work, trial_id: int) -> None:
+        """Warns once that trials are killed, for nothing but the log tells: what they lose is a checkpoint."""
+        level = logging.DEBUG if work.told_of_kill else logging.WARNING
+        work.told_of_kill = True
+        _log.log(
+            level,
+            "trial %d had not ended %g seconds after SIGTERM and was killed; let the training script end on SIGTERM, or "
+            "raise stop_grace",
+            trial_id,
+            self.stop_grace,
+        )
 
     def _deliver_end(self, work: _Work, attempt: _Attempt, record: EndRecord | None) -> None:
         _queue_reports(work, attempt, ended=True)
@@ -315,6 +333,7 @@ class _Work:
         self.busy: set[int] = set()
         self.pending: list[TrialEvent] = []
         self.deaths = 0
+        self.told_of_kill = False
         self.link: SupervisorLink | None = None
         self.fifo = WakeFifo(place.path)
         self.woken, self._wakes = os.pipe()

@@ -28,8 +28,13 @@ class TrialFolders:
         self.root = os.path.abspath(experiment / trial_files.TRIALS)
         os.makedirs(self.root, exist_ok=True)
 
-    def create(self, trial: Trial) -> None:
-        """Makes the folder of a new trial, in place of one that is not in the log (after a power cut)."""
+    def create(self, trial: Trial, checkpoints: bool) -> None:
+        """Makes the folder of a new trial, in place of one that is not in the log (after a power cut).
+
+        Args:
+            trial: The trial.
+            checkpoints: Whether it needs a directory for checkpoints.
+        """
         folder = trial_files.trial_folder(self.root, trial.trial_id)
         with _room_for(folder):
             try:
@@ -37,7 +42,8 @@ class TrialFolders:
             except FileExistsError:
                 shutil.rmtree(folder)
                 os.mkdir(folder)
-            os.mkdir(self.checkpoints(trial.trial_id))
+            if checkpoints:
+                os.mkdir(self.checkpoints(trial.trial_id))
             self._write_config(trial)
 
     def renew(self, trial: Trial) -> None:
