@@ -15,19 +15,17 @@ from cloudtune.trial import Trial, TrialStatus
 from cloudtune.tuning_loop import tell_scheduler
 from cloudtune.tuning_status import TuningStatus
 
-#: What must be the same when an experiment is continued. The seed is checked apart: one that was drawn is replaced.
-_MUST_AGREE = ("scheduler_name", "metric_names", "metric_mode", "resource_attr", "max_resource_attr")
-
 
 def adopt(scheduler: TrialScheduler, logged: Mapping[str, Any], name: str) -> None:
-    """Makes a fresh scheduler the one that the log describes: checks what must agree and takes over the seed.
+    """Makes a fresh scheduler the one that the log describes: checks that all else agrees and takes over a drawn seed.
 
     Raises:
         ExperimentMismatch: Method, metrics, config space or a given seed differ; the message names the key.
     """
     now = json.loads(json.dumps(scheduler.metadata()))
-    for key in _MUST_AGREE:
-        _agree(name, key, logged.get(key), now.get(key))
+    for key in dict.fromkeys([*logged, *now]):
+        if key not in ("config_space", "random_seed"):
+            _agree(name, key, logged.get(key), now.get(key))
     before, after = logged.get("config_space", {}), now.get("config_space", {})
     for parameter in dict.fromkeys([*before, *after]):
         _agree(name, f"config_space['{parameter}']", before.get(parameter), after.get(parameter))

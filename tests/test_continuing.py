@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cloudtune.config_space import choice, uniform
 from cloudtune.continuing import replay
 from cloudtune.errors import ExperimentLocked, ExperimentMismatch, Fenced
-from cloudtune.optimizer.baselines import ASHA, RandomSearch
+from cloudtune.optimizer.baselines import ASHA, GridSearch, RandomSearch
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.stopping_criterion import StoppingCriterion
 from cloudtune.store import entries
@@ -250,6 +250,7 @@ def started(space: dict[str, Any], **options: Any) -> Machine:
         (lambda: RandomSearch({"x": uniform(0, 1)}, metric="acc", random_seed=1), "metric_names"),
         (lambda: RandomSearch({"x": uniform(0, 1)}, metric="loss", mode="max", random_seed=1), "metric_mode"),
         (lambda: RandomSearch({"x": uniform(0, 1)}, metric="loss", random_seed=2), "random_seed"),
+        (lambda: GridSearch({"x": uniform(0, 1)}, metric="loss", random_seed=1), "scheduler_name"),
         (
             lambda: RandomSearch({"x": uniform(0, 1)}, metric="loss", resource_attr="epoch", random_seed=1),
             "resource_attr",
@@ -304,3 +305,14 @@ def test_a_fenced_tuner_touches_nothing() -> None:
         tuner.run()
     assert len(machine.starts) == starts_before[0]
     assert len(machine.running()) == 1, "the trial is the new owner's"
+
+
+def test_a_changed_setting_of_the_method_is_refused_by_name() -> None:
+    """ASHA with another grace period would decide differently: refused, naming what differs."""
+    machine = Machine(Program(curve))
+    make_tuner(machine, make_scheduler("stopping", 1), trials=1).run()
+    other = ASHA(
+        SPACE, metric="loss", resource_attr="epoch", max_resource_attr="max_epochs", grace_period=3, random_seed=1
+    )
+    with pytest.raises(ExperimentMismatch, match=r"began with rung_levels = .*, now it is"):
+        make_tuner(machine, other).run()
