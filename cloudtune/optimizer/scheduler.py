@@ -122,7 +122,7 @@ class TrialScheduler(ABC):
         """The trial failed."""
 
     def on_trial_remove(self, trial: Trial) -> None:  # noqa: B027 - see above
-        """The trial was stopped or paused."""
+        """The trial was stopped or paused, even if its script ended by itself just then."""
 
     @abstractmethod
     def metric_names(self) -> list[str]:
