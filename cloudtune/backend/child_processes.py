@@ -19,6 +19,16 @@ RESTORED_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE
 _PR_SET_CHILD_SUBREAPER = 36
 
 
+def close_inherited(above: int) -> None:
+    """Closes the descriptors above a number that this process was started with: a trial would keep them open."""
+    for fd in map(int, os.listdir("/dev/fd")):
+        if fd > above:
+            try:
+                os.close(fd)
+            except OSError:  # that of the listing itself
+                continue
+
+
 def adopt_orphans() -> None:
     """Makes orphaned descendants children of this process (Linux: prctl(2), PR_SET_CHILD_SUBREAPER).
 

@@ -213,10 +213,14 @@ def _culprit(function: object, root: Callable[..., Any], seen: set[int]) -> str 
     if not isinstance(function, FunctionType):
         return None
     for what, name, value in _parts(function):
-        if _dump(value, root) is not None or _dump_by_dill(value) is not None:
+        if id(value) in seen or _dump(value, root) is not None:
             continue
-        deeper = None if id(value) in seen else _culprit(value, root, seen)
-        return deeper or (
+        deeper = _culprit(value, root, seen)
+        if deeper is not None:
+            return deeper
+        if _dump_by_dill(value) is not None:
+            continue
+        return (
             f"{_name(function)} refers to {what} {name!r} of type {type(value).__name__}, which cannot be sent to "
             "another process; create it inside the function"
         )

@@ -7,10 +7,10 @@ imports is never part of the supervisor.
 from __future__ import annotations
 
 import _pickle
+import _signal
 import atexit
 import json
 import os
-import signal
 import sys
 
 import cloudtune
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 cloudtune.Reporter  # noqa: B018 - imports it: nearly every function does, and here it is done once for all
 
-_HELD = (signal.SIGTERM, signal.SIGCHLD)
+# What a fork executes it must first copy, page by page: so it calls the C half of signal, which needs no enums, and all
+# that can be done before the fork is done there.
+_HELD = (_signal.SIGTERM, _signal.SIGCHLD)
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 class FunctionTrials:
@@ -44,14 +47,28 @@ class FunctionTrials:
         self._function = function
         self._by_dill = by_dill
         self._environment_area = _find_placeholders()
+        self._memory = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC) if self._environment_area else -1
+        self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._set: Mapping[str, str] = {}
         if by_dill:
             import dill  # noqa: F401 - takes fifty times as long as the fork: once for all forks
 
     def fork(self, work: Mapping[str, Any], unwanted_fds: Iterable[int]) -> int:
-        """Starts a process that runs one trial. Returns its process id."""
-        pid = _fork()
-        if pid == 0:
-            self._in_fork(unwanted_fds, lambda: self._run_one(work))
+        """Starts a process that runs one trial. Returns its process id.
+
+        Raises:
+            OSError: The trial's output files cannot be opened, or there are too many processes.
+        """
+        outputs = self._open_outputs(work["outputs"])
+        try:
+            self._set_environment(work["environment"])
+            self._overwrite(self._memory, work["environment"])
+            pid = _fork()
+            if pid == 0:
+                self._in_fork((*unwanted_fds, self._memory), lambda: self._run_one(work, outputs))
+        finally:
+            for fd in outputs:
+                os.close(fd)
         return pid
 
     def fork_worker(self, unwanted_fds: Iterable[int]) -> tuple[int, int, int]:
@@ -60,7 +77,8 @@ class FunctionTrials:
         from_worker, results = os.pipe()
         pid = _fork()
         if pid == 0:
-            self._in_fork({*unwanted_fds, to_worker, from_worker}, lambda: self._run_many(jobs, results))
+            unwanted = (*unwanted_fds, to_worker, from_worker, self._memory)
+            self._in_fork(unwanted, lambda: self._run_many(jobs, results))
         os.close(jobs)
         os.close(results)
         os.set_blocking(from_worker, False)
@@ -86,28 +104,48 @@ class FunctionTrials:
         finally:
             os._exit(code)
 
-    def _run_one(self, work: Mapping[str, Any]) -> int:
-        self._prepare(work)
+    def _run_one(self, work: Mapping[str, Any], outputs: tuple[int, int]) -> int:
+        self._redirect(outputs)
         return _end_interpreter(self._call(work["config"]))
 
     def _run_many(self, jobs: int, results: int) -> int:
+        memory = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC) if self._environment_area else -1
         with open(jobs, "rb") as lines:
             for line in lines:
                 work = json.loads(line)
-                self._prepare(work)
+                self._redirect(self._open_outputs(work["outputs"]))
+                self._set_environment(work["environment"])
+                self._overwrite(memory, work["environment"])
                 code = _flush(self._call(work["config"]))
                 os.write(results, b"%d\n" % code)
         return _end_interpreter(0)
 
-    def _prepare(self, work: Mapping[str, Any]) -> None:
-        stdout, stderr = work["outputs"]
-        append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        for target, path, flags in ((0, os.devnull, os.O_RDONLY), (1, stdout, append), (2, stderr, append)):
-            fd = os.open(path, flags, 0o666)
+    def _open_outputs(self, paths: Iterable[str]) -> tuple[int, int]:
+        stdout, stderr = paths
+        first = os.open(stdout, _APPEND, 0o666)
+        try:
+            return first, os.open(stderr, _APPEND, 0o666)
+        except OSError:
+            os.close(first)
+            raise
+
+    def _redirect(self, outputs: tuple[int, int]) -> None:
+        os.dup2(self._null, 0)
+        for target, fd in enumerate(outputs, 1):
             os.dup2(fd, target)
             os.close(fd)
-        os.environ.update(work["environment"])
-        _overwrite(self._environment_area, work["environment"])
+
+    def _set_environment(self, variables: Mapping[str, str]) -> None:
+        for name in self._set:
+            if name not in variables:
+                del os.environ[name]
+        os.environ.update(variables)
+        self._set = variables
+
+    def _overwrite(self, memory: int, variables: Mapping[str, str]) -> None:
+        """Writes the trial into this process's memory where /proc/<pid>/environ shows it; a fork inherits it."""
+        for name, (address, length) in self._environment_area.items():
+            os.pwrite(memory, variables[name].encode().ljust(length, b"\0")[:length], address)
 
     def _call(self, config: Mapping[str, Any]) -> int:
         """Calls the function; the exit code that a script would have ended with."""
@@ -122,8 +160,8 @@ class FunctionTrials:
         except SystemExit as ended:
             return _exit_code(ended.code)
         except BaseException as error:  # noqa: BLE001 - as the interpreter does at the end of a script
-            trace = error.__traceback__
-            sys.excepthook(type(error), error, trace and trace.tb_next)
+            error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next  # without this frame
+            sys.excepthook(type(error), error, error.__traceback__)
             return 1
         return 0
 
@@ -138,23 +176,24 @@ def _arguments(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fork() -> int:
     """Forks, with the supervisor's signals held in the child until it has left the supervisor."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, _HELD)
     pid = os.fork()
     if pid:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _HELD)
     return pid
 
 
 def _leave_supervisor(unwanted_fds: Iterable[int]) -> None:
     """Makes a fork a process of its own: session, signals, descriptors."""
     os.setsid()
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):  # those that the supervisor has changed
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+    _signal.set_wakeup_fd(-1)
+    for number in (_signal.SIGTERM, _signal.SIGCHLD, _signal.SIGHUP):  # those that the supervisor has changed
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _HELD)
     for fd in unwanted_fds:
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
 
 
 def _end_interpreter(code: int) -> int:
@@ -202,13 +241,3 @@ def _find_placeholders() -> dict[str, tuple[int, int]]:
         if begin and at >= 0:
             found[name] = (begin + at + len(name) + 1, len(value))
     return found
-
-
-def _overwrite(area: Mapping[str, tuple[int, int]], variables: Mapping[str, str]) -> None:
-    if area:
-        fd = os.open("/proc/self/mem", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            for name, (address, length) in area.items():
-                os.pwrite(fd, variables[name].encode().ljust(length, b"\0")[:length], address)
-        finally:
-            os.close(fd)

@@ -430,6 +430,7 @@ def main() -> None:
 
     The first request, a line that begins with its length in ten digits, says what is the same for all trials.
     """
+    child_processes.close_inherited(above=LOCK)
     for fd in (REQUESTS, MESSAGES, LOCK):
         os.set_inheritable(fd, False)
     for number in (signal.SIGINT, signal.SIGHUP):  # they are meant for the tuner

@@ -370,7 +370,7 @@ class BackendContract:
         assert abs(times[0] - time.time()) < 3600
 
     def test_closing_ends_everything(self, driver: Driver, tmp_path: Path) -> None:
-        """close() returns when trials, their descendants and our own processes are gone; then it may be opened again."""
+        """close() returns when trials, their descendants and our processes are gone; then it may be opened again."""
         driver.start(0, hold=True, reports=1, daemon=str(tmp_path / "a"))
         driver.start(1, hold=True, reports=1, child=str(tmp_path / "b"))
         driver.wait_for_reports(0, 1)
@@ -435,7 +435,7 @@ class BackendContract:
     @pytest.mark.defect("R3")
     def test_the_tuner_is_killed(self, tmp_path: Path) -> None:
         """All ends with it, descendants too; the next tuner gets what is missing, and the true ends."""
-        configs = [
+        configs: list[dict[str, Any]] = [
             {"reports": 5, "hold": True, "daemon": str(tmp_path / "a"), "ignore_sigterm": True},
             {"reports": 4},
             {"reports": 1, "exit_code": 2, "echo_error": "bad luck"},
@@ -477,7 +477,7 @@ class BackendContract:
     @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def test_any_order_of_calls(self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-        """Whatever is called in whatever order: one end for each attempt, reports once and in order, workers counted."""
+        """Whatever is called in whatever order: one end per attempt, reports once and in order, workers counted."""
         driver = Driver(self.make_backend(stop_grace=0.5), tmp_path_factory.mktemp("calls"), n_workers=4)
         driver.open()
         attempts: dict[int, int] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def train(  # noqa: C901 - one short step for each way to behave
+def train(
     reports: int = 0,
     hold: bool = False,
     ignore_sigterm: bool = False,
