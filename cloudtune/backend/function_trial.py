@@ -7,7 +7,7 @@ imports is never part of the supervisor.
 from __future__ import annotations
 
 import _pickle
-import _signal
+import _signal  # type: ignore[import-not-found]
 import atexit
 import json
 import os
