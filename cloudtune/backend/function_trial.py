@@ -97,7 +97,8 @@ class FunctionTrials:
     def _in_fork(self, unwanted_fds: Iterable[int], run: Any) -> NoReturn:
         code = 1
         try:
-            _leave_supervisor(unwanted_fds)
+            os.dup2(self._null, 0)
+            _leave_supervisor((*unwanted_fds, self._null))
             code = run()
         except BaseException as error:  # noqa: BLE001 - it must not climb up into the supervisor's loop
             sys.excepthook(type(error), error, error.__traceback__)
@@ -109,13 +110,15 @@ class FunctionTrials:
         return _end_interpreter(self._call(work["config"]))
 
     def _run_many(self, jobs: int, results: int) -> int:
-        memory = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC) if self._environment_area else -1
         with open(jobs, "rb") as lines:
             for line in lines:
                 work = json.loads(line)
                 self._redirect(self._open_outputs(work["outputs"]))
                 self._set_environment(work["environment"])
-                self._overwrite(memory, work["environment"])
+                if self._environment_area:
+                    memory = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)
+                    self._overwrite(memory, work["environment"])
+                    os.close(memory)
                 code = _flush(self._call(work["config"]))
                 os.write(results, b"%d\n" % code)
         return _end_interpreter(0)
@@ -130,7 +133,6 @@ class FunctionTrials:
             raise
 
     def _redirect(self, outputs: tuple[int, int]) -> None:
-        os.dup2(self._null, 0)
         for target, fd in enumerate(outputs, 1):
             os.dup2(fd, target)
             os.close(fd)
