@@ -111,7 +111,7 @@ class BackendContract:
     @pytest.fixture
     def driver(self, tmp_path: Path) -> Iterator[Driver]:
         """An open backend; closed, and looked after, at the end."""
-        descriptors, threads = open_descriptors(), threading.active_count()
+        descriptors, threads, children = open_descriptors(), threading.active_count(), psutil.Process().children()
         driver = Driver(self.make_backend(), tmp_path / "experiment")
         driver.place.path.mkdir()
         driver.open()
@@ -119,6 +119,7 @@ class BackendContract:
         driver.backend.close(stop_running=True)
         assert carriers(driver.place.marker) == []
         assert (open_descriptors(), threading.active_count()) == (descriptors, threads)
+        assert psutil.Process().children() == children
         assert not [name for name in os.listdir(driver.place.path) if name.endswith("fifo")]
 
     def test_reports_come_once_in_order_before_the_end(self, driver: Driver) -> None:
@@ -392,6 +393,11 @@ class BackendContract:
         """Then running trials end as interrupted with all their reports, nothing of them lives on, and work goes on."""
         driver.start(0, reports=3, hold=True, daemon=str(tmp_path / "pid"))
         driver.wait_for_reports(0, 1)
+        report_file = driver.place.path / "trials" / "0" / "reports-0.jsonl"
+        deadline = time.monotonic() + PATIENCE
+        while report_file.read_text().count("\n") < 3:  # the trial has sent all, whether the tuner has read it or not
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         self.kill_supervisor(driver)
         assert driver.end_of(0).outcome is Outcome.interrupted
         assert [report.number for report in driver.reports(0)] == [0, 1, 2]
@@ -445,7 +451,8 @@ class BackendContract:
         driver.place = place
         left = [LeftRunning(Trial(i, config), {0: i}) for i, config in enumerate(configs)]
         driver.open([*left, LeftRunning(Trial(3, {}))])  # the fourth was logged, but not started any more
-        assert carriers(place.marker) == [child.pid for child in psutil.Process().children()]
+        [alive] = carriers(place.marker)
+        assert psutil.Process(alive).ppid() == os.getpid()  # the new supervisor
         wait_until_gone(int((tmp_path / "a").read_text()))
         outcomes = [driver.end_of(i).outcome for i in range(4)]
         driver.backend.close(stop_running=True)
