@@ -255,10 +255,9 @@ class Tuner:
         try:
             store.update_results()
             store.write_metadata(self._all_metadata(end=self.trial_backend.time()))
-        except Fenced:
-            logger.debug("what is derived from the log is left to the new owner; the store says so when it is closed")
-        except (StorageFull, OSError) as error:
-            logger.error("%s; the event log holds everything, load_experiment('%s') reads it", error, self.name)
+        except (Fenced, StorageFull, OSError) as error:
+            # The store tries again when it is closed, and tells the user.
+            logger.debug("what is derived from the log was not written: %s", error)
 
     def _on_signal(self, name: str) -> None:
         if self._loop is not None:

@@ -222,8 +222,8 @@ class SupervisedBackend(TrialBackend):
         work.told_of_kill = True
         _log.log(
             level,
-            "trial %d had not ended %g seconds after SIGTERM and was killed; let the training script end on SIGTERM, or "
-            "raise stop_grace",
+            "trial %d had not ended %g seconds after SIGTERM and was killed; let the training script end on SIGTERM, "
+            "or raise the backend's stop_grace",
             trial_id,
             self.stop_grace,
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from cloudtune.backend import trial_files
 from cloudtune.backend.trial_output import last_lines
+from cloudtune.constants import TUNE_METRIC_TAG
 from cloudtune.trial import End, Outcome
 
 #: Characters of the last line of output that are quoted in the sentence.
@@ -62,6 +63,8 @@ class EndRecord:
     def _failure(self, folder: str) -> str:
         if self.signal is not None:
             how = f"killed by {_signal_name(self.signal)}"
+            if self.signal == signal.SIGKILL:
+                how += " (as happens when memory runs out)"
         else:
             how = f"exit code {self.exit_code}"
         begin_stdout, begin_stderr = self.output_from
@@ -69,10 +72,15 @@ class EndRecord:
             (f"{folder}/{trial_files.STDERR}", begin_stderr),
             (f"{folder}/{trial_files.STDOUT}", begin_stdout),
         ):
-            output = last_lines(path, begin)
+            output = _without_reports(last_lines(path, begin))
             if output:
                 return _told_by_output(how, path, output)
-        return f"{how}; it wrote no output"
+        return f"{how}; it wrote no output that tells why"
+
+
+def _without_reports(output: str) -> str:
+    """What is not a copy of a report: reports never tell why a trial failed."""
+    return "\n".join(line for line in output.splitlines() if not line.startswith(TUNE_METRIC_TAG.strip()))
 
 
 def _told_by_output(how: str, path: str, output: str) -> str:

@@ -114,7 +114,7 @@ def _room_for(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StorageFull(
                 f"{path} could not be written: {error.strerror}; free some space and run the same command again"
             ) from error

@@ -342,18 +342,21 @@ class LocalStore(Store):
             job.result()
         except (StorageFull, OSError) as error:
             self._results_stale = True
-            logger.warning("%s; results.csv.zip is behind, the event log has everything", error)
+            logger.warning("results.csv.zip is behind the event log, which has everything: %s", error)
 
     def _finish_results(self) -> None:
         """At the end: results.csv.zip as the log has it, if that can be had."""
         try:
-            self._finish_results_job()
+            if self._results_job is not None:
+                job, self._results_job = self._results_job, None
+                # If it failed, the same work is done again now, and what that raises is told.
+                self._results_stale = self._results_stale or job.exception() is not None
             if self._rows_new or self._results_stale:
                 self.update_results()
         except Fenced:
             logger.warning("results.csv.zip is left to the tuner that took %s over", self.path)
         except (StorageFull, OSError) as error:
-            logger.warning("%s; results.csv.zip is behind, the event log has everything", error)
+            logger.warning("results.csv.zip is behind the event log, which has everything: %s", error)
 
     def _write_results(self, _rows_new: int) -> None:
         def write(file: BinaryIO) -> None:

@@ -355,7 +355,7 @@ store.close()
     )
     result = run_program(program)
     assert result.returncode == 0, result.stderr
-    assert "results.csv.zip is behind, the event log has everything" in result.stderr
+    assert "results.csv.zip is behind the event log, which has everything" in result.stderr
     assert len(pd.read_csv(path / "results.csv.zip")) == 1
     assert LocalStore(path).length() == 3001
 
