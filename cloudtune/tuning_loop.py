@@ -308,7 +308,8 @@ class TuningLoop:
             return (TrialStatus.completed if outcome is Outcome.completed else TrialStatus.stopped), end.reason
         if outcome is Outcome.completed:
             return self._status_after_completion(record)
-        if outcome is Outcome.stopped and wish != WISH_END:
+        # A decision to stop is in the log before the trial is told; without one, an earlier tuner was just ending.
+        if outcome is Outcome.stopped and wish != WISH_END and end.trial_id not in self._left:
             return TrialStatus.stopped, end.reason or "stopped from outside"
         if outcome is Outcome.interrupted and end.trial_id not in self._left:
             times = self._interruptions[end.trial_id] = self._interruptions.get(end.trial_id, 0) + 1
