@@ -198,6 +198,20 @@ class BackendContract:
         assert driver.end_of(0).outcome is Outcome.completed
         assert driver.end_of(1).outcome is Outcome.failed
 
+    def test_ended_before_the_stop_was_seen(self, driver: Driver) -> None:
+        """Nor is a trial stopped that had ended when the request was still on its way."""
+        driver.start(0, reports=1, hold=True)
+        driver.wait_for_reports(0, 1)
+        trial = psutil.Process(driver.reports(0)[0].metrics["pid"])
+        supervisor = trial.parent()
+        assert supervisor is not None
+        supervisor.suspend()
+        trial.kill()
+        wait_until_gone(trial.pid)
+        driver.backend.stop_trial(0)
+        supervisor.resume()
+        assert driver.end_of(0).outcome is Outcome.failed
+
     def test_pause_and_resume(self, driver: Driver) -> None:
         """A paused trial resumes with its checkpoint, as a new attempt whose reports count from 0 again."""
         trial = driver.start(0, reports=1, hold=True, save="one,")
@@ -328,6 +342,13 @@ class BackendContract:
         assert len(warnings) == 1
         assert "reports-0.jsonl" in warnings[0]
 
+    def test_reports_that_woke_nobody(self, driver: Driver) -> None:
+        """A report that came without waking the tuner is delivered at the latest before the end."""
+        driver.start(0, garbage='{"step": 7}\n')
+        driver.end_of(0)
+        assert [report.metrics for report in driver.reports(0)] == [{"step": 7}]
+        assert isinstance(driver.events[-1], End)
+
     def test_busy_workers(self, driver: Driver) -> None:
         """A worker is busy from the start of an attempt until its end was delivered."""
         assert driver.backend.busy_workers() == 0
@@ -447,6 +468,10 @@ class BackendContract:
             {"reports": 1, "exit_code": 2, "echo_error": "bad luck"},
         ]
         place = self.kill_tuner(tmp_path, configs, {"0 4", "1 completed", "2 failed"})
+        deadline = time.monotonic() + PATIENCE
+        while carriers(place.marker):  # they end by themselves: there may never be a next tuner
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         driver = Driver(self.make_backend(), place.path)
         driver.place = place
         left = [LeftRunning(Trial(i, config), {0: i}) for i, config in enumerate(configs)]
