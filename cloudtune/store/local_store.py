@@ -354,7 +354,7 @@ class LocalStore(Store):
             if self._rows_new or self._results_stale:
                 self.update_results()
         except Fenced:
-            logger.warning("results.csv.zip is left to the tuner that took %s over", self.path)
+            logger.info("results.csv.zip is left to the tuner that took %s over", self.path)
         except (StorageFull, OSError) as error:
             logger.warning("results.csv.zip is behind the event log, which has everything: %s", error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,10 @@ def _earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(_earlier: Path, tmp_path: Path) -> Place:
+def place(_earlier: Path, tmp_path: Path) -> Iterator[Place]:
     """The test's own copy of that folder. Its train.py is good until the test replaces it."""
     folder = tmp_path / "place"
     shutil.copytree(_earlier, folder)
-    return Place(folder)
+    own = Place(folder)
+    yield own
+    own.end_what_was_started()

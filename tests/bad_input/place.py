@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,7 @@ class Place:
     """The folder: scripts, a config space, and the experiments below ``experiments``."""
 
     folder: Path
+    started: list[Started] = field(default_factory=list)
 
     @property
     def experiments(self) -> Path:
@@ -124,7 +125,14 @@ class Place:
                 stderr=file,
                 start_new_session=True,
             )
-        return Started(process, output)
+        self.started.append(Started(process, output))
+        return self.started[-1]
+
+    def end_what_was_started(self) -> None:
+        """Kills commands that a failed test has left; their trials end with them."""
+        for started in self.started:
+            started.process.kill()
+            started.process.wait(timeout=PATIENCE)
 
     # ------------------------------------------------------------------ what is there
 
