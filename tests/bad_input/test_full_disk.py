@@ -11,8 +11,9 @@ from cloudtune.store import entries
 from tests.bad_input import messages
 from tests.bad_input.place import EARLIER_REPORTS, GOOD, PREAMBLE, Place
 
-#: A user's tuning script. ``python tune.py limit`` forbids the tuner, after the sixth report, to write a single byte;
-#: ``python tune.py fill`` fills the disk then. The trials are processes of their own, which a limit does not touch.
+#: A user's tuning script. After the sixth report ``python tune.py 0`` forbids the tuner to write a single byte,
+#: ``python tune.py 30`` lets its log grow by 30 bytes, and ``python tune.py fill`` fills the disk. The trials are
+#: processes of their own, which a limit does not touch.
 TUNE = """
 import errno
 import logging
@@ -38,10 +39,13 @@ class Disaster(TunerCallback):
     def on_trial_result(self, trial, status, result, decision):
         self.reports += 1
         if self.reports == 6:
-            if self.kind == "limit":
-                resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-            elif self.kind == "fill":
-                fill(os.environ["CLOUDTUNE_FOLDER"] + "/ballast")
+            folder = os.environ["CLOUDTUNE_FOLDER"]
+            if self.kind == "fill":
+                fill(folder + "/ballast")
+            elif self.kind != "fine":
+                room = int(self.kind)
+                limit = room and os.stat(folder + "/disk/log/000001.jsonl").st_size + room
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
 
 def fill(path):
@@ -90,10 +94,13 @@ def slow(place: Place) -> Place:
     return place
 
 
-def test_nothing_can_be_written(slow: Place) -> None:
-    """The log takes nothing any more: the tuner ends, and what trials report meanwhile is read when it continues."""
-    done = slow.run(slow.program("limit"), SECONDS_PER_EPOCH="0.05")
-    messages.check("disk is full", done, slow)
+@pytest.mark.parametrize(
+    ("room", "row"), [("0", "disk is full"), ("30", "disk is full in the middle of an entry of the log")]
+)
+def test_log_cannot_grow(slow: Place, room: str, row: str) -> None:
+    """The log takes no further entry: the tuner ends, and what trials report meanwhile is read when it continues."""
+    done = slow.run(slow.program(room), SECONDS_PER_EPOCH="0.05")
+    messages.check(row, done, slow)
     assert done.returncode == 1
     assert f"there is no room left to write in {slow.experiments / 'disk'}" in done.stderr
     assert "free some space and run the same command again; everything received before is kept" in done.stderr

@@ -87,6 +87,55 @@ def test_takeover(busy: Place, stopped: bool) -> None:
     busy.check_nothing_left()
 
 
+#: A user's tuning script, with little patience for trials that are to end.
+TUNE = """
+import sys
+
+from cloudtune import StoppingCriterion, Tuner
+from cloudtune.backend import LocalBackend
+from cloudtune.config_space import uniform
+from cloudtune.optimizer.baselines import RandomSearch
+
+Tuner(
+    trial_backend=LocalBackend("train.py", stop_grace=0.1),
+    scheduler=RandomSearch(
+        {"x": uniform(0, 1), "max_epochs": 4}, metric="error", random_seed=1, max_resource_attr="max_epochs"
+    ),
+    stop_criterion=StoppingCriterion(max_num_trials_started=2),
+    n_workers=1,
+    tuner_name="kept",
+    suffix_tuner_name=False,
+).run(takeover="takeover" in sys.argv)
+"""
+
+
+def test_takeover_from_a_frozen_machine(busy: Place) -> None:
+    """Even a supervisor that does not move any more ends; its tuner, thawed, kills nothing of the second's."""
+    busy.write("tune.py", TUNE)
+    first = busy.start(busy.program())
+    wait_until(lambda: len(busy.reported(1)) == 3)
+    first.process.send_signal(signal.SIGSTOP)
+    of_first = busy.processes()
+    for process in of_first:
+        process.suspend()
+    second = busy.start(busy.program("takeover"))
+    wait_until(lambda: len(busy.reported(1, 1)) == 3)
+    assert alive(process.pid for process in of_first) == []
+    of_second = [process.pid for process in busy.processes()]
+    first.process.send_signal(signal.SIGCONT)
+    done = first.end()
+    messages.check("first tuner after a takeover, its supervisor killed", done, busy)
+    assert done.returncode == 1
+    assert alive(of_second) == of_second
+    busy.write("go", "")
+    done = second.end()
+    messages.check("second tuner, which had to kill what the first had left", done, busy)
+    assert done.returncode == 0, done.stderr
+    assert busy.endings() == ["Completed", "Interrupted", "Completed"]
+    busy.check_nothing_left()
+    busy.check_kept(EARLIER_REPORTS + len(busy.reported(1)) + len(busy.reported(1, 1)))
+
+
 def guarded(experiment: Path) -> dict[str, object]:
     """What only the second tuner may change now, and does not while its trial runs: its pipe, and the first's log."""
     fifo = os.stat(experiment / "wake.fifo")
