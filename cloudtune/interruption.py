@@ -35,10 +35,12 @@ class SignalWatch:
 
     Args:
         on_signal: Called from the handler with the signal's name, once.
+        name: Of the experiment, to say how it is continued.
     """
 
-    def __init__(self, on_signal: Callable[[str], None]) -> None:
+    def __init__(self, on_signal: Callable[[str], None], name: str) -> None:
         self._on_signal = on_signal
+        self._name = name
         self._before: dict[int, Any] = {}
         self.received: int | None = None
 
@@ -57,12 +59,27 @@ class SignalWatch:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
+        if self.received is not None and _interactive():
+            raise KeyboardInterrupt
         if self.received is not None:
             # Everything is in the log up to the last turn, and local trials die with this process.
             if sys.stderr.isatty():
                 os.write(2, _SHOW_CURSOR.encode())
-            os.write(2, f"\n{name} again: ending at once; the same command continues the experiment\n".encode())
+            text = f"\n{name} again: ending at once; continue with `cloudtune resume {self._name}`\n"
+            os.write(2, text.encode())
             os._exit(128 + number)
         self.received = number
         os.write(2, f"\n{name}: stopping the running trials; once more ends at once\n".encode())
         self._on_signal(name)
+
+    def error(self) -> BaseException:
+        """What to raise once everything is stored: an interactive session is interrupted, a program ends."""
+        assert self.received is not None
+        if self.received == signal.SIGINT and _interactive():
+            return KeyboardInterrupt()
+        return TuningInterrupted(self.received)
+
+
+def _interactive() -> bool:
+    """True in a Python prompt or a notebook, which an interruption must not end."""
+    return hasattr(sys, "ps1") or "ipykernel" in sys.modules

@@ -98,6 +98,7 @@ class StoppingCriterion(Criterion):
     Args:
         max_wallclock_time: Active tuning time in seconds; while no tuner drives the experiment it does not run.
         max_num_trials_started: No further trial is started; the running ones finish unless another limit is reached.
+            Paused trials are not resumed afterwards: with a method that promotes, set another limit as well.
         max_num_trials_completed: Trials that ended by themselves.
         max_num_trials_finished: Trials that will not run again: completed, stopped or failed.
         max_num_evaluations: Reports over all trials.
@@ -126,7 +127,11 @@ class StoppingCriterion(Criterion):
             )
         for f in fields(self):
             limit = getattr(self, f.name)
-            if isinstance(limit, (int, float)) and not limit > 0:
+            if limit is None or isinstance(limit, Mapping):
+                continue
+            if not isinstance(limit, (int, float)):
+                raise TypeError(f"StoppingCriterion: {f.name} must be a number, got {limit!r}")
+            if not limit > 0:
                 raise ValueError(f"StoppingCriterion: {f.name} must be above 0, got {limit}")
 
     def verdict(self, status: TuningStatus) -> Verdict:

@@ -16,7 +16,7 @@ from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.tuner_callback import TunerCallback
 from cloudtune.continuing import adopt, left_running, replay
 from cloudtune.errors import ExperimentLocked, ExperimentMismatch, ExperimentNotFound, Fenced, StorageFull
-from cloudtune.interruption import SignalWatch, TuningInterrupted
+from cloudtune.interruption import SignalWatch
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.stopping_criterion import Criterion, as_criterion
 from cloudtune.store import entries, places
@@ -80,10 +80,24 @@ class Tuner:
         trial_backend_path: str | Path | None = None,
         store: Store | None = None,
     ) -> None:
-        if n_workers < 1:
+        if not isinstance(n_workers, int) or n_workers < 1:
             raise ValueError(
-                f"n_workers must be at least 1, got {n_workers}; it is how many trials run at the same time"
+                f"n_workers must be at least 1, got {n_workers!r}; it is how many trials run at the same time"
             )
+        for name, seconds in (
+            ("print_update_interval", print_update_interval),
+            ("results_update_interval", results_update_interval),
+        ):
+            if not seconds > 0:
+                raise ValueError(f"{name} must be above 0 seconds, got {seconds!r}")
+        if not hasattr(scheduler, "num_suggestions"):
+            raise TypeError(
+                f"{type(scheduler).__name__} is no complete scheduler; "
+                "derive it from TrialScheduler and call super().__init__(config_space) in its constructor"
+            )
+        for callback in callbacks or ():
+            if not isinstance(callback, TunerCallback):
+                raise TypeError(f"a callback must be derived from TunerCallback, {type(callback).__name__} is not")
         if max_failures < 0:
             raise ValueError(f"max_failures must be 0 or more, got {max_failures}")
         self.trial_backend = trial_backend
@@ -99,7 +113,7 @@ class Tuner:
             trial_backend.start_jobs_without_delay if start_jobs_without_delay is None else start_jobs_without_delay
         )
         self.metadata = dict(metadata or {})
-        _check_json(self.metadata)
+        self._check_metadata()
         self.callbacks: list[TunerCallback] = (
             [ProgressCallback(print_update_interval)] if callbacks is None else list(callbacks)
         )
@@ -122,11 +136,23 @@ class Tuner:
         self._experiment_id = ""
         self._start_time = created
 
+    def _check_metadata(self) -> None:
+        try:
+            json.dumps(self.metadata)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"metadata cannot be written as JSON ({error}); use numbers, strings, lists and dicts"
+            ) from error
+        own = self.scheduler.metadata()
+        for key in self.metadata:
+            if key in own or key.startswith(constants.RESERVED_PREFIX):
+                raise ValueError(f"metadata: the key '{key}' is one that cloudtune writes itself; choose another name")
+
     def _fresh_status(self) -> TuningStatus:
         names, modes = self.scheduler.metric_names(), self.scheduler.metric_mode()
         return TuningStatus(
-            metric=names[0] if names else None,
-            mode=modes if isinstance(modes, str) else modes[0],
+            metrics=names,
+            mode=modes,
             resource_attr=self.scheduler.resource_attr,
             max_resource_attr=self.scheduler.max_resource_attr,
         )
@@ -154,12 +180,12 @@ class Tuner:
             )
         store = self._open_store(takeover)
         try:
-            with SignalWatch(self._on_signal) as watch:
+            with SignalWatch(self._on_signal, self.name) as watch:
                 loop = self._drive(store, watch)
         finally:
             store.close()
         if watch.received is not None:
-            raise TuningInterrupted(watch.received)
+            raise watch.error()
         loop.raise_if_failed()
 
     def _open_store(self, takeover: bool) -> Store:
@@ -354,16 +380,23 @@ class Tuner:
 
     # ------------------------------------------------------------------ results and snapshots
 
-    def best_config(self) -> tuple[int, Config]:
+    def best_config(self, metric: str | int = 0) -> tuple[int, Config]:
         """Trial id and configuration of the best value reported so far.
 
+        Args:
+            metric: Which of the scheduler's metrics: its name, or its position.
+
         Raises:
-            ValueError: No trial has reported the metric yet.
+            ValueError: No trial has reported a finite value of the metric yet, or there is no such metric.
         """
-        best = self.status.best_config()
+        names = self.scheduler.metric_names()
+        name = names[metric] if isinstance(metric, int) and -len(names) <= metric < len(names) else metric
+        if name not in names:
+            raise ValueError(f"the scheduler has no metric {metric!r}; use one of {', '.join(names)}")
+        best = self.status.incumbents.get(str(name))
         if best is None:
             raise ValueError(f"experiment '{self.name}' has no result yet: {self.status.why_no_result()}")
-        return best
+        return best[1], self.status.records[best[1]].trial.config
 
     def _pickled(self) -> bytes | None:
         """This tuner before it has run: small, and with the log all it takes to build the tuner as it is at any time.
@@ -415,12 +448,3 @@ class Tuner:
         tuner.tuner_path = Path(path)
         tuner._replay(store)
         return tuner
-
-
-def _check_json(metadata: dict[str, Any]) -> None:
-    try:
-        json.dumps(metadata)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"metadata cannot be written as JSON ({error}); use numbers, strings, lists and dicts"
-        ) from error

@@ -111,7 +111,7 @@ class TuningLoop:
             self._handle(events)
             self._tick()
         self._stop_running()
-        self._log({"event": entries.FINISH, "why": why, "time": self._now})
+        self._log({"event": entries.FINISH, "why": why, "state": self._state(), "time": self._now})
         self._commit()
         return why
 
@@ -130,6 +130,12 @@ class TuningLoop:
         if self.status.running and (verdict is Verdict.DRAIN or self.drain_at_end):
             return None
         return "stopping criterion reached"
+
+    def _state(self) -> str:
+        """How the experiment ended, in one of the words that :data:`entries.FINISH` allows."""
+        if self.interrupted_by is not None:
+            return entries.INTERRUPTED
+        return entries.FAILED if self.status.num_trials_failed > self.max_failures else entries.FINISHED
 
     def _read_clock(self) -> None:
         self._now = max(self._now, round(self.backend.time() - self._time_origin, 6))
@@ -324,14 +330,14 @@ class TuningLoop:
         """A script that ends well but never said anything usable has failed: nothing can be learnt from it."""
         if record.usable:
             return TrialStatus.completed, ""
-        missing = [key for key in self._required if key not in record.reported_keys]
-        if not record.reported_keys:
+        missing = [key for key in self._required if key not in record.last_metrics]
+        if not record.last_metrics:
             return TrialStatus.failed, (
                 f"it ended without a report; call report({_names(dict.fromkeys(self._required), '=...')}) "
                 "in the training script"
             )
         return TrialStatus.failed, (
-            f"it never reported {_names(dict.fromkeys(missing))}, only {_names(record.reported_keys)}; "
+            f"it never reported {_names(dict.fromkeys(missing))}, only {_names(record.last_metrics)}; "
             "report it, or pass the right name to the scheduler"
         )
 
@@ -451,7 +457,7 @@ def tell_scheduler(scheduler: TrialScheduler, record: TrialRecord) -> None:
     """Tells the scheduler that an attempt has ended, by the status the trial has now. Also used when continuing."""
     status = record.status
     if status is TrialStatus.completed:
-        scheduler.on_trial_complete(record.trial, record.last_metrics)
+        scheduler.on_trial_complete(record.trial, record.last_result)
     elif status is TrialStatus.failed:
         scheduler.on_trial_error(record.trial)
     elif status in (TrialStatus.stopped, TrialStatus.paused):

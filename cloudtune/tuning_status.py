@@ -34,9 +34,9 @@ class TrialRecord:
         "cost",
         "delivered",
         "last_metrics",
+        "last_result",
         "num_reports",
         "reason",
-        "reported_keys",
         "resource_before",
         "resource_now",
         "run",
@@ -57,9 +57,10 @@ class TrialRecord:
         self.num_reports = 0
         #: True once a report had everything the scheduler needs.
         self.usable = False
+        #: The last value of every key that was ever reported.
         self.last_metrics: dict[str, Any] = {}
-        #: All keys ever reported, in order.
-        self.reported_keys: dict[str, None] = {}
+        #: The last report that had everything the scheduler needs.
+        self.last_result: dict[str, Any] = {}
         #: Reports of the newest attempt that are in the log, for each run.
         self.delivered: dict[int, int] = {}
         self.run = 0
@@ -99,25 +100,33 @@ class TrialRecord:
         self.attempt_cost = self.attempt_time = 0.0
 
 
+#: A metric's best value, the trial that reported it, and at which resource level, where that is known.
+Incumbent = tuple[float, int, float | None]
+
+
 class TuningStatus:
     """Counters and records of one experiment.
 
     Args:
-        metric: The metric by which the incumbent (the best trial so far) is chosen, or None.
-        mode: ``"min"`` or ``"max"``.
+        metrics: The metrics to be optimised; by the first of them the incumbent (the best trial so far) is chosen.
+        mode: ``"min"`` or ``"max"``, for all or for each.
         resource_attr: Key of a report that counts what a trial has used, or None.
         max_resource_attr: Key of the configuration that says how far to train, or None. It may differ between attempts.
     """
 
     def __init__(
         self,
-        metric: str | None = None,
-        mode: str = "min",
+        metrics: str | Sequence[str] = (),
+        mode: str | Sequence[str] = "min",
         resource_attr: str | None = None,
         max_resource_attr: str | None = None,
     ) -> None:
-        self.metric = metric
-        self.sign = -1.0 if mode == "max" else 1.0
+        names = [metrics] if isinstance(metrics, str) else list(metrics)
+        modes = [mode] * len(names) if isinstance(mode, str) else list(mode)
+        #: Each metric, and 1 if it is to be small or -1 if it is to be large.
+        self.signs = {name: -1.0 if m == "max" else 1.0 for name, m in zip(names, modes, strict=True)}
+        self.metric = names[0] if names else None
+        self.sign = self.signs[self.metric] if self.metric is not None else 1.0
         self.resource_attr = resource_attr
         self.max_resource_attr = max_resource_attr
         self.records: dict[int, TrialRecord] = {}
@@ -133,9 +142,11 @@ class TuningStatus:
         self.wallclock_time = 0.0
         self.metric_min: dict[str, float] = {}
         self.metric_max: dict[str, float] = {}
-        #: Best value of the metric so far as (value, trial id, resource level or None), or None.
-        self.incumbent: tuple[float, int, float | None] | None = None
+        #: For each metric its best value so far as (value, trial id, resource level or None).
+        self.incumbents: dict[str, Incumbent] = {}
+        #: Why and how (finished, interrupted, failed) the last tuner ended; None while it has not.
         self.finished_why: str | None = None
+        self.finished_state: str | None = None
 
     @property
     def num_trials_started(self) -> int:
@@ -179,8 +190,9 @@ class TuningStatus:
             self._on_end(entry)
         elif event == entries.FINISH:
             self.finished_why = entry["why"]
+            self.finished_state = entry.get("state", entries.FINISHED)
         elif event == entries.EPOCH:
-            self.finished_why = None
+            self.finished_why = self.finished_state = None
 
     def _on_suggest(self, entry: Entry) -> None:
         self.num_suggestions += 1
@@ -229,16 +241,16 @@ class TuningStatus:
         if "replay" in entry or "late" in entry:
             return
         record.num_reports += 1
-        record.last_metrics = metrics
+        same_keys = record.last_metrics.keys() == metrics.keys()
+        record.last_metrics = metrics if same_keys else {**record.last_metrics, **metrics}
         self.num_evaluations += 1
-        if record.reported_keys.keys() != metrics.keys():
-            record.reported_keys.update(dict.fromkeys(metrics))
         if "extra" in entry:
             if entry.get("unusable"):
                 record.reason = entry["unusable"]
                 self.set_wish(record, WISH_FAIL)
             return
         record.usable = True
+        record.last_result = metrics
         self._track_values(record, metrics)
         decision = entry["decision"]
         if decision == "STOP":
@@ -262,10 +274,12 @@ class TuningStatus:
                 lowest[name] = value
             elif value > highest[name]:
                 highest[name] = value
-        if self.metric is not None:
-            value = metrics[self.metric]
-            if math.isfinite(value) and (self.incumbent is None or self.sign * value < self.sign * self.incumbent[0]):
-                self.incumbent = (value, record.trial.trial_id, level)
+        for name, sign in self.signs.items():
+            value = metrics[name]
+            if math.isfinite(value):
+                best = self.incumbents.get(name)
+                if best is None or sign * value < sign * best[0]:
+                    self.incumbents[name] = (value, record.trial.trial_id, level)
 
     def _on_end(self, entry: Entry) -> None:
         record = self.records[entry["trial"]]
@@ -277,19 +291,17 @@ class TuningStatus:
         if record.status is TrialStatus.interrupted:
             self.interrupted[record.trial.trial_id] = record
 
-    def best_config(self) -> tuple[int, Config] | None:
-        """Trial id and configuration of the incumbent, or None before the first usable report."""
-        if self.incumbent is None:
-            return None
-        trial_id = self.incumbent[1]
-        return trial_id, self.records[trial_id].trial.config
+    @property
+    def incumbent(self) -> Incumbent | None:
+        """Best value of the first metric so far, or None before the first finite one."""
+        return None if self.metric is None else self.incumbents.get(self.metric)
 
     def why_no_result(self) -> str:
         """Why there is no best value yet, and what to do about it: the second half of a message."""
         reported = dict.fromkeys(
             key
             for record in self.records.values()
-            for key in record.reported_keys
+            for key in record.last_metrics
             if not key.startswith(constants.RESERVED_PREFIX)
         )
         if self.metric in reported:

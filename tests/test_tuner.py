@@ -200,6 +200,7 @@ def test_a_signal_ends_everything_in_order(script: Path, tmp_path: Path, number:
     assert marked_processes("signalled", os.environ["CLOUDTUNE_FOLDER"]) == []
     log = list(LocalStore(experiment_path("signalled")).read())
     assert log[-1]["event"] == entries.FINISH
+    assert log[-1]["state"] == entries.INTERRUPTED
     assert [e["status"] for e in log if e["event"] == entries.END] == ["Interrupted"] * 2
     reported = sum(
         len(path.read_text().splitlines()) for path in experiment_path("signalled").glob("trials/*/reports-*.jsonl")
@@ -287,3 +288,32 @@ def test_two_experiments_begun_in_the_same_millisecond(script: Path, monkeypatch
     second.run()
     assert first.name != second.name
     assert second.status.num_trials_completed == 3
+
+
+def test_an_interactive_session_survives_ctrl_c(script: Path, tmp_path: Path) -> None:
+    """In a Python prompt Ctrl-C raises KeyboardInterrupt once everything is stored; the session goes on."""
+    process = subprocess.Popen(
+        [sys.executable, "-i", "-u"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write(
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from pathlib import Path\nfrom tests.test_tuner import make_tuner, StoppingCriterion\n"
+        f"tuner = make_tuner(Path({str(script)!r}), epochs=1000, seconds=0.2, tuner_name='prompt', "
+        "suffix_tuner_name=False, stop_criterion=StoppingCriterion(max_wallclock_time=600))\n"
+        "tuner.run()\nprint('still', 'here', len(tuner.status.records))\n"
+    )
+    process.stdin.flush()
+    store = LocalStore(experiment_path("prompt"))
+    deadline = time.monotonic() + 60
+    while not (store.exists() and any(e["event"] == entries.REPORT for e in store.read())):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert "still here 2" in printed
+    assert list(store.read())[-1]["state"] == entries.INTERRUPTED

@@ -14,6 +14,7 @@ from cloudtune.config_space import choice, uniform
 from cloudtune.errors import TooManyFailures
 from cloudtune.optimizer.baselines import ASHA, RandomSearch
 from cloudtune.optimizer.scheduler import TrialScheduler, TrialSuggestion
+from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
 from cloudtune.stopping_criterion import StoppingCriterion
 from cloudtune.store import entries
 from cloudtune.trial import Trial, TrialStatus
@@ -436,3 +437,103 @@ def test_n_workers_must_be_positive() -> None:
     """n_workers=0 is refused at once, with what it means."""
     with pytest.raises(ValueError, match="n_workers must be at least 1, got 0"):
         make_tuner(Machine(Program(curve)), n_workers=0)
+
+
+def test_the_scheduler_completes_a_trial_with_a_report_it_can_use() -> None:
+    """A last report without the metric is not what on_trial_complete gets: that is the last one with it."""
+    completed: list[dict[str, Any]] = []
+
+    class Ear(RandomSearch):
+        def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:
+            completed.append(result)
+
+    machine = Machine(Program(curve, levels=3))
+    scheduler = Ear({"x": uniform(0, 1)}, metric="loss", random_seed=0)
+    tuner = make_tuner(machine, scheduler, n_workers=1, stop_criterion=StoppingCriterion(max_num_trials_started=2))
+    advance = machine.advance
+
+    def note_at_the_end(attempt: Any) -> None:
+        advance(attempt)
+        if attempt.level == 3:
+            attempt.reports[-1] = {"note": "done"}
+
+    machine.advance = note_at_the_end  # type: ignore[method-assign]
+    tuner.run()
+    assert [result["epoch"] for result in completed] == [2, 2]
+    assert tuner.status.records[0].last_metrics["note"] == "done"
+    assert "loss" in tuner.status.records[0].last_metrics, "the table shows the last value of every key"
+
+
+@pytest.mark.parametrize(
+    ("program", "state"),
+    [(Program(curve), entries.FINISHED), (Program(curve, fails_at=lambda _c: 1), entries.FAILED)],
+)
+def test_the_log_says_how_an_experiment_ended(program: Program, state: str) -> None:
+    """Finished, or failed because too many trials did; an interruption is tested with a real signal."""
+    machine = Machine(program)
+    tuner = make_tuner(machine)
+    try:
+        tuner.run()
+    except TooManyFailures:
+        assert state == entries.FAILED
+    assert machine.log[-1]["state"] == state
+    assert tuner.status.finished_state == state
+
+
+def test_best_config_of_each_metric() -> None:
+    """With two metrics best_config takes a name or a position; without a finite value it says why."""
+    machine = Machine(Program(curve, levels=2))
+    advance = machine.advance
+
+    def second_metric(attempt: Any) -> None:
+        advance(attempt)
+        for report in attempt.reports:
+            report["size"] = -attempt.config["x"]
+
+    machine.advance = second_metric  # type: ignore[method-assign]
+    scheduler = FIFOScheduler({"x": uniform(0, 1)}, metric=["loss", "size"], mode=["min", "min"], random_seed=0)
+    tuner = make_tuner(machine, scheduler)
+    with pytest.raises(ValueError, match="has no result yet"):
+        tuner.best_config()
+    tuner.run()
+    values = {r.trial.trial_id: r.trial.config["x"] for r in tuner.status.records.values()}
+    assert tuner.best_config()[0] == min(values, key=values.__getitem__)
+    assert tuner.best_config("size")[0] == tuner.best_config(1)[0] == max(values, key=values.__getitem__)
+    with pytest.raises(ValueError, match="use one of loss, size"):
+        tuner.best_config("accuracy")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"n_workers": 2.5}, ValueError, "n_workers must be at least 1"),
+        ({"n_workers": "2"}, ValueError, "n_workers must be at least 1"),
+        ({"callbacks": [object()]}, TypeError, "derived from TunerCallback"),
+        ({"print_update_interval": 0}, ValueError, "print_update_interval must be above 0"),
+        ({"results_update_interval": -1}, ValueError, "results_update_interval must be above 0"),
+        ({"max_failures": -1}, ValueError, "max_failures must be 0 or more"),
+        ({"metadata": {"metric_names": "x"}}, ValueError, "'metric_names' is one that cloudtune writes itself"),
+        ({"metadata": {"st_mine": 1}}, ValueError, "'st_mine' is one that cloudtune writes itself"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once(options: Any, error: type[Exception], said: str) -> None:
+    """Each wrong argument of the tuner is named when the tuner is made, not in the middle of the night."""
+    with pytest.raises(error, match=said):
+        make_tuner(Machine(Program(curve)), **options)
+
+
+def test_a_scheduler_that_forgot_its_base_is_told_so() -> None:
+    """A scheduler whose constructor does not call its base's is refused with the line to add."""
+
+    class Forgetful(PausesAtTwo):
+        def __init__(self) -> None:
+            self.paused = []
+
+    with pytest.raises(TypeError, match=r"call super\(\).__init__\(config_space\)"):
+        make_tuner(Machine(Program(curve)), Forgetful())
+
+
+def test_a_limit_that_is_no_number_is_refused() -> None:
+    """A limit given as a string is refused when the criterion is made."""
+    with pytest.raises(TypeError, match="max_wallclock_time must be a number, got '600'"):
+        StoppingCriterion(max_wallclock_time="600")  # type: ignore[arg-type]

@@ -75,10 +75,9 @@ def summarise(path: Path) -> ExperimentSummary:
             if entry["event"] == EXPERIMENT:
                 method = entry["scheduler"]
                 created = entry["unix"]
-                modes = method["metric_mode"]
                 status = TuningStatus(
-                    metric=next(iter(method["metric_names"]), None),
-                    mode=modes if isinstance(modes, str) else modes[0],
+                    metrics=method["metric_names"],
+                    mode=method["metric_mode"],
                     resource_attr=method.get("resource_attr"),
                     max_resource_attr=method.get("max_resource_attr"),
                 )

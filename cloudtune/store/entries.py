@@ -18,7 +18,8 @@ event           meaning and fields
 ``end``         ``trial``, ``attempt``, ``outcome``, ``reason``, ``exit_code``, ``time``, ``status`` (of the trial from
                 now on).
 ``clock``       ``time``: nothing else happened for a while; keeps the active time known.
-``finish``      The tuner ended in order: ``why``, ``time``. A later epoch may continue.
+``finish``      The tuner ended in order: ``why``, ``time``, ``state`` (finished; interrupted: by a signal; failed: too
+                many trials did). A later epoch may continue.
 ==============  =======================================================================================================
 
 ``time`` is active tuning time: it does not run while no tuner drives the experiment.
@@ -37,3 +38,8 @@ REPORT = "report"
 END = "end"
 CLOCK = "clock"
 FINISH = "finish"
+
+# How an experiment ended.
+FINISHED = "finished"
+INTERRUPTED = "interrupted"
+FAILED = "failed"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cloudtune.constants import ENV_FOLDER
 from cloudtune.errors import CloudtuneError
-from cloudtune.store.entries import FINISH
+from cloudtune.store.entries import FINISH, INTERRUPTED
 from cloudtune.store.lease import lease_holder_is_alive
 from cloudtune.store.log import LogView, is_experiment
 
@@ -83,7 +83,7 @@ def new_experiment_id() -> str:
 
 
 def latest_unfinished(base: str) -> str | None:
-    """Name of the newest experiment ``<base>-<time>`` on this machine that did not end in order, or None.
+    """Name of the newest experiment ``<base>-<time>`` on this machine that was killed or interrupted, or None.
 
     An experiment that a tuner on this machine drives right now is not counted: it needs nobody to continue it.
     A log that cannot be read is passed over with a warning.
@@ -95,7 +95,9 @@ def latest_unfinished(base: str) -> str | None:
         except (CloudtuneError, OSError) as error:
             logger.warning("%s is passed over: %s", path, error)
             continue
-        if last is not None and last["event"] != FINISH and not lease_holder_is_alive(path / "lock"):
+        if last is None or (last["event"] == FINISH and last.get("state") != INTERRUPTED):
+            continue
+        if not lease_holder_is_alive(path / "lock"):
             return path.name
     return None
 
