@@ -17,7 +17,7 @@ from cloudtune.config_domains import (
     Domain,
     is_json_value,
     is_number,
-    plain,
+    plain_value,
     shown,
     unit_numbers,
 )
@@ -47,7 +47,7 @@ def _listed(categories: Any) -> list[Any] | None:
         categories = categories.tolist()
     if not isinstance(categories, (list, tuple, range)):
         return None
-    return [list(value) if isinstance(value, tuple) else plain(value) for value in categories]
+    return [plain_value(value) for value in categories]
 
 
 def default_kind(categories: Any) -> str:
@@ -111,7 +111,7 @@ class _Listed(Domain):
         return self._index[_identity(self.cast(value))]
 
     def _find(self, value: Any) -> Any:
-        value = list(value) if isinstance(value, tuple) else plain(value)
+        value = plain_value(value)
         index = self._index.get(_identity(value)) if is_json_value(value) else None
         return ABSENT if index is None else self._at(index)
 

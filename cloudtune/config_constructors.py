@@ -39,7 +39,10 @@ def lograndint(lower: int, upper: int) -> Integer:
 
 
 def choice(categories: Sequence[Any]) -> Categorical:
-    """One of several values without an order, all equally likely. Lists and dictionaries are possible values."""
+    """One of several values without an order, all equally likely.
+
+    Lists and dictionaries are possible values; a tuple arrives in the trial as a list.
+    """
     return Categorical(categories)  # type: ignore[arg-type]  # any sequence becomes a tuple there
 
 

@@ -115,6 +115,15 @@ def plain(value: Any) -> Any:
     return item() if callable(item) and getattr(value, "ndim", None) == 0 else value
 
 
+def plain_value(value: Any) -> Any:
+    """``value`` with its numpy scalars as Python numbers and its tuples as lists, inside lists and dictionaries too."""
+    if isinstance(value, (list, tuple)):
+        return [plain_value(item) for item in value]
+    if type(value) is dict:
+        return {key: plain_value(item) for key, item in value.items()}
+    return plain(value)
+
+
 def is_number(value: Any) -> bool:
     """Whether ``value`` is an int or a float; booleans are no numbers here."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cloudtune.config_domains import ConfigSpaceError, Domain
+from cloudtune.config_domains import ConfigSpaceError, Domain, plain_value
 
 
 def encoded_ranges(space: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
@@ -62,5 +61,5 @@ def decode(space: Mapping[str, Any], encoded: npt.ArrayLike) -> dict[str, Any]:
             config[name] = value.from_unit(numbers[start : start + value.unit_dimension])
             start += value.unit_dimension
         else:
-            config[name] = copy.deepcopy(value)
+            config[name] = plain_value(value)
     return config

@@ -4,7 +4,8 @@
 >>> space = {"lr": loguniform(1e-4, 1), "layers": randint(1, 4), "epochs": 9}
 >>> validate_config_space(space)
 
-All functions keep the order of the space.
+All functions keep the order of the space. Constants and categories are what JSON carries: numpy scalars become plain
+numbers and tuples become lists, as which trials receive them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from cloudtune.config_constructors import (
     reverseloguniform,
     uniform,
 )
-from cloudtune.config_domains import ConfigSpaceError, Domain, shown
+from cloudtune.config_domains import ConfigSpaceError, Domain, plain_value, shown
 from cloudtune.config_encoding import decode, dimension, encode, encoded_ranges
 from cloudtune.config_numbers import FiniteRange, Float, Integer
 from cloudtune.config_space_json import (
@@ -38,7 +39,7 @@ from cloudtune.config_space_json import (
     domain_from_json,
     parse_domain,
 )
-from cloudtune.config_validation import validate_config_space
+from cloudtune.config_validation import plain_config_space, validate_config_space
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +76,7 @@ __all__ = [
     "loguniform",
     "ordinal",
     "parse_domain",
+    "plain_config_space",
     "randint",
     "reverseloguniform",
     "sample_config",
@@ -102,6 +104,7 @@ class ConfigSampler:
     """
 
     def __init__(self, space: Mapping[str, Any]) -> None:
+        space = plain_config_space(space)
         self._domains = search_space(space)
         self._quantiles = [(name, domain.from_uniform) for name, domain in self._domains.items()]
         self._nested = any(isinstance(value, (Categorical, Ordinal)) and value.has_nested for value in space.values())
@@ -158,14 +161,14 @@ def complete_config(space: Mapping[str, Any], partial: Mapping[str, Any]) -> dic
             known = ", ".join(space)
             raise ConfigSpaceError(f"configuration: parameter {name!r} is not in the config space; it has {known}")
     config: dict[str, Any] = {}
-    for name, value in space.items():
+    for name, value in plain_config_space(space).items():
         if not isinstance(value, Domain):
-            if name in partial and partial[name] != value:
+            if name in partial and plain_value(partial[name]) != value:
                 raise ConfigSpaceError(
                     f"configuration: parameter {name!r} is the constant {shown(value)} in the config space, not "
                     f"{shown(partial[name])}; leave it out, or make it a domain"
                 )
-            config[name] = copy.deepcopy(value)
+            config[name] = value
         elif name in partial:
             try:
                 config[name] = value.cast(partial[name])

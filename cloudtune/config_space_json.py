@@ -16,7 +16,7 @@ from typing import Any
 
 from cloudtune.config_constructors import CONSTRUCTORS
 from cloudtune.config_domains import ConfigSpaceError, Domain, shown
-from cloudtune.config_validation import validate_config_space
+from cloudtune.config_validation import plain_config_space, validate_config_space
 
 _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\(.*\)\s*", re.DOTALL)
 
@@ -34,7 +34,7 @@ def domain_from_json(form: Mapping[str, Any]) -> Domain:
 def config_space_to_json(space: Mapping[str, Any]) -> dict[str, Any]:
     """``space`` as a dictionary of JSON values, in its order; :func:`config_space_from_json` undoes it."""
     validate_config_space(space)
-    return {name: _to_json(value) for name, value in space.items()}
+    return {name: _to_json(value) for name, value in plain_config_space(space).items()}
 
 
 def _to_json(value: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloudtune.config_constructors import CONSTRUCTORS
-from cloudtune.config_domains import ConfigSpaceError, Domain, is_json_value, shown
+from cloudtune.config_domains import ConfigSpaceError, Domain, is_json_value, plain, plain_value, shown
 from cloudtune.constants import RESERVED_PREFIX
 
 _NAME = re.compile(r"[^\s=\-][^\s=]*")
@@ -16,7 +16,8 @@ _NAME = re.compile(r"[^\s=\-][^\s=]*")
 def validate_config_space(space: Mapping[str, Any]) -> None:
     """Raises :class:`ConfigSpaceError`, naming the parameter, unless ``space`` can be searched.
 
-    Names must be fit for a command line (``--name value``); values must be domains, or constants that JSON carries.
+    Names must be fit for a command line (``--name value``); values must be domains, or constants that JSON carries once
+    :func:`plain_config_space` has been applied.
     """
     if not isinstance(space, Mapping):
         raise ConfigSpaceError(
@@ -24,8 +25,13 @@ def validate_config_space(space: Mapping[str, Any]) -> None:
         )
     for name, value in space.items():
         _check_name(name)
-        if not isinstance(value, Domain) and not is_json_value(value):
-            raise ConfigSpaceError(_not_a_value(name, value))
+        if not isinstance(value, Domain) and not is_json_value(plain_value(value)):
+            raise ConfigSpaceError(_not_a_value(name, plain(value)))
+
+
+def plain_config_space(space: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of ``space`` whose constants are what JSON makes of them: numpy scalars plain numbers, tuples lists."""
+    return {name: value if isinstance(value, Domain) else plain_value(value) for name, value in space.items()}
 
 
 def _check_name(name: Any) -> None:
@@ -46,7 +52,7 @@ def _check_name(name: Any) -> None:
 def _not_a_value(name: str, value: Any) -> str:
     if type(value) is float:
         return f"config space: parameter {name!r} is {value!r}, which is not finite; use a finite number or a string"
-    if isinstance(value, (list, dict)):
+    if isinstance(value, (list, tuple, dict)):
         return (
             f"config space: parameter {name!r} is {shown(value)}, which holds something that JSON cannot carry; use "
             "finite numbers, strings, booleans, None, and lists and dictionaries (with string keys) of them"

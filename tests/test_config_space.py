@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,9 @@ from cloudtune.config_space import (
     config_digest,
     config_from_uniform,
     config_key,
+    config_space_from_json,
     config_space_size,
+    config_space_to_json,
     constants,
     decode,
     default_config,
@@ -30,6 +33,7 @@ from cloudtune.config_space import (
     finrange,
     loguniform,
     ordinal,
+    plain_config_space,
     randint,
     sample_config,
     search_space,
@@ -223,9 +227,11 @@ def test_a_space_of_domains_and_json_values_is_valid(space: dict[str, Any]) -> N
             ),
         ),
         ({"lr": uniform}, "parameter 'lr' has type <class 'function'>, which is neither a domain nor a JSON value"),
+        ({"lr": np.zeros(2)}, "parameter 'lr' has type <class 'numpy.ndarray'>, which is neither a domain nor a JSON"),
+        ({"lr": np.float32("nan")}, "parameter 'lr' is nan, which is not finite; use a finite number or a string"),
         (
-            {"lr": np.float64(1)},
-            "parameter 'lr' has type <class 'numpy.float64'>, which is neither a domain nor a JSON value",
+            {"lr": (1, {2})},
+            "config space: parameter 'lr' is (1, {2}), which holds something that JSON cannot carry; use",
         ),
         (
             {"lr": float("nan")},
@@ -236,8 +242,8 @@ def test_a_space_of_domains_and_json_values_is_valid(space: dict[str, Any]) -> N
             "config space: parameter 'lr' is -inf, which is not finite; use a finite number or a string",
         ),
         (
-            {"lr": [1, (2,)]},
-            "config space: parameter 'lr' is [1, (2,)], which holds something that JSON cannot carry; use",
+            {"lr": [1, object]},
+            "config space: parameter 'lr' is [1, <class 'object'>], which holds something that JSON cannot carry; use",
         ),
         ({"lr": {1: 2}}, "config space: parameter 'lr' is {1: 2}, which holds something that JSON cannot carry; use"),
     ],
@@ -247,6 +253,44 @@ def test_a_wrong_space_is_refused_naming_the_parameter(space: Any, message: str)
     with pytest.raises(ConfigSpaceError) as caught:
         validate_config_space(space)
     assert message in str(caught.value)
+
+
+#: Constants as users have them, and what a trial receives.
+NOT_PLAIN = {
+    "count": (np.int64(3), 3),
+    "rate": (np.float32(0.5), 0.5),
+    "flag": (np.bool_(True), True),
+    "scalar": (np.array(2.0), 2.0),
+    "widths": ((64, 32), [64, 32]),
+    "nested": ({"a": [(1, np.int32(2))], "b": ()}, {"a": [[1, 2]], "b": []}),
+}
+
+
+def test_scalars_of_numpy_and_tuples_become_plain_constants() -> None:
+    """Whatever makes a configuration of the space, its constants are the plain values that JSON carries."""
+    space: dict[str, Any] = {"x": uniform(0, 1), **{name: given for name, (given, _) in NOT_PLAIN.items()}}
+    wanted = {"x": 0.5, **{name: plain for name, (_, plain) in NOT_PLAIN.items()}}
+    validate_config_space(space)
+    made = [
+        complete_config(space, {"x": 0.5}),
+        complete_config(space, {**space, "x": 0.5}),
+        config_from_uniform(space, [0.5]),
+        decode(space, np.array([0.5])),
+        {**plain_config_space(space), "x": 0.5},
+        {**config_space_from_json(config_space_to_json(space)), "x": 0.5},
+    ]
+    for config in made:
+        assert config == wanted
+        assert json.loads(json.dumps(config)) == config
+        assert [type(value) for value in config.values()] == [type(value) for value in wanted.values()]
+    assert space["widths"] == (64, 32), "the user's own dictionary stays as it is"
+
+
+def test_constants_and_categories_are_made_plain_alike() -> None:
+    """A tuple within a list, or a numpy number within a tuple, is no less welcome as a category than as a constant."""
+    domain = choice([(3, (4, np.int64(5))), {"a": (1,)}])
+    assert [domain.from_uniform(u) for u in (0.0, 0.9)] == [[3, [4, 5]], {"a": [1]}]
+    assert domain.contains((3, (4, 5)))
 
 
 def test_importing_it_loads_no_slow_package() -> None:

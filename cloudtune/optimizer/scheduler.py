@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cloudtune.config_validation import plain_config_space
 from cloudtune.optimizer.randomness import KeyedRandom, draw_seed
 from cloudtune.trial import Config, Trial
 
@@ -69,7 +70,7 @@ class TrialScheduler(ABC):
     max_resource_attr: str | None = None
 
     def __init__(self, config_space: Mapping[str, Any], random_seed: int | None = None) -> None:
-        self.config_space = dict(config_space)
+        self.config_space = plain_config_space(config_space)
         self.random_seed_given = random_seed is not None
         self.random_seed = draw_seed() if random_seed is None else int(random_seed)
         self.random = KeyedRandom(self.random_seed)

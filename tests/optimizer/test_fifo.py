@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cloudtune.config_space import ConfigSpaceError, randint, uniform
 from cloudtune.optimizer.baselines import RandomSearch
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialSuggestion
 from cloudtune.optimizer.schedulers import FIFOScheduler
-from cloudtune.optimizer.searchers import RandomSearcher
+from cloudtune.optimizer.searchers import GridSearcher, RandomSearcher, Searcher
 from cloudtune.trial import Trial
 from tests.optimizer.recording_searcher import RecordingSearcher
 
@@ -27,6 +29,21 @@ def test_every_trial_goes_on_to_its_end() -> None:
     scheduler.on_trial_add(trial)
     answers = {scheduler.on_trial_result(trial, {"loss": loss}) for loss in (1.0, float("nan"), float("inf"))}
     assert answers == {SchedulerDecision.CONTINUE}
+
+
+@pytest.mark.parametrize("searcher", [RandomSearcher, GridSearcher])
+def test_constants_of_numpy_and_tuples_reach_trials_as_plain_values(searcher: type[Searcher]) -> None:
+    """A space made with numpy works with any searcher, as class or object; the log can carry its configurations."""
+    space = {**SPACE, "epochs": np.int64(3), "widths": (64, np.int32(32))}
+    plain = {"epochs": 3, "widths": [64, 32]}
+    for given in (searcher, searcher(space, points_to_evaluate=[{"widths": (64, 32), "n": np.int64(2)}])):
+        scheduler = FIFOScheduler(space, given, metric="loss", max_resource_attr="epochs", random_seed=1)
+        for _ in range(3):
+            suggestion = scheduler.suggest()
+            assert suggestion is not None
+            assert suggestion.config is not None
+            assert {**suggestion.config, **plain} == json.loads(json.dumps(suggestion.config))
+        assert scheduler.metadata()["config_space"]["widths"] == [64, 32]
 
 
 @pytest.mark.defect("C10")

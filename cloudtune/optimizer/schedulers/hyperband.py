@@ -97,7 +97,7 @@ class HyperbandScheduler(SearcherScheduler):
         self.resource_attr = resource_attr
         self.max_resource_attr = max_resource_attr
         self.type = type
-        self.max_t = _max_resource(config_space, max_resource_attr, max_t)
+        self.max_t = _max_resource(self.config_space, max_resource_attr, max_t)
         self.rung_levels = _levels(rung_levels, grace_period, reduction_factor, self.max_t)
         self.brackets = _check_brackets(brackets, self.rung_levels)
         self._metric = metric

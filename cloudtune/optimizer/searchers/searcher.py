@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cloudtune.config_space import complete_config, config_key, validate_config_space
+from cloudtune.config_space import complete_config, config_key, plain_config_space, validate_config_space
 from cloudtune.optimizer.randomness import KeyedRandom, draw_seed
 from cloudtune.trial import Config
 
@@ -37,7 +37,7 @@ class Searcher(ABC):
         random_seed: int | None = None,
     ) -> None:
         validate_config_space(config_space)
-        self.config_space = dict(config_space)
+        self.config_space = plain_config_space(config_space)
         points: Sequence[Mapping[str, Any]] = [{}] if points_to_evaluate is None else points_to_evaluate
         self.points_to_evaluate = _complete_points(config_space, points)
         self.random_seed_given = random_seed is not None
