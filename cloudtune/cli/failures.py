@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 INTERRUPTED = 128 + signal.SIGINT
 
 _DEBUG = "cloudtune.debug"
+_EXPERIMENT = "cloudtune.experiment"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -34,18 +35,28 @@ class PlainErrorsGroup(click.Group):
             if ctx.meta.get(_DEBUG):
                 raise
             logger.debug("the command failed", exc_info=True)
-            click.echo(f"Error: {one_line(error)}", err=True)
+            click.echo(f"Error: {one_line(error, ctx.meta.get(_EXPERIMENT))}", err=True)
             ctx.exit(1)
 
 
-def one_line(error: Exception) -> str:
-    """What an error says, in one line.
+def drives(experiment: str) -> None:
+    """Notes which experiment the command at work drives, for what it may have to say."""
+    click.get_current_context().meta[_EXPERIMENT] = experiment
+
+
+def one_line(error: Exception, experiment: str | None = None) -> str:
+    """What an error says, in one line and in the words of the command line.
 
     Errors that cloudtune raises on purpose say all there is to say; others are named, with the way to learn more.
+
+    Args:
+        error: The error.
+        experiment: Name of the experiment that the command drives, if it drives one.
     """
+    from cloudtune.cli.wording import in_options
     from cloudtune.errors import CloudtuneError
 
-    text = " ".join(str(error).split())
+    text = in_options(" ".join(str(error).split()), experiment)
     if isinstance(error, CloudtuneError | ValueError):
         return text
     if isinstance(error, OSError):

@@ -8,7 +8,7 @@ import click
 
 from cloudtune.cli.failures import debug_option
 from cloudtune.cli.limits import criterion_of, limit_options
-from cloudtune.cli.running import run_and_tell
+from cloudtune.cli.running import plot_option, run_and_tell
 
 
 @click.command("resume")
@@ -17,7 +17,7 @@ from cloudtune.cli.running import run_and_tell
 @click.option("--n-workers", type=click.IntRange(min=1), help="Trials at the same time. [default: as before]")
 @click.option("--max-failures", type=click.IntRange(min=0), help="As for tune. [default: as before]")
 @click.option("--takeover", is_flag=True, help="Take the experiment over from a tuner that seems to drive it.")
-@click.option("--plot/--no-plot", default=False, help="Draw the best value over time into the experiment's folder.")
+@plot_option
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 @debug_option
 def resume_command(
@@ -25,7 +25,7 @@ def resume_command(
     n_workers: int | None,
     max_failures: int | None,
     takeover: bool,
-    plot: bool,
+    plot: bool | None,
     as_json: bool,
     **options: Any,
 ) -> None:

@@ -1,27 +1,51 @@
-"""Runs a tuner for a command and tells how it went."""
+"""Runs a tuner for a command, tells how it went, and draws it."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from cloudtune.cli.failures import drives, one_line
+from cloudtune.cli.wording import OptionsFormatter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cloudtune.tuner import Tuner
 
-PLOT_FILE = "best-so-far.png"
+BEST_FILE = "best-so-far.png"
+CURVES_FILE = "learning-curves.png"
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def run_and_tell(tuner: Tuner, takeover: bool, plot: bool, as_json: bool) -> None:
-    """Runs the tuner to its end, then prints the best configuration and where the results are.
+def plot_option(command: _Command) -> _Command:
+    """Adds ``--plot/--no-plot`` to a command; None where neither is given."""
+    return click.option(
+        "--plot/--no-plot",
+        default=None,
+        help="Draw the best value over time and the learning curves into the experiment's folder. "
+        "[default: if matplotlib is installed]",
+    )(command)
+
+
+def run_and_tell(tuner: Tuner, takeover: bool, plot: bool | None, as_json: bool) -> None:
+    """Runs the tuner to its end, then prints the best configuration and where results and pictures are.
 
     Progress goes to standard error, the outcome to standard output.
+
+    Args:
+        tuner: The tuner.
+        takeover: As for :meth:`Tuner.run`.
+        plot: Draw the pictures; None: if that is possible.
+        as_json: Print the outcome as one JSON object.
 
     Raises:
         CloudtuneError: As :meth:`Tuner.run`.
@@ -31,14 +55,14 @@ def run_and_tell(tuner: Tuner, takeover: bool, plot: bool, as_json: bool) -> Non
     from cloudtune.interruption import TuningInterrupted
 
     log_progress()
+    drives(tuner.name)
     try:
         tuner.run(takeover=takeover)
     except TuningInterrupted as interrupted:
         click.echo(f"{interrupted}; continue with `cloudtune resume {tuner.name}`", err=True)
         raise
     trial_id, config = tuner.best_config()
-    picture = _draw(tuner) if plot else None
-    outcome = outcome_of(tuner, trial_id, config, picture)
+    outcome = outcome_of(tuner, trial_id, config, _pictures(tuner, plot))
     if as_json:
         click.echo(json.dumps(outcome))
         return
@@ -52,14 +76,14 @@ def run_and_tell(tuner: Tuner, takeover: bool, plot: bool, as_json: bool) -> Non
         f"({outcome['why']})"
     )
     click.echo(f"results: {outcome['path']}")
-    if picture is not None:
+    for picture in outcome["plots"]:
         click.echo(f"plot: {picture}")
 
 
 def log_progress() -> None:
     """Sends the library's log to standard error: all of it, or warnings only where the live display shows the rest."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    handler.setFormatter(OptionsFormatter("%(levelname)s %(message)s"))
     library = logging.getLogger("cloudtune")
     if not library.handlers:
         library.addHandler(handler)
@@ -67,7 +91,7 @@ def log_progress() -> None:
     library.setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
 
 
-def outcome_of(tuner: Tuner, trial_id: int, config: dict[str, Any], picture: Path | None) -> dict[str, Any]:
+def outcome_of(tuner: Tuner, trial_id: int, config: dict[str, Any], pictures: list[Path]) -> dict[str, Any]:
     """What ``--json`` prints of an experiment that has ended."""
     status = tuner.status
     assert status.incumbent is not None
@@ -86,15 +110,29 @@ def outcome_of(tuner: Tuner, trial_id: int, config: dict[str, Any], picture: Pat
         "reports": status.num_evaluations,
         "seconds": status.wallclock_time,
         "why": status.finished_why,
-        "plot": None if picture is None else str(picture),
+        "plots": [str(path) for path in pictures],
     }
 
 
-def _draw(tuner: Tuner) -> Path:
+def _pictures(tuner: Tuner, plot: bool | None) -> list[Path]:
+    """Draws the pictures; where they were not asked for, one that cannot be drawn costs a line and not the outcome."""
+    from cloudtune.errors import CloudtuneError
+
+    if plot is None and importlib.util.find_spec("matplotlib") is not None:
+        try:
+            return _draw(tuner)
+        except (CloudtuneError, ImportError, OSError, ValueError) as error:
+            click.echo(f"the pictures were not drawn: {one_line(error)}", err=True)
+    return _draw(tuner) if plot else []
+
+
+def _draw(tuner: Tuner) -> list[Path]:
     from cloudtune.experiments import load_experiment
 
     # No window is wanted, whatever the user's settings are; matplotlib reads this when it is imported.
     os.environ["MPLBACKEND"] = "Agg"
-    path = tuner.tuner_path / PLOT_FILE
-    load_experiment(tuner.name).plot(file_name=path)
-    return path
+    experiment = load_experiment(tuner.name)
+    best, curves = tuner.tuner_path / BEST_FILE, tuner.tuner_path / CURVES_FILE
+    experiment.plot(file_name=best)
+    experiment.plot_trials_over_time(file_name=curves)
+    return [best, curves]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloudtune.cli.failures import debug_option
+from cloudtune.cli.failures import debug_option, one_line
 from cloudtune.cli.limits import criterion_of, limit_options
-from cloudtune.cli.running import run_and_tell
+from cloudtune.cli.running import plot_option, run_and_tell
 
 if TYPE_CHECKING:
     from cloudtune.optimizer.scheduler import TrialScheduler
@@ -76,7 +76,7 @@ _USUAL_MAX_RESOURCE_ATTR = "max_epochs"
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the method. [default: drawn]")
 @click.option("--takeover", is_flag=True, help="Take the experiment over from a tuner that seems to drive it.")
-@click.option("--plot/--no-plot", default=False, help="Draw the best value over time into the experiment's folder.")
+@plot_option
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 @debug_option
 def tune_command(
@@ -85,7 +85,7 @@ def tune_command(
     name: str | None,
     no_suffix: bool,
     takeover: bool,
-    plot: bool,
+    plot: bool | None,
     as_json: bool,
     n_workers: int,
     max_failures: int,
@@ -114,7 +114,10 @@ def tune_command(
     from cloudtune.config_space import config_space_from_file
     from cloudtune.tuner import Tuner
 
-    config_space = config_space_from_file(config_space_file)
+    try:
+        config_space = config_space_from_file(config_space_file)
+    except OSError as error:
+        raise click.ClickException(f"{one_line(error)}; give the path of the config space, a JSON file") from error
     tuner = Tuner(
         trial_backend=LocalBackend(entry_point=str(script)),
         scheduler=scheduler_of(config_space, **options),

@@ -87,7 +87,7 @@ class Place:
         return [
             *(sys.executable, "-m", "cloudtune.cli", "tune", "train.py", "--config-space", "space.json"),
             *("--metric", metric, "--method", method, "--seed", "1", "--n-workers", "1"),
-            *("--name", name, "--no-suffix"),
+            *("--name", name, "--no-suffix", "--no-plot"),
             *more,
         ]
 

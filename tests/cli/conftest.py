@@ -50,8 +50,13 @@ class Workplace:
         return {**os.environ, "CLOUDTUNE_FOLDER": str(self.folder / "experiments"), "MPLBACKEND": "Agg"}
 
     @property
-    def tune(self) -> list[str]:
+    def tune_and_plot(self) -> list[str]:
         return ["tune", "train.py", "--config-space", "space.json", "--metric", "error"]
+
+    @property
+    def tune(self) -> list[str]:
+        """Without pictures, which cost a second each time."""
+        return [*self.tune_and_plot, "--no-plot"]
 
     def command(self, arguments: list[str]) -> list[str]:
         return [sys.executable, "-m", "cloudtune.cli", *arguments]

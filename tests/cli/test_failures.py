@@ -63,7 +63,7 @@ def test_too_few_workers(workplace: Workplace) -> None:
     """No worker at all is refused, naming what is wrong."""
     done = workplace.run(*workplace.tune, *LIMIT, "--n-workers", "0")
     assert done.returncode == 1
-    assert_plain_error(done.stderr, "n_workers")
+    assert_plain_error(done.stderr, "--n-workers")
 
 
 def test_metric_that_the_script_never_reports(workplace: Workplace) -> None:

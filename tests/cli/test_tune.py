@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import time
+from pathlib import Path
 from typing import IO, Any
 
 import pytest
@@ -67,14 +69,58 @@ def test_mode_max_looks_for_the_greatest_value(workplace: Workplace) -> None:
     assert told["best"]["value"] == load_experiment(told["name"]).results["error"].max()
 
 
-def test_plot_is_drawn_into_the_experiments_folder(workplace: Workplace) -> None:
-    """``--plot`` leaves a PNG file and says where it is."""
-    done = workplace.run(*workplace.tune, "--max-num-trials-started", "2", "--plot", "--json")
+def test_pictures_are_drawn_into_the_experiments_folder(workplace: Workplace) -> None:
+    """Without being asked the command draws both pictures, as the demo does, and says where each is."""
+    done = workplace.run(*workplace.tune_and_plot, "--max-num-trials-started", "2", "--json")
     assert done.returncode == 0, done.stderr
     told = outcome(done.stdout)
-    assert told["plot"].startswith(told["path"])
-    with open(told["plot"], "rb") as picture:
-        assert picture.read(4) == b"\x89PNG"
+    assert told["plots"] == [f"{told['path']}/{name}" for name in ("best-so-far.png", "learning-curves.png")]
+    for path in told["plots"]:
+        with open(path, "rb") as picture:
+            assert picture.read(4) == b"\x89PNG"
+    again = workplace.run("resume", told["name"])
+    assert again.returncode == 0, again.stderr
+    assert [f"plot: {path}" for path in told["plots"]] == again.stdout.splitlines()[-2:]
+
+
+def test_no_pictures_where_they_are_not_wanted(workplace: Workplace) -> None:
+    """``--no-plot`` leaves them out."""
+    done = workplace.run(*workplace.tune, "--max-num-trials-started", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    told = outcome(done.stdout)
+    assert told["plots"] == []
+    assert not list(Path(told["path"]).glob("*.png"))
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--plot",), 1)])
+def test_matplotlib_is_missing(workplace: Workplace, options: tuple[str, ...], code: int) -> None:
+    """Where it is not installed nothing is drawn and nothing is said, unless pictures were asked for."""
+    absent = "import sys; sys.modules['matplotlib'] = None; from importlib import util; find = util.find_spec; "
+    absent += "util.find_spec = lambda name, *more: None if name == 'matplotlib' else find(name, *more)\n"
+    (workplace.folder / "sitecustomize.py").write_text(absent, encoding="utf-8")
+    done = subprocess.run(
+        workplace.command([*workplace.tune_and_plot, "--max-num-trials-started", "1", *options]),
+        cwd=workplace.folder,
+        env={**workplace.environment, "PYTHONPATH": str(workplace.folder)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert ("drawing needs matplotlib: pip install" in done.stderr) == bool(code)
+    assert "plot: " not in done.stdout
+
+
+def test_a_picture_that_cannot_be_drawn_costs_a_line_only(workplace: Workplace) -> None:
+    """The outcome is told all the same, and the code says that the tuning went well."""
+    folder = workplace.folder / "experiments" / "drawn"
+    (folder / "best-so-far.png").mkdir(parents=True)
+    named = ["--name", "drawn", "--no-suffix", "--max-num-trials-started", "1"]
+    done = workplace.run(*workplace.tune_and_plot, *named)
+    assert done.returncode == 0, done.stderr
+    assert f"the pictures were not drawn: {folder}/best-so-far.png: " in done.stderr
+    assert f"results: {folder}" in done.stdout
 
 
 def test_the_same_command_with_a_fixed_name_continues(workplace: Workplace) -> None:
