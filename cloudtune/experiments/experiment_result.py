@@ -56,17 +56,23 @@ class ExperimentResult:
     def best_config(self, metric: str | int | None = None) -> dict[str, Any]:
         """The report with the best value: ``trial_id``, its metrics, and ``config_<name>`` for the configuration.
 
-        NaN and infinite values rank worst. Of equally good ones the earliest is taken.
+        NaN and infinite values are never the best. Of equally good ones the earliest is taken.
 
         Args:
             metric: Name or position of one of :meth:`metric_names`; the first if None.
 
         Raises:
             CloudtuneError: There are no results yet.
-            ValueError: The experiment does not optimise ``metric``.
+            ValueError: The experiment does not optimise ``metric``, or no value of it is a finite number.
         """
         name, sign = self.metric(metric)
-        best = int(np.argmin(self.losses(name, sign)))
+        losses = self.losses(name, sign)
+        best = int(np.argmin(losses))
+        if not np.isfinite(losses[best]):
+            raise ValueError(
+                f"experiment {self.name!r} has no result yet: no value of {name!r} so far is a finite number; "
+                "look in the training script for what makes it infinite or NaN"
+            )
         row = {key: self.results[key].iat[best] for key in self.results.columns if not key.startswith(RESERVED_PREFIX)}
         return {key: value.item() if isinstance(value, np.generic) else value for key, value in row.items()}
 

@@ -51,15 +51,19 @@ def test_the_best_of_each_metric() -> None:
 
 @pytest.mark.parametrize("mode", ["min", "max"])
 def test_nan_and_infinity_rank_worst(mode: str) -> None:
-    """Neither is ever the best, of either sign; where there is nothing else, the first report is as good as any."""
+    """Neither is ever the best, of either sign."""
     bad = [math.nan, math.inf, -math.inf]
     entries = [row(number, 1.0, loss=value) for number, value in enumerate([*bad, 0.5, *bad])]
     assert loaded(*entries, metric_mode=mode).best_config()["trial_id"] == 3
 
 
-def test_only_bad_values() -> None:
-    """The best of nothing but NaN is the first."""
-    assert math.isnan(loaded(row(4, 1.0, loss=math.nan), row(5, 1.0, loss=math.nan)).best_config()["loss"])
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_only_bad_values(mode: str) -> None:
+    """Where no value is a finite number there is no best one: the same is said as by the tuner."""
+    for values in ([math.nan, math.nan], [math.inf, -math.inf], [math.nan, math.inf, -math.inf]):
+        experiment = loaded(*(row(trial, 1.0, loss=value) for trial, value in enumerate(values)), metric_mode=mode)
+        with pytest.raises(ValueError, match=r"'demo' has no result yet: no value of 'loss' so far is a finite number"):
+            experiment.best_config()
 
 
 def test_no_results_yet() -> None:
