@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cloudtune.errors import ExperimentNotFound
 from cloudtune.experiments import list_experiments
-from cloudtune.store.entries import EXPERIMENT
+from cloudtune.store.entries import EPOCH, EXPERIMENT, FINISH
 from cloudtune.store.lease import lease_holder_is_alive
 from cloudtune.store.log import LogView, is_experiment
 from cloudtune.store.places import experiment_path, experiments_root
@@ -21,8 +21,9 @@ class ExperimentSummary:
 
     Args:
         name: Its name.
-        state: ``running``, ``finished`` (ended in order), or ``unfinished`` (its tuner was killed).
-        why: Why it finished, or empty.
+        state: ``running``, ``finished`` (its criterion was met), ``interrupted`` (by Ctrl-C or SIGTERM), ``failed``
+            (too many trials did), or ``unfinished`` (its tuner was killed).
+        why: Why it ended, or empty.
         created: Unix seconds.
         seconds: Active tuning time.
         trials: Trials started.
@@ -70,6 +71,7 @@ def summarise(path: Path) -> ExperimentSummary:
     """
     status = TuningStatus()
     created = 0.0
+    ended: str | None = None
     for block in LogView(path / "log").blocks():
         for entry in block:
             if entry["event"] == EXPERIMENT:
@@ -81,12 +83,13 @@ def summarise(path: Path) -> ExperimentSummary:
                     resource_attr=method.get("resource_attr"),
                     max_resource_attr=method.get("max_resource_attr"),
                 )
-            else:
-                status.apply(entry)
-    if status.finished_why is not None:
-        state = "finished"
-    else:
-        state = "running" if lease_holder_is_alive(path / "lock") else "unfinished"
+                continue
+            status.apply(entry)
+            if entry["event"] == FINISH:
+                ended = entry.get("state", "finished")
+            elif entry["event"] == EPOCH:
+                ended = None
+    state = ended or ("running" if lease_holder_is_alive(path / "lock") else "unfinished")
     return ExperimentSummary(
         name=path.name,
         state=state,

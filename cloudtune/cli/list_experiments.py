@@ -21,7 +21,8 @@ _HEADER = ("name", "state", "begun (UTC)", "seconds", "trials", "reports", "best
 def list_command(as_json: bool) -> None:
     """Lists the experiments on this machine, oldest first.
 
-    An unfinished one was killed; `cloudtune resume NAME` continues it.
+    An unfinished one was killed, an interrupted one ended by a signal, of a failed one too many
+    trials did; `cloudtune resume NAME` continues each.
 
     \b
     Example:

@@ -65,6 +65,22 @@ def test_list_tells_how_experiments_stand(workplace: Workplace) -> None:
     assert table[2].startswith("second")
 
 
+@pytest.mark.parametrize("state", ["finished", "interrupted", "failed"])
+def test_list_tells_how_an_experiment_ended(workplace: Workplace, state: str) -> None:
+    """The state is what the log's last entry says, until a tuner continues the experiment."""
+    named = ["--name", "ended", "--no-suffix", "--max-num-trials-started", "1"]
+    assert workplace.run(*workplace.tune, *named).returncode == 0
+    segment = workplace.folder / "experiments" / "ended" / "log" / "000001.jsonl"
+    *before, last = segment.read_text(encoding="utf-8").splitlines(keepends=True)
+    segment.write_text("".join(before) + json.dumps({**json.loads(last), "state": state}) + "\n", encoding="utf-8")
+    (listed,) = json.loads(workplace.run("list", "--json").stdout)
+    assert listed["state"] == state
+    assert workplace.run("list").stdout.splitlines()[1].split()[:2] == ["ended", state]
+    assert workplace.run("resume", "ended", "--no-plot").returncode == 0
+    (listed,) = json.loads(workplace.run("list", "--json").stdout)
+    assert listed["state"] == "finished"
+
+
 def test_a_damaged_experiment_hides_no_other(workplace: Workplace) -> None:
     """A log that cannot be read is named on standard error, and the rest is listed."""
     for name in ("good", "newer"):
