@@ -20,15 +20,17 @@ def adopt(scheduler: TrialScheduler, logged: Mapping[str, Any], name: str) -> No
     """Makes a fresh scheduler the one that the log describes: checks that all else agrees and takes over a drawn seed.
 
     Raises:
-        ExperimentMismatch: Method, metrics, config space or a given seed differ; the message names the key.
+        ExperimentMismatch: Method, settings, metrics, config space or a given seed differ; the message names the key.
     """
     now = json.loads(json.dumps(scheduler.metadata()))
-    for key in dict.fromkeys([*logged, *now]):
-        if key not in ("config_space", "random_seed"):
-            _agree(name, key, logged.get(key), now.get(key))
-    before, after = logged.get("config_space", {}), now.get("config_space", {})
-    for parameter in dict.fromkeys([*before, *after]):
-        _agree(name, f"config_space['{parameter}']", before.get(parameter), after.get(parameter))
+    # The space comes first, because other settings (default points, rung levels) follow from it.
+    for key in dict.fromkeys(["config_space", *logged, *now]):
+        before, after = logged.get(key), now.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            for part in dict.fromkeys([*before, *after]):
+                _agree(name, f"{key}['{part}']", before.get(part), after.get(part))
+        elif key != "random_seed":
+            _agree(name, key, before, after)
     seed = logged["random_seed"]
     if seed == scheduler.random_seed:
         return

@@ -252,6 +252,14 @@ def started(space: dict[str, Any], **options: Any) -> Machine:
         (lambda: RandomSearch({"x": uniform(0, 1)}, metric="loss", random_seed=2), "random_seed"),
         (lambda: GridSearch({"x": uniform(0, 1)}, metric="loss", random_seed=1), "scheduler_name"),
         (
+            lambda: RandomSearch({"x": uniform(0, 1)}, metric="loss", random_seed=1, points_to_evaluate=[]),
+            "points_to_evaluate",
+        ),
+        (
+            lambda: RandomSearch({"x": uniform(0, 1)}, metric="loss", random_seed=1, allow_duplicates=True),
+            r"searcher_settings\['allow_duplicates'\]",
+        ),
+        (
             lambda: RandomSearch({"x": uniform(0, 1)}, metric="loss", resource_attr="epoch", random_seed=1),
             "resource_attr",
         ),
@@ -314,5 +322,5 @@ def test_a_changed_setting_of_the_method_is_refused_by_name() -> None:
     other = ASHA(
         SPACE, metric="loss", resource_attr="epoch", max_resource_attr="max_epochs", grace_period=3, random_seed=1
     )
-    with pytest.raises(ExperimentMismatch, match=r"began with rung_levels = .*, now it is"):
+    with pytest.raises(ExperimentMismatch, match=r"began with grace_period = 1, now it is 3"):
         make_tuner(machine, other).run()

@@ -117,7 +117,10 @@ class TrialScheduler(ABC):
         """A report arrived; answers with a :class:`SchedulerDecision`. ``result`` holds all the scheduler's metrics."""
 
     def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:  # noqa: B027 - see above
-        """The trial ended by itself; ``result`` is its last report."""
+        """The trial ended by itself; ``result`` is its last report that had all the scheduler's metrics.
+
+        A report without one of them (of a second Reporter, for instance) was not shown to the scheduler at all.
+        """
 
     def on_trial_error(self, trial: Trial) -> None:  # noqa: B027 - see above
         """The trial failed."""
@@ -134,7 +137,11 @@ class TrialScheduler(ABC):
         return "min"
 
     def metadata(self) -> dict[str, Any]:
-        """What is written into the experiment's metadata about this scheduler (JSON values only)."""
+        """What is written into the experiment's metadata about this scheduler (JSON values only).
+
+        An experiment is continued only by a scheduler whose metadata are those of its log, apart from a seed that was
+        drawn. A scheduler of one's own with further settings should add them here.
+        """
         from cloudtune.config_space import config_space_to_json
 
         return {

@@ -1,18 +1,23 @@
-"""No public scheduler or searcher accepts an argument that it does not use."""
+"""No public scheduler or searcher accepts an argument that it does not use, or forgets one when it is continued."""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import json
 import textwrap
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cloudtune.config_space import choice, randint, uniform
+from cloudtune.continuing import adopt
+from cloudtune.errors import ExperimentMismatch
 from cloudtune.optimizer import baselines, schedulers, searchers
 from cloudtune.optimizer.baselines import ASHA, GridSearch, MedianStopping, RandomSearch
+from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler, MedianStoppingRule
 from cloudtune.optimizer.searchers import GridSearcher, RandomSearcher
 from cloudtune.trial import Trial
@@ -179,8 +184,8 @@ CASES = [
 ]
 
 
-def observe(cls: type, base: dict[str, Any], name: str, value: Any, look: Callable[[Any], Any]) -> Any:
-    """What is seen of an object made with ``value`` for parameter ``name``."""
+def make(cls: type, base: dict[str, Any], name: str, value: Any) -> Any:
+    """An object made with ``value`` for parameter ``name``."""
     arguments = {**base, name: value}
     if name in ("allow_duplicates", "search_options"):
         # Only a space that can be used up shows duplicates.
@@ -189,7 +194,12 @@ def observe(cls: type, base: dict[str, Any], name: str, value: Any, look: Callab
         arguments.pop("max_t", None)
     if cls is MedianStoppingRule:
         arguments["scheduler"] = RandomSearch(SPACE, metric=["loss", "accuracy"], random_seed=1)
-    return look(cls(**arguments))
+    return cls(**arguments)
+
+
+def observe(cls: type, base: dict[str, Any], name: str, value: Any, look: Callable[[Any], Any]) -> Any:
+    """What is seen of an object made with ``value`` for parameter ``name``."""
+    return look(make(cls, base, name, value))
 
 
 @pytest.mark.defect("C23")
@@ -200,6 +210,50 @@ def test_changing_a_parameter_changes_what_one_sees(cls: type, base: dict[str, A
     seen = observe(cls, base, name, one, look)
     assert observe(cls, base, name, one, look) == seen
     assert observe(cls, base, name, other, look) != seen
+
+
+def scheduler(cls: type, base: dict[str, Any], name: str, value: Any) -> TrialScheduler:
+    """A scheduler made with ``value`` for parameter ``name``, or one that has such a searcher."""
+    made = make(cls, base, name, value)
+    if isinstance(made, TrialScheduler):
+        return made
+    return FIFOScheduler(made.config_space, made, metric="loss")
+
+
+@pytest.mark.parametrize(("cls", "base", "case"), CASES)
+def test_an_experiment_does_not_continue_with_another_value(cls: type, base: dict[str, Any], case: Case) -> None:
+    """The log keeps every parameter's value: with the same one the experiment goes on, with another it does not."""
+    name, one, other, _ = case
+    logged = json.loads(json.dumps(scheduler(cls, base, name, one).metadata(), allow_nan=False))
+    adopt(scheduler(cls, base, name, one), logged, "demo")
+    with pytest.raises(ExperimentMismatch, match=r"experiment 'demo' began with .*, now it is "):
+        adopt(scheduler(cls, base, name, other), logged, "demo")
+
+
+def test_another_one_of_many_points_is_noticed() -> None:
+    """Of many points to evaluate the metadata hold little, and yet tell one changed value."""
+    points = [{"x": i / 100} for i in range(100)]
+    metadata = [
+        RandomSearch(SPACE, metric="loss", random_seed=1, points_to_evaluate=chosen).metadata()
+        for chosen in (points, list(points), [*points[:-1], {"x": 0.999}], points[::-1])
+    ]
+    first, same, changed, turned = (one["points_to_evaluate"] for one in metadata)
+    assert first == same
+    assert len({first, changed, turned}) == 3
+    assert "100 configurations" in first
+    assert len(first) < 100
+
+
+def test_settings_of_a_searcher_of_ones_own_are_kept() -> None:
+    """What ``settings`` returns is compared too, numpy's numbers and tuples included."""
+
+    class Own(RandomSearcher):
+        def settings(self) -> dict[str, Any]:
+            return {"width": np.float64(0.1), "steps": (1, np.int64(2))}
+
+    metadata = FIFOScheduler(SPACE, Own(SPACE), metric="loss").metadata()
+    assert json.loads(json.dumps(metadata)) == metadata
+    assert metadata["searcher_settings"] == {"width": 0.1, "steps": [1, 2]}
 
 
 @pytest.mark.defect("C23")

@@ -99,6 +99,8 @@ class HyperbandScheduler(SearcherScheduler):
         self.type = type
         self.max_t = _max_resource(self.config_space, max_resource_attr, max_t)
         self.rung_levels = _levels(rung_levels, grace_period, reduction_factor, self.max_t)
+        self.grace_period = int(grace_period) if rung_levels is None else None
+        self.reduction_factor = float(reduction_factor) if rung_levels is None else None
         self.brackets = _check_brackets(brackets, self.rung_levels)
         self._metric = metric
         self._maximize = mode == "max"
@@ -113,10 +115,12 @@ class HyperbandScheduler(SearcherScheduler):
         self._announced = False
 
     def metadata(self) -> dict[str, Any]:
-        """As for every scheduler, and the rungs."""
+        """As for every scheduler, and what makes the rungs; what was replaced by ``rung_levels`` is None."""
         return {
             **super().metadata(),
             "type": self.type,
+            "grace_period": self.grace_period,
+            "reduction_factor": self.reduction_factor,
             "max_t": self.max_t,
             "rung_levels": list(self.rung_levels),
             "brackets": self.brackets,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cloudtune.config_domains import plain_value
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler, TrialSuggestion
 from cloudtune.optimizer.schedulers.rungs import BestShare, best_values, rank_value
 from cloudtune.trial import Trial
@@ -99,7 +100,15 @@ class MedianStoppingRule(TrialScheduler):
     def metadata(self) -> dict[str, Any]:
         """As the wrapped scheduler's, under the name of this class; its own name is ``wrapped_scheduler_name``."""
         inner = self.scheduler.metadata()
-        return {**inner, **super().metadata(), "wrapped_scheduler_name": inner["scheduler_name"]}
+        rule = {
+            "wrapped_scheduler_name": inner["scheduler_name"],
+            "metric": self._metric,
+            "running_average": self.running_average,
+            "grace_time": self.grace_time,
+            "grace_population": self.grace_population,
+            "rank_cutoff": self.rank_cutoff,
+        }
+        return {**inner, **super().metadata(), **plain_value(rule)}
 
     def set_random_seed(self, random_seed: int) -> None:
         """Replaces the seed of the wrapped scheduler, before the first suggestion."""

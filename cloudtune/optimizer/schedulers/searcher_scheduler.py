@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cloudtune.config_space import validate_config_space
+from cloudtune.config_domains import plain_value
+from cloudtune.config_space import config_digest, search_space, validate_config_space
 from cloudtune.optimizer.scheduler import TrialScheduler, TrialSuggestion
 from cloudtune.optimizer.searchers import Searcher, make_searcher
 from cloudtune.trial import Config, Trial
 
 MODES = ("min", "max")
+
+#: More points to evaluate than these stand in the metadata as a digest, so that these stay small.
+_MAX_POINTS_SHOWN = 20
 
 
 class SearcherScheduler(TrialScheduler):
@@ -59,8 +63,21 @@ class SearcherScheduler(TrialScheduler):
         return self._modes[0] if self._single else list(self._modes)
 
     def metadata(self) -> dict[str, Any]:
-        """As for every scheduler, and the searcher's name."""
-        return {**super().metadata(), "searcher_name": type(self.searcher).__name__}
+        """As for every scheduler; also the searcher's name and settings, and the points to evaluate first."""
+        return {
+            **super().metadata(),
+            "searcher_name": type(self.searcher).__name__,
+            "searcher_settings": plain_value(self.searcher.settings()),
+            "points_to_evaluate": self._points(),
+        }
+
+    def _points(self) -> list[Config] | str:
+        """The points without the constants, or what identifies them if they are many."""
+        names = search_space(self.config_space)
+        points = [{name: point[name] for name in names} for point in self.searcher.points_to_evaluate]
+        if len(points) <= _MAX_POINTS_SHOWN:
+            return points
+        return f"{len(points)} configurations, digest {config_digest({'points': points})}"
 
     def set_random_seed(self, random_seed: int) -> None:
         """Replaces the seed of scheduler and searcher, before the first suggestion."""

@@ -45,6 +45,7 @@ class GridSearcher(Searcher):
     ) -> None:
         super().__init__(config_space, points_to_evaluate, random_seed)
         self._lattice = Lattice(self.config_space, _axes(search_space(self.config_space), num_samples))
+        self.num_samples = dict(num_samples) if isinstance(num_samples, Mapping) else num_samples
         self.shuffle = shuffle
         if shuffle and self._lattice.size > _MAX_SHUFFLED:
             raise ValueError(
@@ -59,6 +60,10 @@ class GridSearcher(Searcher):
     def grid_size(self) -> int:
         """Number of grid points."""
         return self._lattice.size
+
+    def settings(self) -> dict[str, Any]:
+        """What makes the grid and its order."""
+        return {"num_samples": self.num_samples, "shuffle": self.shuffle}
 
     def set_random_seed(self, random_seed: int) -> None:
         """Replaces the seed, before the first suggestion."""

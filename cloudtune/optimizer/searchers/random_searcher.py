@@ -37,6 +37,10 @@ class RandomSearcher(Searcher):
         self._size = None if allow_duplicates else config_space_size(self.config_space)
         self._seen: set[Hashable] = set()
 
+    def settings(self) -> dict[str, Any]:
+        """Whether configurations may come again."""
+        return {"allow_duplicates": self.allow_duplicates}
+
     def suggest(self) -> Config | None:
         """A random configuration; None if the space is finite and used up."""
         if self._size is not None and len(self._seen) >= self._size:

@@ -56,6 +56,14 @@ class Searcher(ABC):
         self.random_seed = int(random_seed)
         self.random = KeyedRandom(self.random_seed, stream="searcher")
 
+    def settings(self) -> dict[str, Any]:
+        """What the proposals depend on besides config space, points to evaluate and seed, as JSON values by name.
+
+        An experiment is continued only with the settings it began with. A searcher of one's own whose constructor has
+        further arguments should return them here.
+        """
+        return {}
+
     def random_generator(self) -> np.random.Generator:
         """A fresh generator for the suggestion that is being computed."""
         return self.random.generator(self.num_suggestions)
@@ -99,7 +107,7 @@ class Searcher(ABC):
         """The trial reported ``result``."""
 
     def on_trial_complete(self, trial_id: int, config: Config, result: dict[str, Any]) -> None:  # noqa: B027 - see above
-        """The trial ended by itself; ``result`` is its last report."""
+        """The trial ended by itself; ``result`` is its last report that had all the scheduler's metrics."""
 
     def on_trial_error(self, trial_id: int, config: Config) -> None:  # noqa: B027 - see above
         """The trial failed."""
