@@ -28,7 +28,7 @@ from cloudtune.backend.trial_folders import TrialFolders
 from cloudtune.backend.wake_fifo import WakeFifo
 from cloudtune.constants import ENV_EXPERIMENT, ENV_WAKE_FIFO
 from cloudtune.errors import BackendBroken
-from cloudtune.trial import End, Outcome, Report, Trial, TrialEvent
+from cloudtune.trial import End, Report, Trial, TrialEvent
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class SupervisedBackend(TrialBackend):
         rotate_gpus: Give every trial GPUs of its own, where there are at least two.
         num_gpus_per_trial: How many.
         gpus_to_use: Which GPUs to share out. By default those of ``CUDA_VISIBLE_DEVICES``, else all.
-        delete_checkpoints: Delete a trial's checkpoints when it is stopped, has completed or failed.
+        delete_checkpoints: Whether the tuner shall delete a trial's checkpoints when it will not go on any more.
         stop_grace: Seconds a trial has to end after SIGTERM, before SIGKILL.
     """
 
@@ -236,10 +236,7 @@ class SupervisedBackend(TrialBackend):
             work.gpus.release(trial_id)
         if record is None:
             record = EndRecord.unknown()
-        end = record.to_event(trial_id, attempt.attempt, work.folders.root)
-        work.pending.append(end)
-        if self.delete_checkpoints and end.outcome in (Outcome.stopped, Outcome.completed, Outcome.failed):
-            work.folders.delete_checkpoints(trial_id)
+        work.pending.append(record.to_event(trial_id, attempt.attempt, work.folders.root))
 
     def _supervisor_died(self, work: _Work, link: SupervisorLink) -> None:
         work.poll.unregister(link.messages)

@@ -242,20 +242,23 @@ class BackendContract:
         driver.end_of(1, attempt=2)
         assert driver.reports(1)[2].metrics["found"] == ""
 
-    def test_checkpoints_are_deleted_when_they_are_not_needed(self, tmp_path: Path) -> None:
-        """With delete_checkpoints they go when the trial has ended for good, and stay while it is paused."""
+    def test_checkpoints_are_deleted_only_when_the_tuner_says_so(self, tmp_path: Path) -> None:
+        """However an attempt ends, only the tuner knows whether its trial goes on: the backend deletes when told."""
         driver = Driver(self.make_backend(delete_checkpoints=True), tmp_path)
         driver.open()
         try:
-            for trial_id in (0, 1):
-                driver.start(trial_id, save="x", reports=1, hold=True)
+            for trial_id, config in enumerate([{"hold": True}, {"hold": True}, {"exit_code": 1}, {}]):
+                driver.start(trial_id, save="x", reports=1, **config)
                 driver.wait_for_reports(trial_id, 1)
             driver.backend.pause_trial(0)
             driver.backend.stop_trial(1)
-            driver.end_of(0)
-            driver.end_of(1)
-            states = [tmp_path / "trials" / str(trial_id) / "checkpoints" / "state" for trial_id in (0, 1)]
-            assert [state.exists() for state in states] == [True, False]
+            outcomes = [driver.end_of(trial_id).outcome for trial_id in range(4)]
+            states = [tmp_path / "trials" / str(trial_id) / "checkpoints" / "state" for trial_id in range(4)]
+            assert outcomes == [Outcome.paused, Outcome.stopped, Outcome.failed, Outcome.completed]
+            assert all(state.exists() for state in states)
+            for trial_id in (1, 2, 3, 3, 99):  # twice, and one that never was: harmless
+                driver.backend.delete_checkpoint(trial_id)
+            assert [state.exists() for state in states] == [True, False, False, False]
         finally:
             driver.backend.close(stop_running=True)
 
