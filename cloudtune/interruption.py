@@ -43,11 +43,17 @@ class SignalWatch:
         self._name = name
         self._before: dict[int, Any] = {}
         self.received: int | None = None
+        self._pid = os.getpid()
 
     def __enter__(self) -> Self:
+        self._pid = os.getpid()
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._handle)
+                before = signal.getsignal(number)
+                # What somebody ignores on purpose (nohup, a background job), or handles outside of Python, stays so.
+                if before not in (signal.SIG_IGN, None):
+                    self._before[number] = before
+                    signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -58,19 +64,23 @@ class SignalWatch:
         self._before.clear()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:
+            # A process that user code has forked from the tuner: the signal means what it meant before.
+            signal.signal(number, self._before[number])
+            os.kill(os.getpid(), number)
+            return
         name = signal.Signals(number).name
-        if self.received is not None and _interactive():
+        if self.received is None:
+            self.received = number
+            self._on_signal(name)
+            _say(f"\n{name}: stopping the running trials; once more ends at once\n")
+            return
+        if _interactive():
             raise KeyboardInterrupt
-        if self.received is not None:
-            # Everything is in the log up to the last turn, and local trials die with this process.
-            if sys.stderr.isatty():
-                os.write(2, _SHOW_CURSOR.encode())
-            text = f"\n{name} again: ending at once; continue with `cloudtune resume {self._name}`\n"
-            os.write(2, text.encode())
-            os._exit(128 + number)
-        self.received = number
-        os.write(2, f"\n{name}: stopping the running trials; once more ends at once\n".encode())
-        self._on_signal(name)
+        # Everything is in the log up to the last turn, and local trials die with this process.
+        show_cursor = _SHOW_CURSOR if sys.stderr is not None and sys.stderr.isatty() else ""
+        _say(f"{show_cursor}\n{name} again: ending at once; continue with `cloudtune resume {self._name}`\n")
+        os._exit(128 + number)
 
     def error(self) -> BaseException:
         """What to raise once everything is stored: an interactive session is interrupted, a program ends."""
@@ -78,6 +88,26 @@ class SignalWatch:
         if self.received == signal.SIGINT and _interactive():
             return KeyboardInterrupt()
         return TuningInterrupted(self.received)
+
+
+def reserve_standard_descriptors() -> None:
+    """Opens the null device where a program was started without standard input, output or error.
+
+    Otherwise the next file opened, the event log say, gets the number, and stray messages go into it.
+    """
+    for wanted in range(3):
+        try:
+            os.fstat(wanted)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _say(text: str) -> None:
+    """Writes past Python's buffers, which the signal may have interrupted. That nobody reads it is no failure."""
+    try:
+        os.write(sys.stderr.fileno(), text.encode())
+    except (OSError, ValueError, AttributeError) as error:
+        logger.debug("nobody reads standard error: %s", error)
 
 
 def _interactive() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import dill
 
 from cloudtune import __version__, constants
 from cloudtune.backend.trial_backend import ExperimentPlace, TrialBackend
+from cloudtune.callbacks.log_output import log_shown
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.tuner_callback import TunerCallback
 from cloudtune.continuing import adopt, left_running, replay
 from cloudtune.errors import ExperimentLocked, ExperimentMismatch, ExperimentNotFound, Fenced, StorageFull
-from cloudtune.interruption import SignalWatch
+from cloudtune.interruption import SignalWatch, reserve_standard_descriptors
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.stopping_criterion import Criterion, as_criterion
 from cloudtune.store import entries, places
@@ -43,7 +45,7 @@ class Tuner:
         n_workers: Trials at the same time.
         tuner_name: Name of the experiment: letters, digits and single dashes. Default: from the script or function.
         metadata: Written into the experiment's ``metadata.json``; JSON values.
-        callbacks: Told of everything that happens. Default: a :class:`ProgressCallback`; a list given here replaces it.
+        callbacks: Told of everything that happens. A :class:`ProgressCallback` is added unless one is among them.
         max_failures: More failed trials than this end the experiment with an error.
         asynchronous_scheduling: False: trials are started in batches of ``n_workers``, when no trial runs.
         wait_trial_completion_when_stopping: When the criterion is met, let running trials finish.
@@ -114,9 +116,9 @@ class Tuner:
         )
         self.metadata = dict(metadata or {})
         self._check_metadata()
-        self.callbacks: list[TunerCallback] = (
-            [ProgressCallback(print_update_interval)] if callbacks is None else list(callbacks)
-        )
+        self.callbacks: list[TunerCallback] = list(callbacks or ())
+        if not any(isinstance(callback, ProgressCallback) for callback in self.callbacks):
+            self.callbacks.append(ProgressCallback(print_update_interval))
         created = trial_backend.time()
         base = places.validate_name(trial_backend.default_name if tuner_name is None else tuner_name)
         self.base_name = base
@@ -125,7 +127,7 @@ class Tuner:
         self.name = places.suffixed_name(base, created) if suffix_tuner_name else base
         self.creation_time = created
         self.tuner_path = places.experiment_path(self.name)
-        self.trial_backend_path = None if trial_backend_path is None else Path(trial_backend_path)
+        self.trial_backend_path = None if trial_backend_path is None else Path(trial_backend_path).absolute()
         self._store = store
         self.status = self._fresh_status()
         #: Number of log entries that status and scheduler of this object have taken in.
@@ -159,6 +161,7 @@ class Tuner:
 
     # ------------------------------------------------------------------ running
 
+    @log_shown()
     def run(self, takeover: bool = False) -> None:
         """Runs the experiment to its end, or continues it if it exists.
 
@@ -178,6 +181,7 @@ class Tuner:
                 f"the last run of '{self.name}' ended before its log could be written; "
                 "make the tuner and its scheduler anew, as the script does, to continue"
             )
+        reserve_standard_descriptors()
         store = self._open_store(takeover)
         try:
             with SignalWatch(self._on_signal, self.name) as watch:
@@ -273,8 +277,10 @@ class Tuner:
             finally:
                 self._position = store.length()
                 self._write_results(store)
-                for callback in self.callbacks:
-                    callback.on_tuning_end()
+                # One that raises keeps no other from cleaning up.
+                with ExitStack() as ends:
+                    for callback in reversed(self.callbacks):
+                        ends.callback(callback.on_tuning_end)
 
     def _write_results(self, store: Store) -> None:
         """Writes what is derived from the log; that it cannot does not hide the error that ended the experiment."""

@@ -171,15 +171,13 @@ class TuningLoop:
     # ------------------------------------------------------------------ the log
 
     def _log(self, entry: Entry) -> None:
-        self._entries.append(entry)
         self.status.apply(entry)
+        self._entries.append(entry)
         self._next_clock = self._now + CLOCK_INTERVAL
 
     def _commit(self) -> None:
         """Makes what was decided durable, then does it."""
-        if self._entries:
-            batch, self._entries = self._entries, []
-            self.store.append(batch)
+        self._append()
         if self._effects:
             self.store.flush()
             effects, self._effects = self._effects, []
@@ -228,18 +226,19 @@ class TuningLoop:
     def _judge(self, record: TrialRecord, report: Report, entry: Entry) -> None:
         """Asks the scheduler about a report, if it is one the scheduler can use."""
         metrics = report.metrics
+        level = None if self.scheduler.resource_attr is None else metrics.get(self.scheduler.resource_attr)
+        if type(level) is int or type(level) is float:
+            before = record.resource_before
+            if report.run != record.run:
+                before = max(before, record.resource_now)
+            if level <= before:
+                entry["replay"] = True
+                return
         for key in self._required:
             value = metrics.get(key)
             if type(value) is not float and type(value) is not int:
                 entry["extra"] = True
                 self._unusable(record, key, metrics, entry)
-                return
-        if self.scheduler.resource_attr is not None:
-            before = (
-                record.resource_before if report.run == record.run else max(record.resource_before, record.resource_now)
-            )
-            if metrics[self.scheduler.resource_attr] <= before:
-                entry["replay"] = True
                 return
         decision = self.scheduler.on_trial_result(record.trial, metrics)
         entry["decision"] = decision
@@ -296,6 +295,9 @@ class TuningLoop:
         self._left.discard(end.trial_id)
         self._exhausted = False
         tell_scheduler(self.scheduler, record)
+        if status.is_finished and self.backend.delete_checkpoints:
+            trial_id = end.trial_id
+            self._effects.append(lambda: self.backend.delete_checkpoint(trial_id))
         if status is TrialStatus.failed and not told_before:
             logger.warning("trial %d failed: %s", end.trial_id, reason)
         for callback in self.callbacks:
@@ -359,6 +361,9 @@ class TuningLoop:
             free -= 1
             attempt = record.trial.attempt + 1
             self._log({"event": entries.RETRY, "trial": record.trial.trial_id, "attempt": attempt, "time": self._now})
+            if record.checkpoint_from is not None and record.num_reports == 0:
+                # The tuner may have died before the copy was made.
+                self._copy_checkpoint(record.checkpoint_from, record.trial.trial_id)
             self._start(record, resumed=True)
         while new_trials and free > 0 and not self._exhausted:
             free -= 1
@@ -370,6 +375,9 @@ class TuningLoop:
             self._suggest(suggestion)
             if self.criterion.verdict(self.status) is not Verdict.GO:
                 return
+
+    def _copy_checkpoint(self, source: int, target: int) -> None:
+        self._effects.append(lambda: self.backend.copy_checkpoint(source, target))
 
     def _suggest(self, suggestion: TrialSuggestion) -> None:
         if suggestion.trial_id is None:
@@ -433,12 +441,17 @@ class TuningLoop:
             self.store.maintain(self._now + self._time_origin)
         self._commit()
 
+    def _append(self) -> None:
+        # Kept until the store has them: what status and scheduler have taken in must not be missing from the log.
+        if self._entries:
+            self.store.append(self._entries)
+            self._entries = []
+
     def save(self) -> None:
         """Appends what was received but not logged yet, without acting on it: for an end by an error."""
         self._effects.clear()
-        if self._entries:
-            batch, self._entries = self._entries, []
-            self.store.append(batch)
+        self.status.forget_wish(WISH_END)
+        self._append()
 
     def raise_if_failed(self) -> None:
         """Raises TooManyFailures if that is why the experiment ended."""

@@ -224,6 +224,15 @@ class TuningStatus:
             record.status = TrialStatus.stopping
             self.num_by_status[record.status] += 1
 
+    def forget_wish(self, wish: str) -> None:
+        """Takes back what was asked of running trials and is not in the log: nobody acted on it."""
+        for record in self.running.values():
+            if record.wish == wish:
+                record.wish = None
+                self.num_by_status[record.status] -= 1
+                record.status = TrialStatus.in_progress
+                self.num_by_status[record.status] += 1
+
     def _on_report(self, entry: Entry) -> None:
         record = self.records[entry["trial"]]
         metrics: dict[str, Any] = entry["metrics"]
@@ -244,6 +253,9 @@ class TuningStatus:
         same_keys = record.last_metrics.keys() == metrics.keys()
         record.last_metrics = metrics if same_keys else {**record.last_metrics, **metrics}
         self.num_evaluations += 1
+        level = None if self.resource_attr is None else metrics.get(self.resource_attr)
+        if (type(level) is int or type(level) is float) and level > record.resource_now:
+            record.resource_now = level
         if "extra" in entry:
             if entry.get("unusable"):
                 record.reason = entry["unusable"]
@@ -259,11 +271,7 @@ class TuningStatus:
             self.set_wish(record, WISH_PAUSE)
 
     def _track_values(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
-        level: float | None = None
-        if self.resource_attr is not None:
-            level = metrics[self.resource_attr]
-            if level > record.resource_now:
-                record.resource_now = level
+        level = None if self.resource_attr is None else metrics[self.resource_attr]
         lowest, highest = self.metric_min, self.metric_max
         for name, value in metrics.items():
             if not isinstance(value, (int, float)) or value != value or name.startswith(constants.RESERVED_PREFIX):
@@ -276,7 +284,7 @@ class TuningStatus:
                 highest[name] = value
         for name, sign in self.signs.items():
             value = metrics[name]
-            if math.isfinite(value):
+            if _is_finite(value):
                 best = self.incumbents.get(name)
                 if best is None or sign * value < sign * best[0]:
                     self.incumbents[name] = (value, record.trial.trial_id, level)
@@ -325,6 +333,13 @@ class TuningStatus:
     def failures(self) -> Sequence[TrialRecord]:
         """The failed trials, in order of their ids."""
         return [r for r in self.records.values() if r.status is TrialStatus.failed]
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _without(config: Config, key: str | None) -> Config:

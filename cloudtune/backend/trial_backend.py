@@ -58,6 +58,9 @@ class TrialBackend(ABC):
     #: trial has ended (False). The tuner's ``start_jobs_without_delay`` overrides it.
     start_jobs_without_delay: bool = False
 
+    #: Whether the tuner deletes a trial's checkpoint once the trial will not run again.
+    delete_checkpoints: bool = False
+
     #: Default for the name of an experiment with this backend.
     default_name: str = "cloudtune"
 
@@ -114,7 +117,7 @@ class TrialBackend(ABC):
 
     @abstractmethod
     def delete_checkpoint(self, trial_id: int) -> None:
-        """Deletes what a trial saved. It will not be resumed."""
+        """Deletes what a trial saved, if anything. It will not be resumed."""
 
     @abstractmethod
     def stdout(self, trial_id: int) -> str:

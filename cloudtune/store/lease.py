@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import json
 import os
@@ -12,6 +13,7 @@ import shlex
 import socket
 import sys
 import time
+import weakref
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -59,7 +61,15 @@ class FileLease:
             raise
         self._fd = fd
         self._identity = _identity(os.fstat(fd))
+        _held.add(self)
+        _close_in_forks()
         return owner
+
+    def close_copy(self) -> None:
+        """In a process forked from the owner: lets go of the copy, so that the lock ends with the owner alone."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = self._identity = None
 
     def check(self) -> None:
         """Returns if the lease is still ours.
@@ -86,6 +96,7 @@ class FileLease:
         if self._fd is None:
             return
         fd, self._fd, self._identity = self._fd, None, None
+        _held.discard(self)
         import fcntl
 
         # Unlocked by name, since a process forked from this one may still hold a copy of the descriptor.
@@ -125,6 +136,21 @@ class FileLease:
             f"experiment {self._path.parent.name!r} is driven by {_describe(read_holder(self._path))}; wait for it to "
             "end, stop it, or take over with --takeover (Tuner.run(takeover=True))"
         )
+
+
+#: Leases of this process.
+_held: weakref.WeakSet[FileLease] = weakref.WeakSet()
+
+
+@functools.cache
+def _close_in_forks() -> None:
+    """Once per process: a lock belongs to every process that has a copy of its descriptor, forks included."""
+    os.register_at_fork(after_in_child=_close_copies)
+
+
+def _close_copies() -> None:
+    for lease in list(_held):
+        lease.close_copy()
 
 
 def read_holder(path: Path) -> dict[str, Any] | None:

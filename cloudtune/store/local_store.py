@@ -48,7 +48,7 @@ class LocalStore(Store):
     """
 
     def __init__(self, path: str | os.PathLike[str], results_update_interval: float = 10.0) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self.results_update_interval = results_update_interval
         self._reset()
 

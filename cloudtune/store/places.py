@@ -29,9 +29,19 @@ _ID_LENGTH = 6
 
 
 def experiments_root() -> Path:
-    """The folder that holds all experiments: ``$CLOUDTUNE_FOLDER``, or ``~/cloudtune``."""
+    """The folder that holds all experiments: ``$CLOUDTUNE_FOLDER``, or ``~/cloudtune``.
+
+    Raises:
+        ValueError: There is no home directory, and no ``CLOUDTUNE_FOLDER``.
+    """
     folder = os.environ.get(ENV_FOLDER)
-    return Path(folder).expanduser() if folder else Path.home() / "cloudtune"
+    try:
+        # Absolute: a trial, or the program itself, may change its working directory.
+        return Path(folder).expanduser().absolute() if folder else Path.home() / "cloudtune"
+    except RuntimeError as error:
+        raise ValueError(
+            f"there is no home directory to keep experiments in ({error}); set {ENV_FOLDER} to a folder"
+        ) from error
 
 
 def experiment_path(name: str) -> Path:
