@@ -54,18 +54,19 @@ ROWS = [
     Row(
         "max_resource_attr is missing",
         "the maximum resource is not known",
-        "pass max_resource_attr, for instance 'max_epochs': 27 in the config space",
+        'add it to the config space, for instance "max_epochs": 27',
         space={"x": "uniform(0, 1)"},
         method="asha",
     ),
     Row(
         "max_resource_attr is not in the config space",
-        "max_resource_attr 'epochs' is not in the config space",
+        "--max-resource-attr 'epochs' is not in the config space",
         "add it as a constant",
         options=("--max-resource-attr", "epochs"),
         method="asha",
     ),
-    Row("n_workers is 0", "n_workers must be at least 1, got 0", "it is how many trials run", ("--n-workers", "0")),
+    Row("config space is not there", "absent.json: No such file", "give the path", ("--config-space", "absent.json")),
+    Row("n_workers is 0", "--n-workers must be at least 1, got 0", "it is how many trials run", ("--n-workers", "0")),
 ]
 
 
@@ -94,7 +95,7 @@ def test_metric_that_the_script_never_reports(place: Place) -> None:
     messages.check("metric is never reported", done, place)
     assert done.returncode == 1
     assert "it never reported accuracy, only epoch, error" in done.stderr
-    assert "report it, or pass the right name to the scheduler" in done.stderr
+    assert "report it, or name what it reports with --metric" in done.stderr
     place.check_kept(4, "other")
     place.check_kept(EARLIER_REPORTS)
 
@@ -107,7 +108,7 @@ def test_metric_that_is_not_reported_until_the_limit(place: Place) -> None:
     messages.check("metric is not reported before the limit", done, place)
     assert done.returncode == 1
     assert "no trial has reported 'accuracy', only epoch, error" in done.stderr
-    assert "report it, or pass the right metric to the scheduler" in done.stderr
+    assert "report it, or name what it reports with --metric" in done.stderr
     assert place.endings("other") == ["Interrupted"]
     place.check_kept(len(place.reported(0, name="other")), "other")
 
@@ -119,8 +120,8 @@ def test_resource_attr_that_the_script_never_reports(place: Place) -> None:
     done = place.run(command)
     messages.check("resource_attr is never reported", done, place)
     assert done.returncode == 1
-    assert "it reported no 'step' (the scheduler's resource_attr), only epoch, error" in done.stderr
-    assert "report it, or pass the right resource_attr" in done.stderr
+    assert "it reported no 'step' (--resource-attr), only epoch, error" in done.stderr
+    assert "report it, or name what it reports with --resource-attr" in done.stderr
     place.check_kept(len(place.reported(0, name="other")), "other")
 
 

@@ -89,6 +89,7 @@ def test_takeover(busy: Place, stopped: bool) -> None:
 
 #: A user's tuning script, with little patience for trials that are to end.
 TUNE = """
+import logging
 import sys
 
 from cloudtune import StoppingCriterion, Tuner
@@ -96,6 +97,7 @@ from cloudtune.backend import LocalBackend
 from cloudtune.config_space import uniform
 from cloudtune.optimizer.baselines import RandomSearch
 
+logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 Tuner(
     trial_backend=LocalBackend("train.py", stop_grace=0.1),
     scheduler=RandomSearch(

@@ -12,11 +12,14 @@ from tests.bad_input.place import EARLIER_REPORTS, PREAMBLE, Place, Started, wai
 
 #: A user's tuning script whose trials have all the time in the world to end.
 TUNE = """
+import logging
+
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.backend import LocalBackend
 from cloudtune.config_space import uniform
 from cloudtune.optimizer.baselines import RandomSearch
 
+logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 Tuner(
     trial_backend=LocalBackend("train.py", stop_grace=3600),
     scheduler=RandomSearch({"x": uniform(0, 1), "max_epochs": 4}, metric="error", random_seed=1),
@@ -82,7 +85,7 @@ def test_ctrl_c_twice(place: Place) -> None:
     done = started.end()
     messages.check("Ctrl-C twice", done, place)
     assert done.returncode == 130
-    assert "ending at once; the same command continues the experiment" in done.stderr
+    assert "ending at once; continue with `cloudtune resume patient`" in done.stderr
     place.check_nothing_left("patient")
     logged = [entry for entry in place.log("patient") if entry["event"] == "report"]
     assert len(logged) == len(place.reported(0, name="patient"))

@@ -134,14 +134,14 @@ def test_bad_script(place: Place, row: Row) -> None:
 
 
 def test_failed_script_is_continued_as_the_message_says(place: Place) -> None:
-    """With the cause removed and a higher max_failures, the same command continues."""
+    """With the cause removed and a higher --max-failures, the same command continues."""
     place.write("train.py", begins_well("sys.exit('no such data')"))
     command = place.tuning("--max-num-trials-started", "2", "--max-failures", "0")
     assert place.run(command).returncode == 1
     place.write("train.py", begins_well("report(epoch=2, error=0.4)"))
     again = place.run(command)
     assert again.returncode == 1
-    assert "continue with a higher max_failures" in again.stderr
+    assert "continue with `cloudtune resume kept` and a higher --max-failures" in again.stderr
     done = place.run([*command, "--max-failures", "1", "--max-num-trials-started", "3"])
     assert done.returncode == 0, done.stderr
     place.check_kept(EARLIER_REPORTS + 1 + 2)
