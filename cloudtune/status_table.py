@@ -13,15 +13,19 @@ from cloudtune.tuning_status import TrialRecord, TuningStatus
 MAX_ROWS = 60
 
 
-def status_table(status: TuningStatus, max_rows: int = MAX_ROWS) -> str:
+def status_table(status: TuningStatus, max_rows: int = MAX_ROWS, width: int | None = None) -> str:
     """One row per trial: id, status, number of reports, configuration, last report, seconds of work, cost.
 
     Of more than ``max_rows`` trials it shows the running, the best, the failed and the newest, and says how many it
-    leaves out.
+    leaves out. If it is wider than ``width`` characters, the metric moves to the front and lines are cut.
     """
     records = list(status.records.values())
     shown = records if len(records) <= max_rows else _of_interest(status, records, max_rows)
-    lines = _format(_rows(shown))
+    rows = _rows(shown)
+    lines = _format(rows)
+    if width is not None and len(lines[0]) > width:
+        foremost = ("trial_id", "status", "iter", status.metric, status.resource_attr)
+        lines = [_cut(line, width) for line in _format(rows, foremost)]
     if len(shown) < len(records):
         lines.append(f"({len(records) - len(shown)} more trials not shown)")
     lines.append(summary_line(status))
@@ -52,13 +56,25 @@ def incumbent_line(status: TuningStatus) -> str:
         return "no result yet"
     value, trial_id, level = status.incumbent
     at = "" if level is None else f" at {status.resource_attr} {level:g}"
-    config = ", ".join(f"{k}={format_value(v)}" for k, v in status.records[trial_id].trial.config.items())
+    config = ", ".join(f"{printable(k)}={format_value(v)}" for k, v in status.records[trial_id].trial.config.items())
     return f"{status.metric}: best {format_value(value)} for trial-id {trial_id}{at} ({config})"
 
 
 def format_value(value: Any) -> str:
-    """A value as it stands in the table."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    """A value as it stands in the table, in one line."""
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))
+
+
+def printable(text: str) -> str:
+    r"""The text with line ends, escapes and the like spelled out (``\n``): they would tear a table or a display."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def own_values(record: TrialRecord) -> dict[str, Any]:
+    """The newest value of everything a trial has reported, apart from what the reporter adds."""
+    return {key: value for key, value in record.last_metrics.items() if not key.startswith(RESERVED_PREFIX)}
 
 
 def _of_interest(status: TuningStatus, records: list[TrialRecord], max_rows: int) -> list[TrialRecord]:
@@ -77,9 +93,8 @@ def _rows(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
     rows = []
     for record in records:
         row = {"trial_id": str(record.trial.trial_id), "status": record.status.value, "iter": str(record.num_reports)}
-        row.update((key, format_value(value)) for key, value in record.trial.config.items())
-        last = record.last_metrics.items()
-        row.update((key, format_value(value)) for key, value in last if not key.startswith(RESERVED_PREFIX))
+        for values in (record.trial.config, own_values(record)):
+            row.update((printable(key), format_value(value)) for key, value in values.items())
         seconds, cost = record.worker_time + record.attempt_time, record.cost + record.attempt_cost
         if seconds:
             row["worker-time"] = f"{seconds:.2f}"
@@ -89,8 +104,13 @@ def _rows(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
     return rows
 
 
-def _format(rows: list[dict[str, str]]) -> list[str]:
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _format(rows: list[dict[str, str]], foremost: Sequence[str | None] = ()) -> list[str]:
     columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns.sort(key=lambda column: foremost.index(column) if column in foremost else len(foremost))
     for last in ("worker-time", "worker-cost"):
         if last in columns:
             columns.remove(last)

@@ -1,18 +1,28 @@
-"""Shows how an experiment goes: live in a terminal, as plain log lines elsewhere."""
+"""Shows how an experiment goes: live in a terminal, as log lines elsewhere."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, TextIO
 
+from cloudtune.callbacks.log_output import PlainHandler, log_above
 from cloudtune.callbacks.tuner_callback import TunerCallback
-from cloudtune.status_table import format_value, incumbent_line, status_table, summary_line
+from cloudtune.status_table import (
+    MAX_ROWS,
+    format_value,
+    incumbent_line,
+    own_values,
+    printable,
+    status_table,
+    summary_line,
+)
 from cloudtune.trial import Trial, TrialStatus
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Console, Group
     from rich.live import Live
     from rich.table import Table
 
@@ -27,47 +37,85 @@ REDRAW_INTERVAL = 0.25
 IDLE_REDRAW_INTERVAL = 1.0
 
 
+#: The table that stays on a terminal at the end has at most this many trials.
+FINAL_ROWS = 20
+
+#: What records are marked with that a terminal with a live display gets in another way.
+_DRAWN = "cloudtune_drawn"
+
+
 class ProgressCallback(TunerCallback):
-    """Live display on a terminal; otherwise the status table in the log every ``print_update_interval`` seconds.
+    """Live display on a terminal; elsewhere the status table in the log every ``print_update_interval`` seconds.
+
+    The tuner adds one if there is none among its callbacks. Where logging is not configured, the tuner shows its log
+    on standard error while it runs. To see errors only, pass ``ProgressCallback(live=False)`` as a callback, and
+    ``logging.getLogger("cloudtune").setLevel(logging.ERROR)``.
 
     Args:
         print_update_interval: Seconds between two tables in the log.
-        live: Draw the live display; None: if standard error is a terminal and the process is not a notebook.
-        max_trials: Running trials and failures shown at once.
+        live: Draw the live display; None: if standard error is a terminal that can show it.
+        max_trials: Running trials shown at once.
+
+    Raises:
+        ValueError: ``print_update_interval`` is not above 0.
     """
 
     def __init__(self, print_update_interval: float = 30.0, live: bool | None = None, max_trials: int = 12) -> None:
+        if not print_update_interval > 0:
+            raise ValueError(
+                f"print_update_interval must be above 0 seconds, got {print_update_interval!r}; "
+                "a large number keeps the table away"
+            )
         self.print_update_interval = print_update_interval
         self.live = live
         self.max_trials = max_trials
+        self._forget_run()
+
+    def _forget_run(self) -> None:
         self._tuner: Tuner | None = None
         self._display: Live | None = None
+        self._open = ExitStack()
         self._due: float | None = None
         self._failures: deque[str] = deque(maxlen=3)
         self._best: tuple[float, int, float | None] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"print_update_interval": self.print_update_interval, "live": self.live, "max_trials": self.max_trials}
+        of_run = ("_tuner", "_display", "_open", "_due", "_failures", "_best")
+        return {name: value for name, value in self.__dict__.items() if name not in of_run}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+        self.__dict__.update(state)
+        self._forget_run()
 
     def on_tuning_start(self, tuner: Tuner) -> None:
         self._tuner = tuner
         now = tuner.trial_backend.time()
-        live = sys.stderr.isatty() if self.live is None else self.live
-        if live:
-            self._begin_display(now)
+        console = self._console()
+        if console is not None:
+            self._begin_display(console, now)
         else:
             self._due = now + self.print_update_interval
 
-    def _begin_display(self, now: float) -> None:
+    def _console(self) -> Console | None:
+        """The terminal, if the display is to be drawn there."""
+        if self.live is False or (self.live is None and not _is_terminal(sys.stderr)):
+            return None
         from rich.console import Console
+
+        console = Console(stderr=True, force_terminal=self.live)
+        return None if console.is_dumb_terminal else console
+
+    def _begin_display(self, console: Console, now: float) -> None:
         from rich.live import Live
 
-        # Log lines go to standard error as well: rich keeps them above the display.
-        self._display = Live(console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False)
-        self._display.start()
+        # What is printed goes above the display; standard output only if it is the same terminal.
+        display = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=_is_terminal(sys.stdout))
+        with ExitStack() as opened:
+            opened.enter_context(log_above(console, _wanted))
+            opened.callback(display.stop)
+            display.start()
+            self._open = opened.pop_all()
+        self._display = display
         self._due = now
 
     def next_time(self) -> float | None:
@@ -99,7 +147,7 @@ class ProgressCallback(TunerCallback):
 
     def on_trial_end(self, trial: Trial, status: TrialStatus, result: dict[str, Any], reason: str) -> None:
         if status is TrialStatus.failed:
-            self._failures.append(f"trial {trial.trial_id}: {reason}")
+            self._failures.append(printable(f"trial {trial.trial_id} failed: {reason.partition(chr(10))[0]}"))
         elif status is TrialStatus.completed:
             logger.info("Trial trial_id %d completed.", trial.trial_id)
         self._redraw_soon()
@@ -109,22 +157,18 @@ class ProgressCallback(TunerCallback):
             self._due = min(self._due, self._tuner.trial_backend.time() + REDRAW_INTERVAL)
 
     def on_tuning_end(self) -> None:
-        self._due = None
-        display, self._display = self._display, None
-        if display is not None:
-            display.stop()
-        if self._tuner is not None:
-            status = self._tuner.status
-            logger.info(
-                "Tuning finished, results of trials can be found on %s\n%s\n"
-                "Resource summary (last result is reported):\n%s\n\n%s\n%s",
-                self._tuner.tuner_path,
-                "-" * 20,
-                status_table(status),
-                incumbent_line(status),
-                "-" * 20,
-            )
-            self._tuner = None
+        tuner, display, opened = self._tuner, self._display, self._open
+        self._forget_run()
+        with opened:
+            if tuner is None:
+                return
+            if display is not None:
+                from rich.text import Text
+
+                display.stop()
+                console = display.console
+                console.print(Text(_outcome(tuner, FINAL_ROWS, console.width)), soft_wrap=True)
+            logger.info("%s", _outcome(tuner), extra={_DRAWN: True})
 
     # ------------------------------------------------------------------ drawing
 
@@ -158,19 +202,42 @@ class ProgressCallback(TunerCallback):
     def _draw_running(self, status: TuningStatus) -> Table:
         from rich.table import Table
 
-        table = Table(box=None, pad_edge=False)
-        for column, width in (("trial", 5), ("status", 11), ("reports", 7), ("last report", 30), ("config", 30)):
-            table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=width)
+        table = Table(box=None, pad_edge=False, expand=True)
+        for column, width in (("trial", 5), ("status", 10), ("reports", 7), ("last report", None), ("config", None)):
+            # Without a width: half of what is left.
+            ratio = 1 if width is None else None
+            table.add_column(column, no_wrap=True, overflow="ellipsis", width=width, ratio=ratio)
         shown = list(status.running.values())[: self.max_trials]
         for record in shown:
-            own = {k: v for k, v in record.last_metrics.items() if not k.startswith("st_")}
             table.add_row(
                 str(record.trial.trial_id),
                 record.status.value,
                 str(record.num_reports),
-                " ".join(f"{k}={format_value(v)}" for k, v in own.items()),
-                " ".join(f"{k}={format_value(v)}" for k, v in record.trial.config.items()),
+                " ".join(f"{printable(k)}={format_value(v)}" for k, v in own_values(record).items()),
+                " ".join(f"{printable(k)}={format_value(v)}" for k, v in record.trial.config.items()),
             )
         if len(status.running) > len(shown):
-            table.add_row("…", f"{len(status.running) - len(shown)} more running")
+            table.add_row("…", f"{len(status.running) - len(shown)} more")
         return table
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+def _wanted(handler: logging.Handler, record: logging.LogRecord) -> bool:
+    """What of the log a terminal shows beside the live display: not what is drawn there already, unless asked for."""
+    if isinstance(handler, PlainHandler) and record.name == logger.name:
+        return record.levelno > logging.INFO
+    return not getattr(record, _DRAWN, False)
+
+
+def _outcome(tuner: Tuner, max_rows: int = MAX_ROWS, width: int | None = None) -> str:
+    """What is said at the end: where the results are, the table, the incumbent."""
+    status, line = tuner.status, "-" * 20
+    why = "by an error" if status.finished_why is None else f"({printable(status.finished_why)})"
+    return (
+        f"Tuning ended {why}, results of trials can be found on {tuner.tuner_path}\n{line}\n"
+        f"Resource summary (last result is reported):\n{status_table(status, max_rows, width)}\n\n"
+        f"{incumbent_line(status)}\n{line}"
+    )
