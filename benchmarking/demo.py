@@ -38,6 +38,8 @@ def main(seconds: float, workers: int, seed: int | None) -> None:
     from rich.console import Console
 
     logging.basicConfig(level=logging.WARNING if sys.stderr.isatty() else logging.INFO, format="%(message)s")
+    # It announces at INFO that it looks for the fonts of this machine.
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     console = Console(highlight=False, soft_wrap=True)
     definition = benchmark("digits_mlp")
     tuner = make_tuner(definition, seconds, workers, seed)
