@@ -20,6 +20,7 @@ import sys
 import time
 
 from cloudtune.constants import (
+    CONFIG_PREFIX,
     ENV_PRICE_PER_SECOND,
     ENV_REPORT_FILE,
     ENV_TRIAL,
@@ -30,6 +31,7 @@ from cloudtune.constants import (
     ST_WORKER_ITER,
     ST_WORKER_TIME,
     ST_WORKER_TIMESTAMP,
+    TRIAL_ID,
     TUNE_METRIC_TAG,
 )
 
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 _ENXIO = 6  # a named pipe that nobody reads
 _EBADF = 9
 _ENOSPC = 28
+
+_RESERVED_PREFIXES = (RESERVED_PREFIX, CONFIG_PREFIX)
 
 # Room for the fields that the Reporter adds: at most 4, of 20 characters with 24 digits.
 _LARGEST = MAX_REPORT_BYTES - 200
@@ -109,8 +113,8 @@ class Reporter:
         NaN and infinity are allowed; numpy scalars and tensors without dimensions are converted.
 
         Raises:
-            ValueError: No metric is given, a value is None, a name begins with ``st_``, or the report is over 49,800
-                bytes as JSON.
+            ValueError: No metric is given, a value is None, a name is ``trial_id`` or begins with ``st_`` or
+                ``config_``, or the report is over 49,800 bytes as JSON.
             TypeError: JSON cannot carry a value.
             OSError: The report file cannot be written, for instance because the disk is full.
         """
@@ -119,11 +123,8 @@ class Reporter:
         for key, value in metrics.items():
             if value is None:
                 raise ValueError("the value of %r in a report is None; report a number, or leave the key out" % key)
-            if key.startswith(RESERVED_PREFIX):
-                raise ValueError(
-                    "the key %r in a report begins with %r, which is reserved for cloudtune; rename it"
-                    % (key, RESERVED_PREFIX)
-                )
+            if key.startswith(_RESERVED_PREFIXES) or key == TRIAL_ID:
+                _raise_for_name(key)
         try:
             line = _encode(metrics)
         except (TypeError, ValueError, RecursionError):
@@ -221,6 +222,16 @@ class Reporter:
             else:
                 self._fifo = opened
         return self._fifo
+
+
+def _raise_for_name(key: str) -> None:
+    if key.startswith(RESERVED_PREFIX):
+        reason = "begins with %r, which is reserved for cloudtune" % RESERVED_PREFIX
+    elif key == TRIAL_ID:
+        reason = "names a column that cloudtune adds to the results"
+    else:
+        reason = "begins with %r, as the hyperparameters do in the results" % CONFIG_PREFIX
+    raise ValueError("the key %r in a report %s; rename it" % (key, reason))
 
 
 def _raise_for_unsuitable(metrics: "Dict[str, Any]") -> None:

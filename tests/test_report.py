@@ -207,6 +207,14 @@ def test_endless_values_are_refused(make: Any, report_file: Path) -> None:
         ({"epoch": 1, "loss": None}, "the value of 'loss' in a report is None; report a number, or leave the key out"),
         ({"st_x": 1}, "the key 'st_x' in a report begins with 'st_', which is reserved for cloudtune; rename it"),
         (
+            {"loss": 1, "trial_id": 7},
+            "the key 'trial_id' in a report names a column that cloudtune adds to the results; rename it",
+        ),
+        (
+            {"loss": 1, "config_x": 3},
+            "the key 'config_x' in a report begins with 'config_', as the hyperparameters do in the results; rename it",
+        ),
+        (
             {"loss": 1, "text": "\ud800"},
             "'text' in a report holds text that is not valid Unicode; repair it or leave it out",
         ),
