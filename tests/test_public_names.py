@@ -154,6 +154,35 @@ def test_an_unknown_name_is_refused_plainly() -> None:
         getattr(cloudtune, "Tunner")  # noqa: B009 - mypy would refuse the plain spelling
 
 
+LATER = {
+    "cloudtune.backend": ["SageMakerBackend", "SimulatorBackend"],
+    "cloudtune.optimizer.baselines": [
+        "BORE",
+        "BayesianOptimization",
+        "MOASHA",
+        "MOBSTER",
+        "PASHA",
+        "PopulationBasedTraining",
+        "SyncHyperband",
+    ],
+}
+
+
+@pytest.mark.parametrize("module", LATER)
+def test_names_of_later_versions_are_explained(module: str) -> None:
+    """Who imports what is planned reads that it is, and what there is now; a misspelt name gives the usual error."""
+    there = PUBLIC[module]
+    for name in LATER[module]:
+        with pytest.raises(ImportError) as caught:
+            exec(f"from {module} import {name}")
+        said = str(caught.value)
+        assert said.startswith(f"{name} comes with a later version of cloudtune; this one has ")
+        assert all(one in said for one in there)
+    with pytest.raises(ImportError, match="cannot import name 'LocalBackendd'"):
+        exec(f"from {module} import LocalBackendd")
+    assert not hasattr(importlib.import_module(module), "LocalBackendd")
+
+
 def test_lazy_names_are_offered_for_completion() -> None:
     """``dir(cloudtune)`` names what is imported on first use."""
     assert {"Reporter", "StoppingCriterion", "Tuner", "__version__"} <= set(dir(cloudtune))

@@ -15,10 +15,15 @@ _PUBLIC = {
 
 __all__ = ["LocalBackend", "PythonBackend"]
 
+_LATER = ("SageMakerBackend", "SimulatorBackend")
+
 
 def __getattr__(name: str) -> object:
     if name in _PUBLIC:
         import importlib
 
         return getattr(importlib.import_module(_PUBLIC[name]), name)
+    if name in _LATER:
+        # An AttributeError would lose its message in "from ... import".
+        raise ImportError(f"{name} comes with a later version of cloudtune; this one has {' and '.join(__all__)}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

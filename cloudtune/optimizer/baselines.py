@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cloudtune.optimizer.former_names import explain_former_names
 from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
 from cloudtune.optimizer.schedulers.hyperband import HyperbandScheduler
 from cloudtune.optimizer.schedulers.median_rule import MedianStoppingRule
 
 __all__ = ["ASHA", "GridSearch", "MedianStopping", "RandomSearch"]
+
+_LATER = ("BORE", "MOASHA", "MOBSTER", "PASHA", "BayesianOptimization", "PopulationBasedTraining", "SyncHyperband")
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        # An AttributeError would lose its message in "from ... import".
+        raise ImportError(f"{name} comes with a later version of cloudtune; this one has {', '.join(__all__)}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class RandomSearch(FIFOScheduler):
@@ -28,6 +38,7 @@ class RandomSearch(FIFOScheduler):
         allow_duplicates: True: a configuration of a finite space may come again.
     """
 
+    @explain_former_names
     def __init__(
         self,
         config_space: Mapping[str, Any],
@@ -63,6 +74,7 @@ class GridSearch(FIFOScheduler):
         shuffle: True: the grid in random order. False: in the order of the config space.
     """
 
+    @explain_former_names
     def __init__(
         self,
         config_space: Mapping[str, Any],
@@ -102,6 +114,7 @@ class ASHA(HyperbandScheduler):
         points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
     """
 
+    @explain_former_names
     def __init__(
         self,
         config_space: Mapping[str, Any],
@@ -150,6 +163,7 @@ class MedianStopping(MedianStoppingRule):
             :class:`~cloudtune.optimizer.schedulers.median_rule.MedianStoppingRule`.
     """
 
+    @explain_former_names
     def __init__(
         self,
         config_space: Mapping[str, Any],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cloudtune.optimizer.former_names import explain_former_names
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialSuggestion
 from cloudtune.optimizer.schedulers.searcher_scheduler import SearcherScheduler
 from cloudtune.optimizer.searchers import Searcher
@@ -32,6 +33,7 @@ class FIFOScheduler(SearcherScheduler):
         ValueError: Another argument is wrong; the message names it.
     """
 
+    @explain_former_names
     def __init__(
         self,
         config_space: Mapping[str, Any],

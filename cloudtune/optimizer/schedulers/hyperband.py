@@ -15,6 +15,7 @@ from itertools import accumulate, pairwise
 from numbers import Integral
 from typing import Any
 
+from cloudtune.optimizer.former_names import explain_former_names
 from cloudtune.optimizer.randomness import KeyedRandom
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialSuggestion
 from cloudtune.optimizer.schedulers.brackets import AnyBracket, PromotionBracket, StoppingBracket, Track
@@ -68,6 +69,7 @@ class HyperbandScheduler(SearcherScheduler):
 
     resource_attr: str
 
+    @explain_former_names
     def __init__(
         self,
         config_space: Mapping[str, Any],
