@@ -72,10 +72,21 @@ class FunctionTrials:
         return pid
 
     def fork_worker(self, unwanted_fds: Iterable[int]) -> tuple[int, int, int]:
-        """Starts a process that runs trials it is handed: its process id, the pipe to it, and the one from it."""
-        jobs, to_worker = os.pipe()
-        from_worker, results = os.pipe()
-        pid = _fork()
+        """Starts a process that runs trials it is handed: its process id, the pipe to it, and the one from it.
+
+        Raises:
+            OSError: There are too many processes or open files.
+        """
+        pipes: list[int] = []
+        try:
+            pipes += os.pipe()
+            pipes += os.pipe()
+            pid = _fork()
+        except OSError:
+            for fd in pipes:
+                os.close(fd)
+            raise
+        jobs, to_worker, from_worker, results = pipes
         if pid == 0:
             unwanted = (*unwanted_fds, to_worker, from_worker, self._memory)
             self._in_fork(unwanted, lambda: self._run_many(jobs, results))
@@ -178,10 +189,13 @@ def _arguments(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fork() -> int:
     """Forks, with the supervisor's signals held in the child until it has left the supervisor."""
+    pid = -1
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _HELD)
-    pid = os.fork()
-    if pid:
-        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _HELD)
+    try:
+        pid = os.fork()
+    finally:
+        if pid:  # not in the child; in the supervisor even if there are too many processes
+            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _HELD)
     return pid
 
 
