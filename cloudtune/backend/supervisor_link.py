@@ -59,6 +59,8 @@ class SupervisorLink:
                 {**environment, trial_files.ENV_SUPERVISOR: self.nonce},
                 file_actions=[(os.POSIX_SPAWN_DUP2, fd, wanted) for fd, wanted in moved.items()],
                 setsid=True,  # Ctrl-C is for the tuner
+                setsigmask=(),  # what the tuner blocks or ignores is what the supervisor lives on
+                setsigdef=child_processes.RESTORED_SIGNALS,
             )
             os.pwrite(lock, b"%d" % self.pid, 0)
         finally:

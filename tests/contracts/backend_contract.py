@@ -388,6 +388,24 @@ class BackendContract:
         finally:
             signal.signal(signal.SIGALRM, before)
 
+    def test_signals_that_the_tuner_blocks(self, tmp_path: Path) -> None:
+        """A tuner whose thread blocks signals has trials that end, and stop, as ever."""
+        driver = Driver(self.make_backend(), tmp_path)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD, signal.SIGTERM])
+        try:
+            driver.open()
+            driver.start(0, reports=1, exit_code=3)
+            driver.start(1, reports=1, hold=True)
+            assert driver.end_of(0).exit_code == 3
+            driver.wait_for_reports(1, 1)
+            supervisor = psutil.Process(driver.reports(1)[0].metrics["pid"]).parent()
+            assert supervisor is not None
+            supervisor.terminate()
+            assert driver.end_of(1).outcome is Outcome.interrupted
+        finally:
+            driver.backend.close(stop_running=True)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
     def test_clock(self, driver: Driver) -> None:
         """The clock shows the time of day and never runs backwards."""
         times = [driver.backend.time() for _ in range(1000)]
