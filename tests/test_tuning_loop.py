@@ -372,17 +372,36 @@ def test_callbacks_hear_of_everything_in_order() -> None:
 
 
 @pytest.mark.defect("R2")
-@pytest.mark.parametrize("method", ["on_trial_result", "on_tuning_start", "on_tuning_end", "on_trial_end"])
-def test_a_callback_that_raises_leaves_nothing_running(method: str) -> None:
+@pytest.mark.parametrize(
+    "methods",
+    [
+        ["on_trial_result"],
+        ["on_tuning_start"],
+        ["on_tuning_end"],
+        ["on_trial_end"],
+        ["on_trial_result", "on_tuning_end"],
+    ],
+)
+def test_a_callback_that_raises_leaves_nothing_running(methods: list[str]) -> None:
     """Trials are stopped first, what was received is in the log, then the callback's own error is raised."""
 
     def boom(*_args: Any) -> None:
         raise RuntimeError("callback broke")
 
-    broken = type("Broken", (TunerCallback,), {method: boom})()
+    broken = type("Broken", (TunerCallback,), dict.fromkeys(methods, boom))()
     machine = Machine(Program(curve))
+    tuner = make_tuner(machine, callbacks=[broken])
+    ended: list[str] = []
+    close = tuner.trial_backend.close
+
+    def closing(stop_running: bool) -> None:
+        ended.append("closed")
+        close(stop_running)
+
+    tuner.trial_backend.close = closing  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="callback broke"):
-        make_tuner(machine, callbacks=[broken]).run()
+        tuner.run()
+    assert ended == ["closed"]
     assert not machine.running()
     received = sum(a.delivered for a in machine.attempts.values())
     assert len(of_kind(machine, entries.REPORT)) == received
