@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
 from collections.abc import Iterable
 
+from cloudtune.backend import child_processes
 from cloudtune.backend.child_processes import HAS_PROC
+
+_log = logging.getLogger(__name__)
+
+#: Milliseconds between two looks at a process whose end the system does not tell.
+_LOOK_INTERVAL = 10
 
 
 def processes_of(mark: str) -> list[int]:
@@ -22,44 +29,69 @@ def processes_of(mark: str) -> list[int]:
 def end_processes_of(mark: str, leaders: Iterable[int] = ()) -> int:
     """Kills (SIGKILL) every process that bears a mark and returns when they are gone.
 
+    One that may not be killed (it has become another user's) is left running, with a warning.
+
     Args:
         mark: ``NAME=value`` of a variable in their environment.
         leaders: Trials' main processes that are known: with them their process groups are killed.
 
     Returns:
-        Number of processes found. Without /proc only the groups are killed and nothing is found.
+        Number of processes ended. Without /proc only the groups are killed and nothing is found.
     """
     known = set(leaders)
     if not HAS_PROC:
         for leader in known:
             _kill_group(leader)
         return 0
-    found: set[int] = set()
-    while remaining := processes_of(mark):  # a process may have forked while the list was made
+    ended: set[int] = set()
+    left: set[int] = set()
+    while remaining := set(processes_of(mark)) - left:  # a process may have forked while the list was made
         for pid in remaining:
-            found.add(pid)
-            _kill_and_wait(pid, mark, group=pid in known)
-    return len(found)
+            try:
+                _kill_and_wait(pid, mark, group=pid in known)
+            except PermissionError:
+                left.add(pid)
+            else:
+                ended.add(pid)
+    if left:
+        _log.warning(
+            "process %s of a trial was left running, because it belongs to another user; end it yourself",
+            ", ".join(map(str, sorted(left))),
+        )
+    return len(ended)
 
 
 def _kill_and_wait(pid: int, mark: str, group: bool) -> None:
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
+    wanted = mark.encode()
+    handle = child_processes.watch(pid)  # None on old kernels and Pythons, and in containers that forbid it
     try:
         # Looked at again now that the handle is bound to it: the number may have gone to another process.
-        if _has(str(pid), mark.encode()):
+        if _has(str(pid), wanted):
             if group:
                 _kill_group(pid)
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-            waiting = select.poll()
-            waiting.register(handle, select.POLLIN)
-            waiting.poll()
+            _kill(pid, handle)
+            ends = select.poll()
+            if handle is not None:
+                ends.register(handle, select.POLLIN)
+            while not ends.poll(_LOOK_INTERVAL if handle is None else None) and _has(str(pid), wanted):
+                continue
     except ProcessLookupError:
         return
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
+
+
+def _kill(pid: int, handle: int | None) -> None:
+    if handle is not None:
+        try:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        except ProcessLookupError:
+            raise
+        except OSError:  # a container may forbid this call too; if not, the next one says the same
+            os.kill(pid, signal.SIGKILL)
+    else:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _kill_group(leader: int) -> None:
