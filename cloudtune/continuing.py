@@ -23,8 +23,7 @@ def adopt(scheduler: TrialScheduler, logged: Mapping[str, Any], name: str) -> No
         ExperimentMismatch: Method, settings, metrics, config space or a given seed differ; the message names the key.
     """
     now = json.loads(json.dumps(scheduler.metadata()))
-    # The space comes first, because other settings (default points, rung levels) follow from it.
-    for key in dict.fromkeys(["config_space", *logged, *now]):
+    for key in dict.fromkeys([*logged, *now]):
         before, after = logged.get(key), now.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
             for part in dict.fromkeys([*before, *after]):
