@@ -37,28 +37,34 @@ class GPURotation:
     Args:
         gpus: Names of the GPUs.
         per_trial: How many a trial gets.
+        chosen: Whether the user has named the GPUs. If not, and there is only one, a trial need not be told.
 
     Raises:
-        ValueError: A trial wants more GPUs than there are.
+        ValueError: A trial wants more GPUs than there are, or the user has named none.
     """
 
-    def __init__(self, gpus: Sequence[str], per_trial: int = 1) -> None:
+    def __init__(self, gpus: Sequence[str], per_trial: int = 1, *, chosen: bool = False) -> None:
         if per_trial < 1:
             raise ValueError(f"num_gpus_per_trial must be at least 1, got {per_trial}; use rotate_gpus=False for none")
+        if chosen and not gpus:
+            raise ValueError(
+                f"gpus_to_use names no GPU; leave it out to share out all of them, or hide them with {ENV_VISIBLE}=''"
+            )
         if gpus and per_trial > len(gpus):
             raise ValueError(
-                f"num_gpus_per_trial={per_trial}, but there are only {len(gpus)} GPUs ({', '.join(gpus)}); "
+                f"num_gpus_per_trial={per_trial}, but there {_only(len(gpus))} ({', '.join(gpus)}); "
                 "ask for fewer per trial, or name more in gpus_to_use"
             )
         self._gpus = list(gpus)
         self._per_trial = per_trial
+        self._needed = chosen or len(self._gpus) > 1
         self._users = [0] * len(gpus)
         self._given = [0] * len(gpus)
         self._of_trial: dict[int, list[int]] = {}
 
     def assign(self, trial_id: int) -> str | None:
-        """``CUDA_VISIBLE_DEVICES`` for a trial that starts; None if there are fewer than two GPUs."""
-        if len(self._gpus) < 2:
+        """``CUDA_VISIBLE_DEVICES`` for a trial that starts; None if it shall see what the tuner sees."""
+        if not self._needed:
             return None
         self.release(trial_id)
         order = sorted(range(len(self._gpus)), key=lambda gpu: (self._users[gpu], self._given[gpu], gpu))
@@ -73,3 +79,7 @@ class GPURotation:
         """The trial's attempt has ended."""
         for gpu in self._of_trial.pop(trial_id, ()):
             self._users[gpu] -= 1
+
+
+def _only(number: int) -> str:
+    return "is only 1 GPU" if number == 1 else f"are only {number} GPUs"

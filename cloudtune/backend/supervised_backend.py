@@ -40,9 +40,10 @@ class SupervisedBackend(TrialBackend):
     """Base of the backends whose trials are processes on this machine.
 
     Args:
-        rotate_gpus: Give every trial GPUs of its own, where there are at least two.
+        rotate_gpus: Give every trial GPUs of its own, where there are at least two, or ``gpus_to_use`` names them.
         num_gpus_per_trial: How many.
-        gpus_to_use: Which GPUs to share out. By default those of ``CUDA_VISIBLE_DEVICES``, else all.
+        gpus_to_use: Which GPUs to share out; trials see no others. By default those of ``CUDA_VISIBLE_DEVICES``, else
+            all. Without ``rotate_gpus`` it has no effect.
         delete_checkpoints: Whether the tuner shall delete a trial's checkpoints when it will not go on any more.
         stop_grace: Seconds a trial has to end after SIGTERM, before SIGKILL.
     """
@@ -61,7 +62,7 @@ class SupervisedBackend(TrialBackend):
         self.num_gpus_per_trial = num_gpus_per_trial
         self.gpus_to_use = None if gpus_to_use is None else [str(gpu) for gpu in gpus_to_use]
         if rotate_gpus:
-            GPURotation(self.gpus_to_use or [], num_gpus_per_trial)  # complains early
+            self._rotation([])  # complains early
         self.delete_checkpoints = delete_checkpoints
         self.stop_grace = stop_grace
         self._work: _Work | None = None
@@ -88,10 +89,9 @@ class SupervisedBackend(TrialBackend):
         """See :meth:`TrialBackend.open`. Waits until the processes of an earlier tuner of the experiment have ended."""
         if self._work is not None:
             raise RuntimeError(f"the backend works for experiment {self._work.place.name!r} already; close it first")
-        gpus: Sequence[str] = ()
+        rotation = None
         if self.rotate_gpus:
-            gpus = visible_gpus() if self.gpus_to_use is None else self.gpus_to_use
-        rotation = GPURotation(gpus, self.num_gpus_per_trial) if self.rotate_gpus else None
+            rotation = self._rotation(visible_gpus() if self.gpus_to_use is None else ())
         work = _Work(place, rotation, self.stop_grace)
         try:
             work.fifo.open()
@@ -101,6 +101,11 @@ class SupervisedBackend(TrialBackend):
             raise
         work.watch_link()
         self._work = work
+
+    def _rotation(self, visible: Sequence[str]) -> GPURotation:
+        if self.gpus_to_use is None:
+            return GPURotation(visible, self.num_gpus_per_trial)
+        return GPURotation(self.gpus_to_use, self.num_gpus_per_trial, chosen=True)
 
     def _start_supervisor(self, work: _Work) -> SupervisorLink:
         own, function = self._hello()

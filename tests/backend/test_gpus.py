@@ -44,14 +44,28 @@ def test_free_gpus_first_then_shared() -> None:
 
 @pytest.mark.parametrize("gpus", [[], ["0"]])
 def test_nothing_to_rotate(gpus: list[str]) -> None:
-    """With one GPU or none nothing is set: the trial sees what the machine has."""
+    """Where the machine has one GPU or none nothing is set: the trial sees what the machine has."""
     assert GPURotation(gpus).assign(0) is None
+
+
+def test_one_chosen_gpu_is_set() -> None:
+    """A trial sees the one GPU that the user has named, and not the others that the machine may have."""
+    rotation = GPURotation(["1"], chosen=True)
+    assert [rotation.assign(trial) for trial in range(3)] == ["1", "1", "1"]
+
+
+def test_no_chosen_gpu() -> None:
+    """Naming none is refused: it could mean all as well as none."""
+    with pytest.raises(ValueError, match="gpus_to_use names no GPU; leave it out"):
+        GPURotation([], chosen=True)
 
 
 def test_too_many_per_trial() -> None:
     """Wanting more GPUs than there are is refused, with both numbers and the remedy."""
     with pytest.raises(ValueError, match=r"num_gpus_per_trial=3, but there are only 2 GPUs \(0, 1\); ask for fewer"):
         GPURotation(["0", "1"], 3)
+    with pytest.raises(ValueError, match=r"there is only 1 GPU \(7\)"):
+        GPURotation(["7"], 2)
 
 
 FAKE = """#!/bin/sh
