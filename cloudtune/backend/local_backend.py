@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudtune.backend.arguments import command_line
+from cloudtune.backend.default_name import default_name
 from cloudtune.backend.supervised_backend import SupervisedBackend
 from cloudtune.backend.trial_files import CONFIG
 from cloudtune.constants import ST_CHECKPOINT_DIR, ST_CONFIG_JSON_FILENAME
@@ -22,9 +23,10 @@ class LocalBackend(SupervisedBackend):
 
     Args:
         entry_point: The training script.
-        rotate_gpus: Give every trial GPUs of its own, where there are at least two.
+        rotate_gpus: Give every trial GPUs of its own, where there are at least two, or ``gpus_to_use`` names them.
         num_gpus_per_trial: How many.
-        gpus_to_use: Which GPUs to share out. By default those of ``CUDA_VISIBLE_DEVICES``, else all.
+        gpus_to_use: Which GPUs to share out; trials see no others. By default those of ``CUDA_VISIBLE_DEVICES``, else
+            all. Without ``rotate_gpus`` it has no effect.
         delete_checkpoints: Delete a trial's checkpoints when it is stopped, has completed or failed.
         pass_args_as_json: Pass ``--st_config_json_filename``, a JSON file with the configuration, instead of an
             argument per entry: for values that do not fit on a command line.
@@ -55,8 +57,8 @@ class LocalBackend(SupervisedBackend):
 
     @property
     def default_name(self) -> str:  # type: ignore[override]
-        """The script's name."""
-        return self.entry_point.stem.replace("_", "-")
+        """The script's name, as far as an experiment may be called so."""
+        return default_name(self.entry_point.stem, fallback="script")
 
     def _hello(self) -> tuple[dict[str, Any], bytes | None]:
         return {}, None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cloudtune.backend.arguments import plain
+from cloudtune.backend.default_name import default_name
 from cloudtune.backend.function_transport import PackedFunction, pack_function
 from cloudtune.backend.supervised_backend import SupervisedBackend
 from cloudtune.constants import ST_CHECKPOINT_DIR
@@ -25,9 +26,10 @@ class PythonBackend(SupervisedBackend):
     Args:
         tune_function: The function. It reports with a :class:`~cloudtune.report.Reporter`.
         config_space: Domains and constants of the function's parameters.
-        rotate_gpus: Give every trial GPUs of its own, where there are at least two.
+        rotate_gpus: Give every trial GPUs of its own, where there are at least two, or ``gpus_to_use`` names them.
         num_gpus_per_trial: How many.
-        gpus_to_use: Which GPUs to share out. By default those of ``CUDA_VISIBLE_DEVICES``, else all.
+        gpus_to_use: Which GPUs to share out; trials see no others. By default those of ``CUDA_VISIBLE_DEVICES``, else
+            all. Without ``rotate_gpus`` it has no effect.
         delete_checkpoints: Delete a trial's checkpoints when it is stopped, has completed or failed.
         reuse_processes: Run several trials in one process, one after another. Quicker where the function's imports are
             slow; but what a trial leaves in its process (imported modules, threads, GPU memory) the next one finds.
@@ -60,9 +62,9 @@ class PythonBackend(SupervisedBackend):
 
     @property
     def default_name(self) -> str:  # type: ignore[override]
-        """The function's name."""
-        name: str = getattr(self.tune_function, "__name__", type(self.tune_function).__name__)
-        return name.strip("<>").strip("_").replace("_", "-")
+        """The function's name, as far as an experiment may be called so."""
+        name = getattr(self.tune_function, "__name__", type(self.tune_function).__name__)
+        return default_name(name, fallback="function")
 
     def __getstate__(self) -> dict[str, Any]:
         packed = pack_function(self.tune_function)

@@ -15,6 +15,7 @@ import pytest
 from cloudtune.backend import LocalBackend
 from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.errors import BackendBroken
+from cloudtune.store.places import validate_name
 from cloudtune.trial import Outcome, Trial
 from tests.contracts import training_program
 from tests.contracts.backend_contract import BackendContract, Driver
@@ -188,6 +189,19 @@ def test_gpus_rotate(tmp_path: Path) -> None:
     assert [driver.reports(trial_id)[0].metrics["gpus"] for trial_id in range(3)] == ["3", "5", "3"]
 
 
+def test_one_gpu_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one GPU named in gpus_to_use is all that a trial sees, whatever the tuner sees."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    driver = Driver(LocalBackend(PROGRAM, gpus_to_use=[1]), tmp_path)
+    driver.open()
+    driver.start(0, reports=1)
+    driver.end_of(0)
+    driver.backend.close(stop_running=True)
+    assert driver.reports(0)[0].metrics["gpus"] == "1"
+    with pytest.raises(ValueError, match="gpus_to_use names no GPU"):
+        LocalBackend(PROGRAM, gpus_to_use=[])
+
+
 def test_no_such_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing script is told at once, by its absolute path, and what to do."""
     monkeypatch.chdir(tmp_path)
@@ -250,11 +264,22 @@ def test_folder_of_a_trial_that_the_log_has_lost(tmp_path: Path) -> None:
     assert [(r.metrics["step"], r.metrics["found"]) for r in driver.reports(0)] == [(0, ""), (0, "")]
 
 
-def test_default_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [
+        ("train_my_net.py", "train-my-net"),
+        ("train v2.py", "train-v2"),
+        ("train.v2.py", "train-v2"),
+        ("_x__y_.py", "x-y"),
+        ("ünï.py", "uni"),
+        ("训练.py", "script"),
+        ("x" * 70 + ".py", "x" * 63),
+    ],
+)
+def test_default_name(tmp_path: Path, script: str, name: str) -> None:
     """An experiment without a name is called after the script, in letters that AWS takes too."""
-    script = tmp_path / "train_my_net.py"
-    script.touch()
-    assert LocalBackend(script).default_name == "train-my-net"
+    (tmp_path / script).touch()
+    assert validate_name(LocalBackend(tmp_path / script).default_name) == name
 
 
 def test_bad_options() -> None:

@@ -13,6 +13,7 @@ import pytest
 from cloudtune.backend import PythonBackend
 from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.report import Reporter
+from cloudtune.store.places import validate_name
 from cloudtune.trial import Outcome, Trial
 from tests.contracts.backend_contract import BackendContract, Driver
 from tests.contracts.training_program import train
@@ -229,6 +230,11 @@ def test_default_name() -> None:
 
     assert PythonBackend(_tune_my_net).default_name == "tune-my-net"
     assert PythonBackend(lambda: None).default_name == "lambda"
+    _tune_my_net.__name__ = "größe" * 20
+    name = PythonBackend(_tune_my_net).default_name
+    assert validate_name(name) == name
+    _tune_my_net.__name__ = "__"
+    assert PythonBackend(_tune_my_net).default_name == "function"
 
 
 SCRIPT = """
