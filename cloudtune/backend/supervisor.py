@@ -25,6 +25,7 @@ import sys
 import time
 
 from cloudtune.backend import child_processes, trial_files
+from cloudtune.backend.jobs import Job, Process, record_end
 from cloudtune.constants import ENV_ATTEMPT, ENV_REPORT_FILE, ENV_TRIAL
 
 TYPE_CHECKING = False  # importing typing would make every fork dearer
@@ -43,32 +44,6 @@ GRACE_WITHOUT_TUNER = 2.0
 
 #: A process that runs several trials is replaced after so many: what they leave open or allocated adds up.
 MAX_JOBS = 200
-
-
-class Job:
-    """One attempt of a trial, from its start to its end."""
-
-    __slots__ = ("attempt", "output_from", "sent", "trial")
-
-    def __init__(self, trial: int, attempt: int, output_from: list[int]) -> None:
-        self.trial = trial
-        self.attempt = attempt
-        self.output_from = output_from  # sizes of std.out and std.err before this attempt
-        self.sent: str | None = None  # why we told it to end: "stop", "pause" or "interrupt"
-
-
-class Process:
-    """A child that runs trials. One that can run several has pipes: ``jobs`` to it, ``results`` from it."""
-
-    __slots__ = ("job", "jobs", "jobs_done", "kill_at", "pid", "results")
-
-    def __init__(self, pid: int, jobs: int = -1, results: int = -1) -> None:
-        self.pid = pid
-        self.jobs = jobs
-        self.results = results
-        self.job: Job | None = None
-        self.jobs_done = 0
-        self.kill_at: float | None = None
 
 
 class Supervisor:
@@ -315,23 +290,9 @@ class Supervisor:
         error: str | None = None,
         at: float | None = None,
     ) -> None:
-        end = {
-            "trial": job.trial,
-            "attempt": job.attempt,
-            "exit_code": exit_code,
-            "signal": by_signal,
-            "sent": job.sent,
-            "error": error,
-            "output_from": job.output_from,
-            "at": time.monotonic() if at is None else at,
-        }
+        end = job.end(exit_code, by_signal, error, time.monotonic() if at is None else at)
         try:
-            path = trial_files.end_file(self._trials, job.trial, job.attempt)
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-            try:
-                os.write(fd, json.dumps(end).encode())
-            finally:
-                os.close(fd)
+            record_end(trial_files.end_file(self._trials, job.trial, job.attempt), end)
         except OSError as failure:  # a full disk, a deleted folder: the tuner is told all the same
             sys.stderr.write(f"the end of trial {job.trial} could not be recorded: {failure}\n")
         self._tell({"m": "ended", **end})
