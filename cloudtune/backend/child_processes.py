@@ -74,14 +74,19 @@ def spawn(argv: list[str], environment: dict[str, str], stdout: str, stderr: str
         )
 
 
-def signal_group(pid: int, number: int) -> None:
-    """Sends a signal to the process group of a child that leads one, or to the child while it does not yet."""
+def signal_group(pid: int, number: int) -> bool:
+    """Sends a signal to the process group of a child that leads one, or to the child while it does not yet.
+
+    Returns:
+        False if all of the group belong to another user by now; or, on macOS, if only the dead leader is left.
+    """
     try:
         os.killpg(pid, number)
     except ProcessLookupError:
         os.kill(pid, number)
-    except PermissionError:  # macOS says so when only the dead leader is left
-        return
+    except PermissionError:
+        return False
+    return True
 
 
 def wait_next(is_trial: Callable[[int], bool]) -> tuple[int, int] | None:

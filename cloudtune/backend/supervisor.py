@@ -66,6 +66,7 @@ class Supervisor:
         self._by_results: dict[int, Process] = {}  # by file descriptor
         self._idle: list[Process] = []
         self._ending: set[Process] = set()  # those with a time to be killed at
+        self._beyond_reach: set[int] = set()  # children that may not be killed: another user's by now
         self._told_to_end = False
         self._closing = False
         self._childless = True
@@ -230,6 +231,7 @@ class Supervisor:
                 break
             reaped = True
             pid, status = ended
+            self._beyond_reach.discard(pid)
             process = self._processes.pop(pid, None)
             if process is None:
                 continue
@@ -294,7 +296,7 @@ class Supervisor:
         try:
             record_end(trial_files.end_file(self._trials, job.trial, job.attempt), end)
         except OSError as failure:  # a full disk, a deleted folder: the tuner is told all the same
-            sys.stderr.write(f"the end of trial {job.trial} could not be recorded: {failure}\n")
+            _log(f"the end of trial {job.trial} could not be recorded: {failure}")
         self._tell({"m": "ended", **end})
 
     def _kill_adopted(self) -> None:
@@ -304,7 +306,16 @@ class Supervisor:
         """
         for pid in child_processes.children():
             if pid not in self._processes and not self._belongs_to_running(pid):
-                os.kill(pid, signal.SIGKILL)
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except PermissionError:
+                    self._give_up(pid)
+
+    def _give_up(self, pid: int) -> None:
+        """Notes a child that has become another user's (by setuid, say): it is not waited for at the end."""
+        if pid not in self._beyond_reach:
+            self._beyond_reach.add(pid)
+            _log(f"process {pid} of a trial was left running, because it belongs to another user; end it yourself")
 
     def _belongs_to_running(self, pid: int) -> bool:
         variables = child_processes.environment(pid)
@@ -324,14 +335,18 @@ class Supervisor:
     def _kill_overdue(self) -> None:
         now = time.monotonic()
         for process in [p for p in self._ending if p.kill_at is not None and p.kill_at <= now]:
-            child_processes.signal_group(process.pid, signal.SIGKILL)
+            if not child_processes.signal_group(process.pid, signal.SIGKILL) and child_processes.HAS_PROC:
+                self._give_up(process.pid)
             self._ending.discard(process)
 
     def _any_child(self) -> bool:
+        """Whether there is a child to wait for at the end."""
         if not self._running:
             self._kill_adopted()
         self._reap()
-        return not self._childless
+        if self._childless or not self._beyond_reach:
+            return not self._childless
+        return not self._beyond_reach.issuperset(child_processes.children())
 
     def _milliseconds(self) -> float | None:
         if not self._ending:
@@ -371,6 +386,14 @@ class Supervisor:
                 self._poll.unregister(fd)
             except KeyError:
                 return
+
+
+def _log(text: str) -> None:
+    """Writes a line to supervisor.log, past Python's buffers: what is left in one ends up in a fork's output."""
+    try:
+        os.write(2, f"{text}\n".encode())
+    except OSError:  # the disk is full, and there is nobody else to tell
+        return
 
 
 def _size(path: str) -> int:
