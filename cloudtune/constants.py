@@ -31,6 +31,8 @@ TUNE_METRIC_TAG = "[tune-metric]: "
 
 # A report may not be longer than this many bytes, JSON-encoded.
 MAX_REPORT_BYTES = 50_000
+# Nor may lists and dictionaries lie deeper in one another in a value: all that read and write JSON have a limit.
+MAX_REPORT_DEPTH = 50
 
 # Environment of a trial's processes.
 ENV_EXPERIMENT = "CLOUDTUNE_EXPERIMENT"  # <experiment name>-<id>: finds every process of an experiment

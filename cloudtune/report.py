@@ -26,6 +26,7 @@ from cloudtune.constants import (
     ENV_TRIAL,
     ENV_WAKE_FIFO,
     MAX_REPORT_BYTES,
+    MAX_REPORT_DEPTH,
     RESERVED_PREFIX,
     ST_WORKER_COST,
     ST_WORKER_ITER,
@@ -114,7 +115,8 @@ class Reporter:
 
         Raises:
             ValueError: No metric is given, a value is None, a name is ``trial_id`` or begins with ``st_`` or
-                ``config_``, or the report is over 49,800 bytes as JSON.
+                ``config_``, a value has more than 50 lists and dictionaries in one another, or the report is over
+                49,800 bytes as JSON.
             TypeError: JSON cannot carry a value.
             OSError: The report file cannot be written, for instance because the disk is full.
         """
@@ -134,6 +136,8 @@ class Reporter:
             _check_text(metrics)
         if len(line) > _LARGEST:
             _raise_for_size(metrics, len(line))
+        if line.count("[") + line.count("{") > MAX_REPORT_DEPTH:
+            _check_depth(metrics)
         line = line[:-1] + self._own_fields() + "}"
         if self._file_name:
             self._append(line.encode())
@@ -254,6 +258,28 @@ def _check_text(metrics: "Dict[str, Any]") -> None:
             raise ValueError(
                 "%a in a report holds text that is not valid Unicode; repair it or leave it out" % key
             ) from error
+
+
+def depth(value: "Any") -> int:
+    """How many lists, tuples and dictionaries lie in one another, ``value`` included; 0 if it is none of them."""
+    levels = 0
+    items = [value]
+    while True:
+        inner = [item for item in items if isinstance(item, (dict, list, tuple))]
+        if not inner:
+            return levels
+        levels += 1
+        items = [part for item in inner for part in (item.values() if isinstance(item, dict) else item)]
+
+
+def _check_depth(metrics: "Dict[str, Any]") -> None:
+    for key, value in metrics.items():
+        levels = depth(value)
+        if levels > MAX_REPORT_DEPTH:
+            raise ValueError(
+                "the value of %r in a report has %d lists or dictionaries in one another; the limit is %d: flatten it"
+                % (key, levels, MAX_REPORT_DEPTH)
+            )
 
 
 def _raise_for_size(metrics: "Dict[str, Any]", size: int) -> None:

@@ -200,6 +200,21 @@ def test_endless_values_are_refused(make: Any, report_file: Path) -> None:
     assert not report_file.exists()
 
 
+def test_deep_values_are_refused(report_file: Path) -> None:
+    """50 lists and dictionaries in one another may be reported, 51 not: programs that read them have a limit."""
+    deep: Any = "[{" * 50  # brackets in text do not count
+    flat = [[[brackets] for brackets in "[{[{"] for _ in range(50)]
+    for _ in range(25):
+        deep = {"inner": [deep, 1]}
+    Reporter()(flat=flat, deep=deep)
+    with pytest.raises(ValueError) as caught:
+        Reporter()(flat=flat, deep=(deep,))
+    assert str(caught.value) == (
+        "the value of 'deep' in a report has 51 lists or dictionaries in one another; the limit is 50: flatten it"
+    )
+    assert [row["deep"] for row in lines(report_file)] == [deep]
+
+
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [

@@ -7,6 +7,9 @@ import logging
 import os
 from typing import Any
 
+from cloudtune.constants import MAX_REPORT_DEPTH
+from cloudtune.report import depth
+
 _log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
@@ -15,7 +18,8 @@ _CHUNK = 1 << 20
 class ReportLines:
     """The reports of one attempt, read incrementally. No file descriptor is held between reads.
 
-    A line that is no JSON object is skipped and does not count; the first such line of a file is logged.
+    A line that is no JSON object, or one so deep that the log could not hold it, is skipped and does not count; the
+    first such line of a file is logged.
 
     Args:
         path: The file the Reporter appends to. It need not exist yet.
@@ -72,9 +76,11 @@ class ReportLines:
     def _parse(self, line: bytes) -> dict[str, Any] | None:
         try:
             report = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             report = None
-        if not isinstance(report, dict):
+        if not isinstance(report, dict) or (
+            line.count(b"[") + line.count(b"{") > MAX_REPORT_DEPTH and depth(report) > MAX_REPORT_DEPTH + 1
+        ):
             self._warn(line)
             return None
         return report

@@ -75,3 +75,14 @@ def test_torn_last_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert not caplog.records
     assert reader.read_new(ended=True) == []
     assert str(path) in caplog.text
+
+
+def test_deep_lines_are_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is deeper than the Reporter allows, wherever that ends in a RecursionError, is skipped and told of."""
+    path = tmp_path / "reports"
+    depths = [50, 51, 400, 960, 985, 1000, 100_000]
+    path.write_text("".join(f'{{"a": {"[" * depth}1{"]" * depth}}}\n' for depth in depths) + '{"a": 2}\n')
+    [(first, deep), last] = ReportLines(str(path)).read_new()
+    assert (first, json.dumps(deep).count("[")) == (0, 50)
+    assert last == (1, {"a": 2})
+    assert str(path) in caplog.text
