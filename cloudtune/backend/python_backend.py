@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +78,8 @@ class PythonBackend(SupervisedBackend):
 
     def _hello(self) -> tuple[dict[str, Any], bytes | None]:
         packed = pack_function(self.tune_function)  # anew: globals may have changed since the backend was made
-        return {"reuse": self.reuse_processes, "by_dill": packed.by_dill, "path": sys.path}, packed.data
+        path = [os.fspath(entry) for entry in sys.path if isinstance(entry, (str, os.PathLike))]
+        return {"reuse": self.reuse_processes, "by_dill": packed.by_dill, "path": path}, packed.data
 
     def _request(self, trial: Trial, checkpoints: str) -> dict[str, Any]:
         config = {name: plain(value) for name, value in trial.config.items()}

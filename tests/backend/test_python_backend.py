@@ -223,6 +223,23 @@ def test_values_that_cannot_be_sent(tmp_path: Path) -> None:
     backend.close(stop_running=True)
 
 
+def test_search_path_of_the_tuner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function imports what the tuner has put on its search path, be it by a Path; what is no path is left out."""
+    (tmp_path / "neighbour_by_str.py").write_text("NUMBER = 1\n")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "neighbour_by_path.py").write_text("NUMBER = 2\n")
+    search_path: list[Any] = [*sys.path, str(tmp_path), tmp_path / "sub", None]
+    monkeypatch.setattr(sys, "path", search_path)
+
+    def tune() -> None:
+        import neighbour_by_path  # type: ignore[import-not-found]
+        import neighbour_by_str  # type: ignore[import-not-found]
+
+        Reporter()(sum=neighbour_by_path.NUMBER + neighbour_by_str.NUMBER)
+
+    assert run(tmp_path, tune, {}).reports(0)[0].metrics["sum"] == 3
+
+
 def test_default_name() -> None:
     """An experiment without a name is called after the function."""
 
