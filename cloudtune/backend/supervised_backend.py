@@ -15,6 +15,7 @@ import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ class SupervisedBackend(TrialBackend):
         rotation = None
         if self.rotate_gpus:
             rotation = self._rotation(visible_gpus() if self.gpus_to_use is None else ())
-        work = _Work(place, rotation, self.stop_grace)
+        # Absolute: trials, and the tuner's own program, may change their directory.
+        work = _Work(replace(place, path=Path(os.path.abspath(place.path))), rotation, self.stop_grace)
         try:
             work.fifo.open()
             work.link = self._start_supervisor(work)

@@ -406,6 +406,28 @@ class BackendContract:
             driver.backend.close(stop_running=True)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
+    def test_relative_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In a relative folder trials report and wake the tuner, whatever directory they, or the tuner, go to."""
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        monkeypatch.chdir(tmp_path)
+        driver = Driver(self.make_backend(), Path("experiment"))
+        driver.place.path.mkdir()
+        driver.open()
+        try:
+            driver.start(0, goes_to=str(elsewhere), reports=1, save="one,", hold=True)
+            driver.wait_for_reports(0, 1)
+            monkeypatch.chdir(elsewhere)
+            self.kill_supervisor(driver)
+            driver.end_of(0)
+            driver.backend.resume_trial(Trial(0, {"goes_to": "/", "reports": 1, "save": "two,", "hold": True}, 1))
+            driver.wait_for_reports(0, 2)
+            assert driver.reports(0)[1].metrics["found"] == "one,"
+        finally:
+            driver.backend.close(stop_running=True)
+        assert list(elsewhere.iterdir()) == []
+        assert not list((tmp_path / "experiment").glob("*.fifo"))
+
     def test_clock(self, driver: Driver) -> None:
         """The clock shows the time of day and never runs backwards."""
         times = [driver.backend.time() for _ in range(1000)]

@@ -9,6 +9,7 @@ def train(
     reports: int = 0,
     hold: bool = False,
     ignore_sigterm: bool = False,
+    goes_to: str | None = None,
     daemon: str | None = None,
     child: str | None = None,
     save: str | None = None,
@@ -34,6 +35,8 @@ def train(
 
     if ignore_sigterm:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if goes_to is not None:
+        os.chdir(goes_to)
     for file, moves_away in ((daemon, True), (child, False)):
         if file:
             environment = {} if file.endswith("nameless") else None
