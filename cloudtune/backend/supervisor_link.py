@@ -18,6 +18,7 @@ from typing import Any
 from cloudtune.backend import child_processes, leftovers, trial_files
 from cloudtune.backend.supervisor import GRACE_WITHOUT_TUNER, LOCK, MESSAGES, REQUESTS
 from cloudtune.constants import ENV_EXPERIMENT
+from cloudtune.errors import BackendBroken
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ _ABOVE = 10
 
 #: Seconds that an earlier supervisor may need beyond the grace of its trials, on a busy machine.
 _PATIENCE = 5.0
+#: Seconds that the lock may stay taken after that: what holds it is being killed, or has been.
+_LOCK_PATIENCE = 60.0
 #: Seconds between two looks at its lock, if the end of the process is not noticed at once.
 _LOOK_INTERVAL = 0.5
 
@@ -133,6 +136,9 @@ def end_earlier_supervisor(folder: Path, marker: str, grace: float) -> int:
 
     Returns:
         Number of processes that had to be killed.
+
+    Raises:
+        BackendBroken: A supervisor could not even be killed.
     """
     mark = f"{ENV_EXPERIMENT}={marker}"
     if not (folder / trial_files.SUPERVISOR_LOCK).exists():
@@ -142,25 +148,46 @@ def end_earlier_supervisor(folder: Path, marker: str, grace: float) -> int:
         killed = 0
         if not _locked(fd):
             _log.info("waiting until the trials of an earlier tuner in %s have ended", folder)
-            if not _end_in_order(fd, max(grace, GRACE_WITHOUT_TUNER) + _PATIENCE):
+            if not _wait_for_lock(fd, max(grace, GRACE_WITHOUT_TUNER) + _PATIENCE, tell_holder=True):
                 killed = leftovers.end_processes_of(mark, _holder(fd))
-                fcntl.flock(fd, fcntl.LOCK_EX)
+                _take_lock(fd, folder)
         return killed + leftovers.end_processes_of(mark)
     finally:
         os.close(fd)
 
 
-def _end_in_order(lock: int, seconds: float) -> bool:
-    """Tells the supervisor that holds the lock to end; True if it has given it back within ``seconds``."""
+def _take_lock(lock: int, folder: Path) -> None:
+    """Takes the lock of a supervisor that is ending.
+
+    Raises:
+        BackendBroken: It does not end.
+    """
+    if not _wait_for_lock(lock, _LOCK_PATIENCE, tell_holder=False):
+        holder = "".join(f" (process {pid})" for pid in _holder(lock))
+        raise BackendBroken(
+            f"another process{holder} still runs trials of the experiment in {folder}, and has not ended in "
+            f"{_LOCK_PATIENCE:g} seconds; end it, or see whether another tuner has taken the experiment over"
+        )
+
+
+def _wait_for_lock(lock: int, seconds: float, tell_holder: bool) -> bool:
+    """Waits until the lock is free, and takes it; False if it is not within ``seconds``.
+
+    Args:
+        lock: Descriptor of the lock's file.
+        seconds: How long to wait.
+        tell_holder: Whether to tell the supervisor that holds it to end.
+    """
     deadline = time.monotonic() + seconds
     told: list[int] = []
     while not _locked(lock):
         if time.monotonic() >= deadline:
             return False
         holder = _holder(lock)
-        if holder != told:
+        if tell_holder and holder != told:
             for pid in holder:
-                with contextlib.suppress(ProcessLookupError):  # it has just ended
+                # It has just ended, or the number stands for another user's process.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGTERM)
             told = holder
         _wait_for(holder, min(_LOOK_INTERVAL, deadline - time.monotonic()))
@@ -196,11 +223,14 @@ def _locked(fd: int) -> bool:
 
 
 def _lock_supervisor(folder: Path) -> int:
-    """Takes the lock of the experiment's supervisor, once the one before has ended; the descriptor that holds it."""
+    """Takes the lock of the experiment's supervisor, once the one before has ended; the descriptor that holds it.
+
+    Raises:
+        BackendBroken: The one before does not end.
+    """
     fd = os.open(folder / trial_files.SUPERVISOR_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        os.ftruncate(fd, 0)
+        _take_lock(fd, folder)
     except BaseException:
         os.close(fd)
         raise
