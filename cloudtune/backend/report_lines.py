@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -40,8 +41,18 @@ class ReportLines:
 
         Args:
             ended: The attempt has ended: a last line without its newline is torn, and is told of.
+
+        Raises:
+            OSError: The file cannot be read. If only the tuner has too many files open, and the attempt has not ended,
+                there is a warning instead, and the next call reads what this one could not.
         """
-        data = self._read()
+        try:
+            data = self._read()
+        except OSError as error:
+            if ended or error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            _log.warning("%s; the reports in this file are read later", error)
+            return []
         end = data.rfind(b"\n") + 1
         self._offset += end
         reports = []

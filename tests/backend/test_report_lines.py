@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +89,25 @@ def test_deep_lines_are_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert (first, json.dumps(deep).count("[")) == (0, 50)
     assert last == (1, {"a": 2})
     assert str(path) in caplog.text
+
+
+def test_too_many_open_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A tuner without a free descriptor reads later what it cannot read now; only at the end there is no later."""
+    path = tmp_path / "reports"
+    path.write_bytes(b'{"a": 1}\n')
+    reader = ReportLines(str(path))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(path, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+    try:
+        none_read = reader.read_new()
+        with pytest.raises(OSError, match="Too many open files"):
+            reader.read_new(ended=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert none_read == []
+    assert [record.getMessage() for record in caplog.records] == [
+        f"[Errno {errno.EMFILE}] Too many open files: '{path}'; the reports in this file are read later"
+    ]
+    assert reader.read_new() == [(0, {"a": 1})]
