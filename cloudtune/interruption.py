@@ -34,11 +34,11 @@ class SignalWatch:
     """Handles SIGINT and SIGTERM while it is entered; elsewhere than in the main thread it does nothing.
 
     Args:
-        on_signal: Called from the handler with the signal's name, once.
+        on_signal: Called from the handler with the signal's name, once; answers True if it tells the user itself.
         name: Of the experiment, to say how it is continued.
     """
 
-    def __init__(self, on_signal: Callable[[str], None], name: str) -> None:
+    def __init__(self, on_signal: Callable[[str], bool | None], name: str) -> None:
         self._on_signal = on_signal
         self._name = name
         self._before: dict[int, Any] = {}
@@ -72,8 +72,8 @@ class SignalWatch:
         name = signal.Signals(number).name
         if self.received is None:
             self.received = number
-            self._on_signal(name)
-            _say(f"\n{name}: stopping the running trials; once more ends at once\n")
+            if not self._on_signal(name):
+                _say(f"\n{first_word(name)}\n")
             return
         if _interactive():
             raise KeyboardInterrupt
@@ -100,6 +100,11 @@ def reserve_standard_descriptors() -> None:
             os.fstat(wanted)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+def first_word(name: str) -> str:
+    """What the user is told when the first signal arrives."""
+    return f"{name}: stopping the running trials; once more ends at once"
 
 
 def _say(text: str) -> None:

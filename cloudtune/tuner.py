@@ -18,7 +18,7 @@ from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.tuner_callback import TunerCallback
 from cloudtune.continuing import adopt, left_running, replay
 from cloudtune.errors import ExperimentLocked, ExperimentMismatch, ExperimentNotFound, Fenced, StorageFull
-from cloudtune.interruption import SignalWatch, reserve_standard_descriptors
+from cloudtune.interruption import SignalWatch, first_word, reserve_standard_descriptors
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.stopping_criterion import Criterion, as_criterion
 from cloudtune.store import entries, places
@@ -291,10 +291,13 @@ class Tuner:
             # The store tries again when it is closed, and tells the user.
             logger.debug("what is derived from the log was not written: %s", error)
 
-    def _on_signal(self, name: str) -> None:
-        if self._loop is not None:
-            self._loop.interrupted_by = f"interrupted by {name}"
-            self.trial_backend.wake()
+    def _on_signal(self, name: str) -> bool:
+        if self._loop is None:
+            return False
+        self._loop.interrupted_by = f"interrupted by {name}"
+        told = [callback.on_interrupt(first_word(name)) for callback in self.callbacks]
+        self.trial_backend.wake()
+        return any(told)
 
     # ------------------------------------------------------------------ beginning and continuing
 

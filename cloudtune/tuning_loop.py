@@ -435,10 +435,10 @@ class TuningLoop:
             self.backend.stop_trial(trial_id)
         while self.status.running:
             self._commit()
-            events = self.backend.poll(None)
+            events = self.backend.poll(self._timeout())
             self._read_clock()
             self._handle(events)
-            self.store.maintain(self._now + self._time_origin)
+            self._tick()
         self._commit()
 
     def _append(self) -> None:

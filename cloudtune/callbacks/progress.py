@@ -40,6 +40,9 @@ IDLE_REDRAW_INTERVAL = 1.0
 #: The table that stays on a terminal at the end has at most this many trials.
 FINAL_ROWS = 20
 
+#: Columns left free at the right, or the terminal's ``^C`` would begin a line and shift the display.
+_MARGIN = 4
+
 #: What records are marked with that a terminal with a live display gets in another way.
 _DRAWN = "cloudtune_drawn"
 
@@ -76,11 +79,12 @@ class ProgressCallback(TunerCallback):
         self._display: Live | None = None
         self._open = ExitStack()
         self._due: float | None = None
+        self._notice: str | None = None
         self._failures: deque[str] = deque(maxlen=3)
         self._best: tuple[float, int, float | None] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        of_run = ("_tuner", "_display", "_open", "_due", "_failures", "_best")
+        of_run = ("_tuner", "_display", "_open", "_due", "_notice", "_failures", "_best")
         return {name: value for name, value in self.__dict__.items() if name not in of_run}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -118,16 +122,32 @@ class ProgressCallback(TunerCallback):
         self._display = display
         self._due = now
 
+    def on_interrupt(self, text: str) -> bool:
+        if self._display is None:
+            return False
+        # Written past the display it would be overdrawn.
+        self._notice = text
+        return True
+
     def next_time(self) -> float | None:
-        return self._due
+        return self._due if self._notice is None else 0.0
 
     def on_time(self, now: float, status: TuningStatus) -> None:
         if self._display is not None:
-            self._display.update(self._draw(status), refresh=True)
+            from rich.constrain import Constrain
+
+            console = self._display.console
+            self._show_notice(console)
+            self._display.update(Constrain(self._draw(status), console.width - _MARGIN), refresh=True)
             self._due = now + IDLE_REDRAW_INTERVAL
         else:
             logger.info("tuning status (last metric is reported)\n%s\n%s", status_table(status), incumbent_line(status))
             self._due = now + self.print_update_interval
+
+    def _show_notice(self, console: Console) -> None:
+        notice, self._notice = self._notice, None
+        if notice is not None:
+            console.print(notice, style="bold", markup=False, highlight=False)
 
     def on_start_trial(self, trial: Trial) -> None:
         logger.info("(trial %d) - scheduled config %s", trial.trial_id, trial.config)
@@ -157,18 +177,18 @@ class ProgressCallback(TunerCallback):
             self._due = min(self._due, self._tuner.trial_backend.time() + REDRAW_INTERVAL)
 
     def on_tuning_end(self) -> None:
-        tuner, display, opened = self._tuner, self._display, self._open
-        self._forget_run()
-        with opened:
-            if tuner is None:
-                return
-            if display is not None:
+        with self._open:
+            if self._display is not None:
                 from rich.text import Text
 
-                display.stop()
-                console = display.console
-                console.print(Text(_outcome(tuner, FINAL_ROWS, console.width)), soft_wrap=True)
-            logger.info("%s", _outcome(tuner), extra={_DRAWN: True})
+                console = self._display.console
+                self._show_notice(console)
+                self._display.stop()
+                if self._tuner is not None:
+                    console.print(Text(_outcome(self._tuner, FINAL_ROWS, console.width)), soft_wrap=True)
+            if self._tuner is not None:
+                logger.info("%s", _outcome(self._tuner), extra={_DRAWN: True})
+        self._forget_run()
 
     # ------------------------------------------------------------------ drawing
 

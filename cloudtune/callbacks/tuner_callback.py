@@ -41,6 +41,16 @@ class TunerCallback:
         if status is TrialStatus.completed:
             self.on_trial_complete(trial, result)
 
+    def on_interrupt(self, text: str) -> bool:
+        """A signal asks the experiment to end; ``text`` tells the user so.
+
+        Called from the signal handler, which may interrupt anything, this callback included: take a note, do nothing.
+
+        Returns:
+            True if the callback shows the text, in its next :meth:`on_time`; otherwise it goes to standard error.
+        """
+        return False
+
     def next_time(self) -> float | None:
         """Unix time (of the backend's clock) at which :meth:`on_time` is wanted although nothing happens, or None."""
         return None
