@@ -308,6 +308,8 @@ class Supervisor:
             if pid not in self._processes and not self._belongs_to_running(pid):
                 try:
                     os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
                 except PermissionError:
                     self._give_up(pid)
 
