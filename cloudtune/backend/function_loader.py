@@ -25,10 +25,44 @@ def _types() -> tuple[type, type]:
 
 _FUNCTION, _CELL = _types()
 
+_MAIN = "__main__"
 
-def make_globals(name: str) -> dict[str, Any]:
-    """The namespace that all functions of one module share."""
-    return {"__name__": name, "__builtins__": builtins}
+#: The globals of the module that takes the place of the sender's ``__main__``, where there is one.
+_main_globals: dict[str, Any] | None = None
+
+
+def new_main() -> None:
+    """Makes a new ``__main__``, for the functions and classes of the sender's: by their names in it they are pickled.
+
+    For a process that belongs to one function, such as a trial.
+    """
+    global _main_globals  # noqa: PLW0603 - unpickling calls make_globals, and can pass it nothing of ours
+    module = type(sys)(_MAIN)
+    sys.modules[_MAIN] = module
+    _main_globals = module.__dict__
+    _main_globals["__builtins__"] = builtins
+
+
+def short_module_name(name: str) -> str:
+    """What is sent for the name of a module. Nothing for ``__main__``: so what wrongly refers to that can be found."""
+    return "" if name == _MAIN else name
+
+
+def module_name(sent: str) -> str:
+    """The name of a module that was sent by :func:`short_module_name`."""
+    return sent or _MAIN
+
+
+def make_globals(name: str, is_main: bool) -> dict[str, Any]:
+    """The namespace that all functions of one module share.
+
+    Args:
+        name: The module's, as sent.
+        is_main: Whether it is that of the sender's ``__main__`` (others may have its name).
+    """
+    if is_main and _main_globals is not None:
+        return _main_globals
+    return {"__name__": module_name(name), "__builtins__": builtins}
 
 
 def make_cell() -> CellType:
@@ -53,7 +87,7 @@ def fill_function(function: FunctionType, state: dict[str, Any]) -> None:
     function.__defaults__ = state["defaults"]
     function.__kwdefaults__ = state["kwdefaults"]
     function.__qualname__ = state["qualname"]
-    function.__module__ = state["module"]
+    function.__module__ = None if state["module"] is None else module_name(state["module"])  # type: ignore[assignment]
     function.__dict__.update(state["attributes"])
 
 

@@ -1,7 +1,7 @@
 """Sends a function to another process by value: its code, and of its globals only those that it refers to.
 
 The receiving side neither imports the module of the function nor runs the script or notebook it was written in.
-What cannot be taken apart this way (classes of ``__main__``, local classes) is left to dill.
+Classes go the same way (see ``class_transport``). What is neither, and which pickle does not know, is left to dill.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import io
 import marshal
 import pickle
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-from cloudtune.backend import function_loader
+from cloudtune.backend import class_transport, function_loader
+from cloudtune.backend.importable import is_importable, module_is_importable
+from cloudtune.backend.pickle_references import reference_to_main
 
 
 @dataclass(frozen=True)
@@ -48,33 +51,53 @@ def pack_function(function: Callable[..., Any]) -> PackedFunction:
     Raises:
         ValueError: It refers to something that cannot be sent to another process; the message names it.
     """
-    data = _dump(function, function)
+    packed = _pack_by_value(function, function) or _pack_by_dill(function)
+    if packed is None:
+        raise ValueError(_culprit(function, function, set()) or f"{_name(function)} cannot be sent to another process")
+    return packed
+
+
+def _pack_by_value(value: object, function: Callable[..., Any]) -> PackedFunction | None:
+    """``value``, packed as ``function`` would pack it; None if that is impossible."""
+    module = getattr(function, "__module__", None)
+    data = _dump(value, lambda file: _FunctionPickler(file, module))
     if data is not None:
         return PackedFunction(data, by_dill=False)
-    data = _dump_by_dill(function)
-    if data is not None:
-        return PackedFunction(data, by_dill=True)
-    raise ValueError(_culprit(function, function, set()) or f"{_name(function)} cannot be sent to another process")
+    data = _dump(value, lambda file: _pickler_with_dill(file, module))
+    return None if data is None else PackedFunction(data, by_dill=True)
 
 
-def _dump(value: object, function: Callable[..., Any]) -> bytes | None:
-    """``value``, packed as ``function`` would pack it; None if that is impossible without dill."""
-    file = io.BytesIO()
-    try:
-        _FunctionPickler(file, getattr(function, "__module__", None)).dump(value)
-    except Exception:  # noqa: BLE001 - __reduce__ and __getstate__ of any object may raise anything; dill tries next
-        return None
-    return file.getvalue()
-
-
-def _dump_by_dill(value: object) -> bytes | None:
+def _pack_by_dill(value: object) -> PackedFunction | None:
+    """``value``, packed as dill would; None if that is impossible."""
     import dill
 
+    data = _dump(value, lambda file: dill.Pickler(file, protocol=pickle.HIGHEST_PROTOCOL, recurse=True))
+    return None if data is None else PackedFunction(data, by_dill=True)
+
+
+def _dump(value: object, new_pickler: Callable[[io.BytesIO], Any]) -> bytes | None:
+    """``value`` as bytes that mean the same in another process; None if the pickler cannot do it."""
+    file = io.BytesIO()
     try:
-        data: bytes = dill.dumps(value, recurse=True)
-    except Exception:  # noqa: BLE001 - as above; the caller says what it was about
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # dill's are about references to __main__, which are found below
+            new_pickler(file).dump(value)
+    except Exception:  # noqa: BLE001 - __reduce__ and __getstate__ of any object may raise anything; the caller goes on
         return None
-    return data
+    data = file.getvalue()
+    return None if reference_to_main(data) is not None else data
+
+
+def _pickler_with_dill(file: io.BytesIO, module: str | None) -> Any:
+    """A pickler that takes functions and classes apart as ours does, and leaves what is unknown to dill."""
+    import dill
+
+    class Pickler(_ByValue, dill.Pickler):  # type: ignore[misc]  # dill has no types
+        pass
+
+    pickler = Pickler(file, protocol=pickle.HIGHEST_PROTOCOL, recurse=True)
+    pickler.begin(module)
+    return pickler
 
 
 class _NeedsDillError(pickle.PicklingError):
@@ -84,60 +107,95 @@ class _NeedsDillError(pickle.PicklingError):
 class _Namespace:
     """Stands for the globals of one module while functions of it are packed."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, is_main: bool) -> None:
         self.name = name
+        self.is_main = is_main
 
 
-class _FunctionPickler(pickle.Pickler):
-    """Packs functions by value where the other process could not import them as they are.
+class _ByValue:
+    """What makes a pickler pack functions and classes by value where the other process could not import them."""
 
-    Args:
-        file: Where the bytes go.
-        module: Functions of this module are packed by value in any case.
-    """
+    def begin(self, module: str | None) -> None:
+        """To be called first.
 
-    def __init__(self, file: io.BytesIO, module: str | None) -> None:
-        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        Args:
+            module: Functions of this module are packed by value in any case.
+        """
         self._by_value = {None, "__main__", module}
         self._namespaces: dict[int, _Namespace] = {}
 
     def reducer_override(self, obj: Any) -> Any:
         """How pickle asks about anything that is not of a plain type."""
         if isinstance(obj, FunctionType):
-            if obj.__module__ in self._by_value or not _is_importable(obj):
+            if self._function_goes_by_value(obj):
                 return self._reduce_function(obj)
         elif isinstance(obj, type):
-            if obj.__module__ == "__main__" or not (obj.__module__ == "builtins" or _is_importable(obj)):
-                raise _NeedsDillError(f"class {obj.__qualname__}")
+            if not is_importable(obj):
+                namespace = self._namespace_with(obj)
+                return class_transport.reduce_class(obj, namespace) or self._unknown(obj)
         elif isinstance(obj, ModuleType):
-            if not _module_is_importable(obj.__name__):
-                raise _NeedsDillError(f"module {obj.__name__}")
+            if not module_is_importable(obj.__name__):
+                return self._unknown(obj)
             return function_loader.import_module, (obj.__name__,)
         elif isinstance(obj, CellType):
             return function_loader.make_cell, ()
         elif isinstance(obj, _Namespace):
-            return function_loader.make_globals, (obj.name,)
+            return function_loader.make_globals, (obj.name, obj.is_main)
+        else:
+            return class_transport.reduce_part(obj, self._function_goes_by_value) or NotImplemented
         return NotImplemented
 
+    def _unknown(self, obj: Any) -> Any:
+        return NotImplemented
+
+    def _function_goes_by_value(self, function: Any) -> bool:
+        return function.__module__ in self._by_value or not is_importable(function)
+
+    def _namespace(self, variables: dict[str, Any]) -> _Namespace:
+        """One for each namespace."""
+        if id(variables) not in self._namespaces:
+            name = variables.get("__name__", "__main__")
+            is_main = variables is sys.modules["__main__"].__dict__
+            self._namespaces[id(variables)] = _Namespace(function_loader.short_module_name(name), is_main)
+        return self._namespaces[id(variables)]
+
+    def _namespace_with(self, cls: type) -> _Namespace | None:
+        """That of ``__main__``, if the class is to be found there under its name."""
+        variables = sys.modules["__main__"].__dict__
+        return self._namespace(variables) if variables.get(cls.__name__) is cls else None
+
     def _reduce_function(self, function: FunctionType) -> Any:
-        namespace = self._namespaces.get(id(function.__globals__))
-        if namespace is None:
-            name = function.__globals__.get("__name__", "__main__")
-            namespace = self._namespaces[id(function.__globals__)] = _Namespace(name)
         code = marshal.dumps(function.__code__)
         closure = function.__closure__ or ()
         state = {
             "modules": sorted(_submodules(function)),
-            "globals": dict(_referenced_globals(function)),
+            "globals": dict(_referenced_globals(function)) | _itself(function),
             "cells": [(cell, cell.cell_contents) for cell in closure if not _is_empty(cell)],
             "defaults": function.__defaults__,
             "kwdefaults": function.__kwdefaults__,
             "qualname": function.__qualname__,
-            "module": function.__module__,
+            "module": function.__module__ and function_loader.short_module_name(function.__module__),
             "attributes": function.__dict__,
         }
-        arguments = (code, namespace, function.__name__, closure)
+        arguments = (code, self._namespace(function.__globals__), function.__name__, closure)
         return function_loader.make_function, arguments, state, None, None, function_loader.fill_function
+
+
+class _FunctionPickler(_ByValue, pickle.Pickler):
+    """The quick one, which needs nothing but the standard library to be read."""
+
+    def __init__(self, file: io.BytesIO, module: str | None) -> None:
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        self.begin(module)
+
+    def _unknown(self, obj: Any) -> Any:
+        raise _NeedsDillError(repr(obj))
+
+
+def _itself(function: FunctionType) -> dict[str, FunctionType]:
+    """A function's own name in its module: by that it is pickled, for a multiprocessing.Pool, say."""
+    name = function.__name__
+    return {name: function} if function.__globals__.get(name) is function else {}
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -176,29 +234,6 @@ def _submodules(function: FunctionType) -> Iterator[str]:
                     yield name
 
 
-def _is_importable(obj: Any) -> bool:
-    """Whether importing the module of a function or class gives this very object."""
-    found: Any = sys.modules.get(obj.__module__)
-    for part in obj.__qualname__.split("."):
-        found = getattr(found, part, None)
-    return found is obj and _module_is_importable(obj.__module__)
-
-
-def _module_is_importable(name: str) -> bool:
-    """Whether another process with the same search path finds the module. Some live only in this one."""
-    if name == "__main__":
-        return False
-    parent, _, _ = name.rpartition(".")
-    if parent and not _module_is_importable(parent):
-        return False
-    path = getattr(sys.modules.get(parent), "__path__", None) if parent else None
-    finders = (finder for finder in sys.meta_path if hasattr(finder, "find_spec"))
-    if any(finder.find_spec(name, path) is not None for finder in finders):
-        return True
-    # os.path and the like are known by a name that no finder finds.
-    return name in sys.modules and getattr(sys.modules.get(parent), name.rpartition(".")[2], None) is sys.modules[name]
-
-
 def _is_empty(cell: CellType) -> bool:
     try:
         _ = cell.cell_contents
@@ -210,15 +245,18 @@ def _is_empty(cell: CellType) -> bool:
 def _culprit(function: object, root: Callable[..., Any], seen: set[int]) -> str | None:
     """One sentence on what makes a function impossible to send; None if it was not found."""
     seen.add(id(function))
+    if isinstance(function, type):
+        methods = [value for value in vars(function).values() if isinstance(value, FunctionType)]
+        return next(filter(None, (_culprit(method, root, seen) for method in methods if id(method) not in seen)), None)
     if not isinstance(function, FunctionType):
         return None
     for what, name, value in _parts(function):
-        if id(value) in seen or _dump(value, root) is not None:
+        if id(value) in seen or _pack_by_value(value, root) is not None:
             continue
         deeper = _culprit(value, root, seen)
         if deeper is not None:
             return deeper
-        if _dump_by_dill(value) is not None:
+        if _pack_by_dill(value) is not None:
             continue
         return (
             f"{_name(function)} refers to {what} {name!r} of type {type(value).__name__}, which cannot be sent to "

@@ -16,7 +16,7 @@ import sys
 import cloudtune
 from cloudtune.backend import (
     child_processes,
-    function_loader,  # noqa: F401 - unpacking a function needs it: forks shall find it there
+    function_loader,
     trial_files,
 )
 
@@ -163,6 +163,7 @@ class FunctionTrials:
     def _call(self, config: Mapping[str, Any]) -> int:
         """Calls the function; the exit code that a script would have ended with."""
         try:
+            function_loader.new_main()
             if self._by_dill:
                 import dill
 
