@@ -76,7 +76,7 @@ class Screen:
 def run_in_terminal(
     program: str,
     folder: Path,
-    watch: Callable[[subprocess.Popen[bytes], Screen], None] | None = None,
+    watch: Callable[[Screen], str] | None = None,
     width: int = 100,
     term: str = "xterm",
 ) -> tuple[int, Screen]:
@@ -85,12 +85,16 @@ def run_in_terminal(
     Args:
         program: Its source.
         folder: Where it is written to.
-        watch: Called after everything that arrives, with the process and the screen as it is then.
+        watch: Called after everything that arrives, with the screen as it is then; answers the keys to press.
         width: Columns of the terminal.
         term: What kind of terminal the program believes it has.
     """
     path = folder / "program.py"
-    path.write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{program}")
+    # The terminal becomes the one that sends the program a signal for Ctrl-C.
+    path.write_text(
+        "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n{program}"
+    )
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 60, width, 0, 0))
     process = subprocess.Popen(
@@ -114,7 +118,7 @@ def run_in_terminal(
         screen.write(received[:whole].decode())
         received = received[whole:]
         if watch is not None:
-            watch(process, screen)
+            os.write(ours, watch(screen).encode())
     screen.write(received.decode())
     os.close(ours)
     return process.wait(timeout=60), screen

@@ -53,8 +53,9 @@ def test_lines_of_a_configured_log_stay_whole_above_the_display(tmp_path: Path, 
     program = f"{NOISY}\nlogging.basicConfig(level=logging.INFO, format='%(message)s', stream=sys.{where})\n"
     frames: list[list[str]] = []
 
-    def watch(_process: subprocess.Popen[bytes], screen: Screen) -> None:
+    def watch(screen: Screen) -> str:
         frames.append(screen.lines)
+        return ""
 
     code, screen = run_in_terminal(f"{program}make_tuner(callbacks=[Noisy()]).run()\n", tmp_path, watch)
     assert code == 0, screen.lines
@@ -83,13 +84,14 @@ make_tuner(machine, max_failures=9).run()
 """
     seen: set[str] = set()
 
-    def watch(_process: subprocess.Popen[bytes], screen: Screen) -> None:
+    def watch(screen: Screen) -> str:
         for line in screen.lines:
             words = line.split()
             if "InProgress" in words:
                 assert words[0].isdigit()
                 seen.add("trial " + words[0])
             seen.update(part for part in ("of 4", "loss: best", "trial 0 failed: exit code 1") if part in line)
+        return ""
 
     code, screen = run_in_terminal(program, tmp_path, watch)
     assert code == 0, screen.lines
@@ -154,18 +156,19 @@ Tuner(
 """
     pressed = False
 
-    def watch(process: subprocess.Popen[bytes], screen: Screen) -> None:
+    def watch(screen: Screen) -> str:
         nonlocal pressed
-        if not pressed and any("InProgress" in line and "loss=" in line for line in screen.lines):
-            pressed = True
-            process.send_signal(signal.SIGINT)
+        if pressed or not any("InProgress" in line and "loss=" in line for line in screen.lines):
+            return ""
+        pressed = True
+        return "\x03"
 
     code, screen = run_in_terminal(program, tmp_path, watch, width=160)
     assert pressed
     assert code == 128 + signal.SIGINT, screen.lines
     told = screen.lines.index("SIGINT: stopping the running trials; once more ends at once")
     assert "Tuning ended (interrupted by SIGINT), results" in screen.lines[told + 1]
-    assert not any("━" in line or "InProgress" in line for line in screen.lines)
+    assert not any("━" in line or "InProgress" in line or "2 trials running" in line for line in screen.lines)
     assert not screen.cursor_hidden
 
 
