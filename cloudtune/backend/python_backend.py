@@ -24,6 +24,9 @@ class PythonBackend(SupervisedBackend):
     notebook it is written in is imported or run again. If it has a parameter ``st_checkpoint_dir``, it gets a directory
     of the trial's own. A crash of one trial touches no other.
 
+    In a trial, ``__main__`` holds what the function refers to and nothing else. So functions and classes of the script
+    can be given to a ``multiprocessing.Pool`` that forks; one that spawns finds only those of importable modules.
+
     Args:
         tune_function: The function. It reports with a :class:`~cloudtune.report.Reporter`.
         config_space: Domains and constants of the function's parameters.

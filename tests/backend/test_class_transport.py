@@ -324,6 +324,27 @@ def test_metaclass_with_arguments() -> None:
     assert there_and_back(lambda: len(Four))() == 4
 
 
+def test_base_with_a_hook_that_wants_arguments() -> None:
+    """A class is made without calling its base's __init_subclass__ again; for new classes the base has it."""
+
+    class Named:
+        name = ""
+
+        def __init_subclass__(cls, /, name: str) -> None:
+            cls.name = name
+
+    class First(Named, name="first"):
+        pass
+
+    def function() -> Any:
+        class Second(First, name="second"):
+            pass
+
+        return First.name, Second.name
+
+    assert there_and_back(function)() == ("first", "second")
+
+
 def test_classes_beside_what_only_dill_knows() -> None:
     """A lock makes the function need dill, and the classes go with it unharmed."""
     lock = threading.Lock()
@@ -390,6 +411,10 @@ def cached(n):
 def square(n):
     return n * n
 
+def cube(n):
+    return n ** 3
+
+table = {"third power": cube}
 points = [Point(), Point(5)]
 
 class ByName:
@@ -405,6 +430,7 @@ def tune(x):
         assert pickle.loads(pickle.dumps(value)) == value, value
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map(square, [1, 2, 3]) == [1, 4, 9]
+        assert pool.map(table["third power"], [2]) == [8]
         assert pool.map(dataclasses.asdict, points) == [{"x": 1}, {"x": 5}]
     assert "PythonBackend" not in vars(sys.modules["__main__"])
 
