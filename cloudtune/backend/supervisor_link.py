@@ -245,7 +245,7 @@ def _command(isolated: bool) -> list[str]:
     root = str(Path(__file__).resolve().parents[2])
     program = (
         f"import sys; sys.path[:] = [{root!r}] + [p for p in sys.path if p]\n"
-        "from cloudtune.backend.supervisor import main; main()"
+        "from cloudtune.backend.supervisor_main import main; main()"
     )
     flags = ["-I", "-S", "-X", "utf8"] if isolated else []
     return [sys.executable, *flags, "-c", program]

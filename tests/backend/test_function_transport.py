@@ -214,7 +214,8 @@ def test_loading_needs_no_dill() -> None:
 def test_forking_process_stays_small() -> None:
     """What the supervisor imports is few: a fork costs what its parent's memory costs."""
     source = (
-        "import sys; before = set(sys.modules); import cloudtune.backend.supervisor, cloudtune.backend.function_trial\n"
+        "import sys; before = set(sys.modules)\n"
+        "import cloudtune.backend.supervisor_main, cloudtune.backend.function_trial\n"
         "import json; print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     done = subprocess.run(
