@@ -247,7 +247,8 @@ class BackendContract:
         driver = Driver(self.make_backend(delete_checkpoints=True), tmp_path)
         driver.open()
         try:
-            for trial_id, config in enumerate([{"hold": True}, {"hold": True}, {"exit_code": 1}, {}]):
+            configs: list[dict[str, Any]] = [{"hold": True}, {"hold": True}, {"exit_code": 1}, {}]
+            for trial_id, config in enumerate(configs):
                 driver.start(trial_id, save="x", reports=1, **config)
                 driver.wait_for_reports(trial_id, 1)
             driver.backend.pause_trial(0)

@@ -39,7 +39,7 @@ def train(
         os.chdir(goes_to)
     for file, moves_away in ((daemon, True), (child, False)):
         if file:
-            environment = {} if file.endswith("nameless") else None
+            environment: dict[str, str] | None = {} if file.endswith("nameless") else None
             waiting = [sys.executable, "-S", "-c", "import signal; signal.pause()"]
             process = subprocess.Popen(waiting, start_new_session=moves_away, env=environment)
             Path(file).write_text(str(process.pid), encoding="utf-8")
