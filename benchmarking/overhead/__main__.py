@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -30,6 +31,8 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default=",".join(_PARTS), help="parts, separated by commas: " + ", ".join(_PARTS))
     args = parser.parse_args()
+    # Progress lines are for people; how fast they can be printed is a matter of the terminal.
+    logging.getLogger("cloudtune").setLevel(logging.WARNING)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CLOUDTUNE_FOLDER"] = folder
