@@ -97,7 +97,11 @@ def test_enums_of_other_types() -> None:
     assert (number, text, combined, without.name, word) == (3, "1", function()[2], "WRITE", "a")
 
 
-@given(st.dictionaries(st.from_regex("[A-Z][a-zA-Z]{0,5}", fullmatch=True), st.integers() | st.text() | st.tuples()))
+@given(
+    st.dictionaries(
+        st.from_regex("[A-Z][a-zA-Z]{0,5}", fullmatch=True), st.integers() | st.text() | st.tuples(st.integers())
+    )
+)
 def test_any_enum(values: dict[str, Any]) -> None:
     """Whatever the members, they come back with their values, aliases as aliases."""
     made: Any = enum.Enum("made", values)  # type: ignore[misc]

@@ -214,13 +214,13 @@ def test_no_such_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     [
         ("def f(:\n", "SyntaxError"),
         ("#!/bin/sh\necho hello | grep hello\n", "SyntaxError"),
-        ("\0\1binary", "null byte"),
+        ("\x7fELF\x02\x01 \udcff\udcfe binary", "SyntaxError"),
     ],
 )
 def test_script_that_python_cannot_run(tmp_path: Path, source: str, words: str) -> None:
     """A file that is no Python is a failed trial whose reason shows what Python says."""
     script = tmp_path / "broken.py"
-    script.write_text(source)
+    script.write_bytes(source.encode(errors="surrogateescape"))
     driver = Driver(LocalBackend(script), tmp_path)
     driver.open()
     driver.start(0)
