@@ -58,6 +58,9 @@ assert received == trials * reports
 print(time.perf_counter() - begin)
 """
 
+#: The floor: the same program forking by itself.
+FLOOR_PROGRAM = _PROGRAM + _FLOOR
+
 
 def bare_forks(script: Path) -> float:
     """Seconds for all trials with nothing but fork and a pipe, in a process that has imported what the script says."""
@@ -97,7 +100,7 @@ def measure(repeats: int) -> list[Row]:
     """
     with tempfile.TemporaryDirectory() as folder:
         script, empty = Path(folder, "floor.py"), Path(folder, "empty.py")
-        script.write_text(_PROGRAM + _FLOOR)
+        script.write_text(FLOOR_PROGRAM)
         empty.write_text(_FLOOR)
         ours, reused, floor, lowest = in_turn(
             repeats,

@@ -16,7 +16,7 @@ class Row:
 
     Args:
         work: What was measured.
-        value: Our figure.
+        value: The figure.
         floor: The unit it is compared with, timed in the same run.
         unit: Unit of both, for instance "s" or "µs".
         limit: The ratio value / floor may not exceed this; None: shown only.
@@ -77,7 +77,7 @@ def peak_megabytes(code: str) -> float:
 
 def table(rows: list[Row]) -> str:
     """The report as text, one row per line."""
-    head = ("work", "cloudtune", "floor", "ratio", "limit", "", "floor is")
+    head = ("work", "measured", "floor", "ratio", "limit", "", "floor is")
     cells = [head]
     for row in rows:
         limit = "" if row.limit is None else f"{row.limit:.2f}"

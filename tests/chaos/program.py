@@ -1,7 +1,8 @@
 """The command that is killed and given again: ``program.py METHOD WORKERS TRIALS BACKEND [DIE_AT_STEP]``.
 
 With DIE_AT_STEP it kills itself at that step, counted over everything that writes the log or touches a trial, before
-and after each: the places where a kill by the clock hardly ever hits.
+and after each: the places where a kill by the clock hardly ever hits. When it ends by itself it prints how many steps
+it took, and it fails if the experiment has left a file descriptor or a thread in it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from cloudtune.config_space import uniform
 from cloudtune.optimizer.baselines import ASHA, RandomSearch
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.store.local_store import LocalStore
+from tests.chaos.leftovers import descriptors, threads
 
 NAME = "chaos"
 SEED = 11
@@ -62,14 +64,17 @@ def make_backend(kind: str) -> TrialBackend:
     return LocalBackend(entry_point=str(Path(__file__).with_name("train.py")), stop_grace=2.0)
 
 
-def die_at(step: int) -> None:
-    """Wraps what writes the log and what touches trials, so that the process kills itself at the given step."""
+def count_steps(last: int | None) -> Callable[[], int]:
+    """Wraps what writes the log and what touches trials, so that the process kills itself at the step ``last``.
+
+    Returns a function that tells how many steps were passed.
+    """
     passed = 0
 
     def tick() -> None:
         nonlocal passed
         passed += 1
-        if passed == step:
+        if passed == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,13 +94,14 @@ def die_at(step: int) -> None:
     ):
         for name in names:
             setattr(owner, name, wrapped(getattr(owner, name)))
+    return lambda: passed
 
 
 def main() -> None:
     """Runs or continues the experiment."""
     method, workers, trials, kind = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    if len(sys.argv) > 5:
-        die_at(int(sys.argv[5]))
+    steps = count_steps(int(sys.argv[5]) if len(sys.argv) > 5 else None)
+    before = descriptors(), threads()
     Tuner(
         trial_backend=make_backend(kind),
         scheduler=make_scheduler(method),
@@ -105,6 +111,10 @@ def main() -> None:
         suffix_tuner_name=False,
         max_failures=0,
     ).run()
+    after = descriptors(), threads()
+    if after != before:
+        sys.exit(f"the experiment has left something: before {before}, after {after}")
+    print(steps())
 
 
 if __name__ == "__main__":

@@ -10,24 +10,27 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from cloudtune.cli.finding import summarise
 from cloudtune.experiments import load_experiment
 from cloudtune.store import entries
 from cloudtune.store.local_store import LocalStore
-from tests.chaos.leftovers import marked_processes
+from tests.chaos.leftovers import descriptors, marked_processes, threads
 from tests.chaos.program import NAME
 
 PROGRAM = Path(__file__).with_name("program.py")
 
+#: Steps before the first trial starts, at the least.
+STEPS_TO_BEGIN = 12
 
-def command(method: str, workers: int, trials: int, kind: str, *die_at: int) -> list[str]:
-    """The command line of an experiment."""
-    return [sys.executable, str(PROGRAM), method, str(workers), str(trials), kind, *map(str, die_at)]
+#: Seconds between two tuners. Together they outlast what a tuner lives before and after the time that it counts.
+DOWNTIME = 0.8
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -35,39 +38,75 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "CLOUDTUNE_FOLDER": str(folder), "OMP_NUM_THREADS": "1"}
 
 
-def run_calmly(folder: Path, *args: Any) -> list[dict[str, Any]]:
-    """Runs the command to its end; the log."""
-    subprocess.run(command(*args), check=True, env=environment(folder), timeout=300)
-    return list(LocalStore(folder / NAME).read())
+@dataclass
+class Life:
+    """An experiment over all the tuners that drove it.
 
-
-def run_with_kills(
-    folder: Path, rng: random.Random, kills: int, method: str, workers: int, trials: int, kind: str
-) -> tuple[list[dict[str, Any]], int]:
-    """Has the command killed ``kills`` times while it was alive, then lets it end.
-
-    An experiment that ends before its last kill is continued with a higher limit. Returns the log and the last limit.
+    Args:
+        folder: Where experiments are.
+        method: The method.
+        workers: Trials at the same time.
+        kind: The backend.
+        trials: The limit of trials started; it grows where an experiment ends before it could be killed.
+        seconds: For how long tuners have lived, from before their start to after their end.
+        killed: Tuners killed.
     """
-    while kills:
-        if rng.random() < 0.5:
-            child = start(folder, method, workers, trials, kind, rng.randint(1, 40))
-        else:
-            child = start(folder, method, workers, trials, kind)
-            # From before the log is opened to well into the experiment.
-            time.sleep(rng.uniform(0.2, 1.0))
+
+    folder: Path
+    method: str
+    workers: int
+    kind: str
+    trials: int
+    seconds: float = 0.0
+    killed: int = 0
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        if not (self.folder / NAME).exists():
+            return []
+        return list(LocalStore(self.folder / NAME).read())
+
+    def run(self, die_at: int | None = None, kill_after: float | None = None) -> int | None:
+        """Gives the command, once. The number of steps it took, or None if it was killed."""
+        argv = [sys.executable, str(PROGRAM), self.method, str(self.workers), str(self.trials), self.kind]
+        begin = time.monotonic()
+        child = subprocess.Popen(
+            argv if die_at is None else [*argv, str(die_at)],
+            env=environment(self.folder),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        if kill_after is not None:
+            time.sleep(kill_after)
             child.send_signal(signal.SIGKILL)
-        _, errors = child.communicate(timeout=300)
+        output, errors = child.communicate(timeout=300)
+        self.seconds += time.monotonic() - begin
         if child.returncode == -signal.SIGKILL:
-            kills -= 1
-        else:
-            assert child.returncode == 0, errors.decode()
-            trials += 20
-    return run_calmly(folder, method, workers, trials, kind), trials
+            self.killed += 1
+            return None
+        assert child.returncode == 0, errors.decode()
+        return int(output)
 
+    def run_with_kills(self, rng: random.Random, kills: int, steps: int) -> None:
+        """Has the command killed so often while it was alive, then lets it end.
 
-def start(folder: Path, *args: Any) -> subprocess.Popen[bytes]:
-    """Starts the command."""
-    return subprocess.Popen(command(*args), env=environment(folder), stderr=subprocess.PIPE)
+        Half of the kills come by the clock. The others come at a step, each of those that are left as likely as the
+        others: ``steps`` is how many a calm run of as many trials takes.
+        """
+        begun = self.trials
+        while self.killed < kills:
+            if rng.random() < 0.5:
+                started = sum(e["event"] == entries.SUGGEST and e["attempt"] == 0 for e in self.log)
+                left = steps * (self.trials - started) // begun
+                ended = self.run(die_at=rng.randint(1, max(left, STEPS_TO_BEGIN)))
+            else:
+                # From before the log is opened to well into the experiment.
+                ended = self.run(kill_after=rng.uniform(0.2, 1.0))
+            if ended is not None:
+                self.trials += 20
+            # No time of the experiment's: no tuner is there to spend it.
+            time.sleep(DOWNTIME)
+        self.run()
 
 
 def outcome(log: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
@@ -112,14 +151,33 @@ def check_nothing_left(folder: Path) -> None:
     assert marked_processes(NAME, str(folder)) == []
 
 
+def check_elapsed_time(life: Life, log: list[dict[str, Any]]) -> None:
+    """The experiment's time is that of its tuners: nothing that was logged is taken back, no downtime is counted."""
+    elapsed = summarise(life.folder / NAME).seconds
+    assert elapsed >= max(e["time"] for e in log if "time" in e)
+    assert elapsed >= load_experiment(str(life.folder / NAME)).results["st_tuner_time"].max()
+    assert elapsed <= life.seconds, "time was counted in which no tuner lived"
+
+
 def chaos(tmp_path: Path, seed: int, kills: int, method: str, workers: int, kind: str, trials: int = 20) -> None:
     """One chaos run."""
-    folder = tmp_path / "killed"
-    log, trials = run_with_kills(folder, random.Random(seed), kills, method, workers, trials, kind)
-    check_nothing_left(folder)
-    check_whole(log, folder, trials)
+    own = descriptors(), threads()
+    calm = Life(tmp_path / "calm", method, workers, kind, trials)
+    steps = calm.run()
+    assert steps is not None
+    assert steps > STEPS_TO_BEGIN
+    life = Life(tmp_path / "killed", method, workers, kind, trials)
+    life.run_with_kills(random.Random(seed), kills, steps)
+    log = life.log
+    check_nothing_left(life.folder)
+    check_whole(log, life.folder, life.trials)
+    check_elapsed_time(life, log)
     if workers == 1:
-        assert outcome(log) == outcome(run_calmly(tmp_path / "calm", method, workers, trials, kind))
+        if life.trials > trials:
+            calm = Life(tmp_path / "calm and longer", method, workers, kind, life.trials)
+            calm.run()
+        assert outcome(log) == outcome(calm.log)
+    assert (descriptors(), threads()) == own
 
 
 def drawn_seed() -> int:
