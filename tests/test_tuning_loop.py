@@ -4,51 +4,22 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from cloudtune.callbacks import TunerCallback
 from cloudtune.config_space import choice, uniform
-from cloudtune.errors import ExperimentMismatch, StorageFull, TooManyFailures
+from cloudtune.errors import TooManyFailures
 from cloudtune.optimizer.baselines import ASHA, RandomSearch
-from cloudtune.optimizer.scheduler import TrialScheduler, TrialSuggestion
+from cloudtune.optimizer.scheduler import TrialSuggestion
 from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
 from cloudtune.stopping_criterion import StoppingCriterion
 from cloudtune.store import entries
 from cloudtune.trial import Trial, TrialStatus
 from cloudtune.tuner import Tuner
-from cloudtune.tuning_status import TuningStatus
-from tests.virtual import Killed, Machine, MemoryStore, Program, VirtualBackend
-
-SPACE = {"x": uniform(0, 1), "max_epochs": 9}
-
-
-def curve(config: Mapping[str, Any], level: int) -> float:
-    """Better for smaller x, and with every level."""
-    return float(config["x"]) + 1 / level
-
-
-def make_tuner(machine: Machine, scheduler: TrialScheduler | None = None, **options: Any) -> Tuner:
-    """A tuner on the virtual machine, random search over SPACE unless said otherwise."""
-    options.setdefault("stop_criterion", StoppingCriterion(max_num_trials_started=6))
-    options.setdefault("n_workers", 2)
-    options.setdefault("callbacks", [])
-    return Tuner(
-        trial_backend=VirtualBackend(machine),
-        scheduler=scheduler or RandomSearch(SPACE, metric="loss", resource_attr="epoch", random_seed=3),
-        store=MemoryStore(machine),
-        save_tuner=False,
-        tuner_name="virtual",
-        suffix_tuner_name=False,
-        **options,
-    )
-
-
-def of_kind(machine: Machine, event: str) -> list[dict[str, Any]]:
-    """The log's entries of one kind."""
-    return [entry for entry in machine.log if entry["event"] == event]
+from tests.virtual import Machine, Program
+from tests.virtual_tuner import SPACE, PausesAtTwo, curve, make_tuner, of_kind, run_with_metrics
 
 
 def test_every_report_is_logged_once_and_counted() -> None:
@@ -209,23 +180,6 @@ def test_a_trial_that_completes_without_a_report_counts_as_one_failure() -> None
     assert tuner.status.num_trials_completed == 6 - len(silent) > 0
 
 
-def run_with_metrics(change: Callable[[dict[str, Any]], None], **options: Any) -> tuple[Tuner, Machine]:
-    """Runs random search over trials whose reports were changed."""
-    machine = Machine(Program(curve, levels=3))
-    tuner = make_tuner(machine, max_failures=99, **options)
-    advance = machine.advance
-
-    def changed(attempt: Any) -> None:
-        before = len(attempt.reports)
-        advance(attempt)
-        for report in attempt.reports[before:]:
-            change(report)
-
-    machine.advance = changed  # type: ignore[method-assign]
-    tuner.run()
-    return tuner, machine
-
-
 def test_a_metric_never_reported_is_named_with_what_was_reported() -> None:
     """The reason of the failed trial says which keys came instead."""
 
@@ -280,34 +234,6 @@ def test_a_report_may_lack_the_metric(caplog: pytest.LogCaptureFixture) -> None:
     assert tuner.status.num_trials_failed == 0
     assert sum("reported no 'loss'" in message for message in caplog.messages) == 1
     assert tuner.status.num_evaluations == len(of_kind(machine, entries.REPORT))
-
-
-class PausesAtTwo(TrialScheduler):
-    """Pauses every trial at level 2 and resumes it once with another configuration."""
-
-    resource_attr = "epoch"
-
-    def __init__(self) -> None:
-        super().__init__(SPACE, random_seed=0)
-        self.paused: list[int] = []
-
-    def _suggest(self) -> TrialSuggestion:
-        if self.paused:
-            return TrialSuggestion.resume_suggestion(self.paused.pop(), {"x": 0.5, "max_epochs": 3})
-        return TrialSuggestion.start_suggestion({"x": 0.1, "max_epochs": 9})
-
-    def _restore(self, suggestion: TrialSuggestion) -> None:
-        if suggestion.trial_id is not None:
-            self.paused.remove(suggestion.trial_id)
-
-    def on_trial_result(self, trial: Trial, result: dict[str, Any]) -> str:
-        return "PAUSE" if result["epoch"] == 2 and trial.attempt == 0 else "CONTINUE"
-
-    def on_trial_remove(self, trial: Trial) -> None:
-        self.paused.append(trial.trial_id)
-
-    def metric_names(self) -> list[str]:
-        return ["loss"]
 
 
 def test_a_resumed_trial_with_another_configuration_repeats_nothing() -> None:
@@ -369,87 +295,6 @@ def test_callbacks_hear_of_everything_in_order() -> None:
     ).run()
     one = ["start {0}", "result {0} 1", "result {0} 2", "complete {0} 2"]
     assert heard == ["begin", *[line.format(0) for line in one], *[line.format(1) for line in one], "end"]
-
-
-@pytest.mark.defect("R2")
-@pytest.mark.parametrize(
-    "methods",
-    [
-        ["on_trial_result"],
-        ["on_tuning_start"],
-        ["on_tuning_end"],
-        ["on_trial_end"],
-        ["on_trial_result", "on_tuning_end"],
-    ],
-)
-def test_a_callback_that_raises_leaves_nothing_running(methods: list[str]) -> None:
-    """Trials are stopped first, what was received is in the log, then the callback's own error is raised."""
-
-    def boom(*_args: Any) -> None:
-        raise RuntimeError("callback broke")
-
-    broken = type("Broken", (TunerCallback,), dict.fromkeys(methods, boom))()
-    machine = Machine(Program(curve))
-    tuner = make_tuner(machine, callbacks=[broken])
-    ended: list[str] = []
-    close = tuner.trial_backend.close
-
-    def closing(stop_running: bool) -> None:
-        ended.append("closed")
-        close(stop_running)
-
-    tuner.trial_backend.close = closing  # type: ignore[method-assign]
-    with pytest.raises(RuntimeError, match="callback broke"):
-        tuner.run()
-    assert ended == ["closed"]
-    assert not machine.running()
-    received = sum(a.delivered for a in machine.attempts.values())
-    assert len(of_kind(machine, entries.REPORT)) == received
-    assert machine.owner is None
-
-
-def test_criteria_combine() -> None:
-    """``|`` ends with the first of two criteria, ``&`` with the last; a function works too, alone and combined."""
-    status = TuningStatus("loss")
-    status.wallclock_time, status.num_evaluations = 10.0, 5
-    time_up = StoppingCriterion(max_wallclock_time=10)
-    enough = StoppingCriterion(max_num_evaluations=6)
-    assert time_up(status)
-    assert not enough(status)
-    assert (time_up | enough)(status)
-    assert not (time_up & enough)(status)
-    assert (enough | (lambda s: s.num_evaluations == 5))(status)
-    assert (time_up | enough).wake_times() == [10]
-
-
-@pytest.mark.parametrize(
-    ("options", "attribute", "below", "at"),
-    [
-        ({"max_wallclock_time": 5.0}, "wallclock_time", 4.9, 5.0),
-        ({"max_num_evaluations": 5}, "num_evaluations", 4, 5),
-        ({"max_cost": 2.5}, "cost", 2.4, 2.5),
-        ({"min_metric_value": {"loss": 0.1}}, "metric_min", {"loss": 0.11}, {"loss": 0.1}),
-        ({"max_metric_value": {"acc": 0.9}}, "metric_max", {"acc": 0.89}, {"acc": 0.9}),
-    ],
-)
-def test_a_limit_is_reached_when_it_is_equalled(options: Any, attribute: str, below: Any, at: Any) -> None:
-    """Reached means ``>=`` (``<=`` for the lowest metric value), not "exceeded"."""
-    status = TuningStatus("loss")
-    criterion = StoppingCriterion(**options)
-    setattr(status, attribute, below)
-    assert not criterion(status)
-    setattr(status, attribute, at)
-    assert criterion(status)
-
-
-def test_a_criterion_needs_a_limit() -> None:
-    """StoppingCriterion() would never end; limits must be positive; anything else is refused with an example."""
-    with pytest.raises(ValueError, match="has no limit"):
-        StoppingCriterion()
-    with pytest.raises(ValueError, match="max_num_trials_started must be above 0, got 0"):
-        StoppingCriterion(max_num_trials_started=0)
-    with pytest.raises(TypeError, match="for instance StoppingCriterion"):
-        make_tuner(Machine(Program(curve)), stop_criterion=600)
 
 
 def test_n_workers_must_be_positive() -> None:
@@ -550,165 +395,3 @@ def test_a_scheduler_that_forgot_its_base_is_told_so() -> None:
 
     with pytest.raises(TypeError, match=r"call super\(\).__init__\(config_space\)"):
         make_tuner(Machine(Program(curve)), Forgetful())
-
-
-def test_a_limit_that_is_no_number_is_refused() -> None:
-    """A limit given as a string is refused when the criterion is made."""
-    with pytest.raises(TypeError, match="max_wallclock_time must be a number, got '600'"):
-        StoppingCriterion(max_wallclock_time="600")  # type: ignore[arg-type]
-
-
-def test_a_full_disk_loses_nothing_of_what_was_taken_in() -> None:
-    """An append that fails ends the run; the log has everything up to then, and a fresh tuner continues it."""
-    machine = Machine(Program(curve))
-
-    class FullDisk(MemoryStore):
-        appends = 0
-
-        def append(self, entries: Any) -> None:
-            FullDisk.appends += 1
-            if FullDisk.appends in (8, 9):
-                raise StorageFull("no room")
-            super().append(entries)
-
-    tuner = make_tuner(machine)
-    tuner._store = FullDisk(machine)
-    with pytest.raises(StorageFull):
-        tuner.run()
-    with pytest.raises(ExperimentMismatch, match="ended before its log could be written"):
-        tuner.run()
-    again = make_tuner(machine)
-    again.run()
-    assert again.status.num_trials_completed == 6
-    assert len(of_kind(machine, entries.SUGGEST)) == 6
-
-
-def test_an_append_that_fails_once_is_made_up_for() -> None:
-    """If there is room again when the tuner ends, what it had taken in is in the log, and the same object continues."""
-    machine = Machine(Program(curve))
-
-    class FullOnce(MemoryStore):
-        appends = 0
-
-        def append(self, entries: Any) -> None:
-            FullOnce.appends += 1
-            if FullOnce.appends == 8:
-                raise StorageFull("no room")
-            super().append(entries)
-
-    tuner = make_tuner(machine)
-    tuner._store = FullOnce(machine)
-    with pytest.raises(StorageFull):
-        tuner.run()
-    tuner.run()
-    assert tuner.status.num_trials_completed == 6
-    keys = [(r["trial"], r["attempt"], r["number"]) for r in of_kind(machine, entries.REPORT)]
-    assert len(keys) == len(set(keys))
-    assert [e["trial"] for e in of_kind(machine, entries.SUGGEST)] == list(range(6))
-
-
-class Deleting(VirtualBackend):
-    """Notes which checkpoints are deleted, and how the trials stood in the log then."""
-
-    delete_checkpoints = True
-
-    def __init__(self, machine: Machine) -> None:
-        super().__init__(machine)
-        self.deleted: list[int] = []
-
-    def delete_checkpoint(self, trial_id: int) -> None:
-        ends = [e for e in of_kind(self.machine, entries.END) if e["trial"] == trial_id]
-        assert ends[-1]["status"] in ("Completed", "Stopped", "Failed"), "it may run again"
-        self.deleted.append(trial_id)
-        super().delete_checkpoint(trial_id)
-
-
-@pytest.mark.parametrize("how", ["stopping", "promotion"])
-def test_checkpoints_of_trials_that_go_on_are_kept(how: str) -> None:
-    """delete_checkpoints deletes when a trial has completed, was stopped or failed; not when it is paused."""
-    machine = Machine(Program(curve))
-    scheduler = ASHA(
-        SPACE, metric="loss", resource_attr="epoch", max_resource_attr="max_epochs", type=how, random_seed=1
-    )
-    tuner = make_tuner(machine, scheduler, stop_criterion=StoppingCriterion(max_num_trials_started=20))
-    backend = tuner.trial_backend = Deleting(machine)
-    tuner.run()
-    assert sorted(backend.deleted) == [r.trial.trial_id for r in tuner.status.records.values() if r.status.is_finished]
-    assert backend.deleted
-
-
-def test_checkpoints_survive_the_end_of_the_tuner() -> None:
-    """Trials cut by the wall-clock limit keep their checkpoints and go on where they were."""
-    machine = Machine(Program(curve, seconds=lambda _c: 100.0))
-    tuner = make_tuner(machine, stop_criterion=StoppingCriterion(max_wallclock_time=250))
-    tuner.trial_backend = Deleting(machine)
-    tuner.run()
-    tuner.stop_criterion = StoppingCriterion(max_num_trials_completed=2)
-    tuner.run()
-    for trial in (0, 1):
-        levels = [r["metrics"]["epoch"] for r in of_kind(machine, entries.REPORT) if r["trial"] == trial]
-        assert levels == list(range(1, 10))
-
-
-def test_an_integer_beyond_all_floats_is_kept_and_ranks_last() -> None:
-    """10**400 as the metric is legal JSON: no crash, now or when the experiment is continued."""
-    tuner, machine = run_with_metrics(lambda report: report.update(loss=10**400) if report["epoch"] == 3 else None)
-    assert tuner.status.num_trials_failed == 0
-    again = make_tuner(machine, stop_criterion=StoppingCriterion(max_num_trials_started=7))
-    again.run()
-    assert again.status.incumbent is not None
-    assert again.status.incumbent[2] != 3
-
-
-def test_a_copied_checkpoint_is_copied_again_if_the_tuner_died_before() -> None:
-    """A trial that begins from another's checkpoint does so too when it was logged but never started."""
-
-    class FromTheFirst(PausesAtTwo):
-        def _suggest(self) -> TrialSuggestion:
-            source = 0 if self.num_suggestions == 1 else None
-            return TrialSuggestion.start_suggestion({"x": 0.1, "max_epochs": 9}, checkpoint_trial_id=source)
-
-        def on_trial_result(self, trial: Trial, result: dict[str, Any]) -> str:
-            return "CONTINUE"
-
-    machine = Machine(Program(curve))
-
-    class Dies(VirtualBackend):
-        def start_trial(self, trial: Trial, checkpoint_trial_id: int | None = None) -> None:
-            if checkpoint_trial_id is not None:
-                raise Killed
-            super().start_trial(trial, checkpoint_trial_id)
-
-    tuner = make_tuner(machine, FromTheFirst(), n_workers=1, stop_criterion=StoppingCriterion(max_num_trials_started=2))
-    tuner.trial_backend = Dies(machine)
-    with pytest.raises(Killed):
-        tuner.run()
-    machine.tuner_died()
-    machine.checkpoints[0] = 4
-    make_tuner(machine, FromTheFirst(), n_workers=1, stop_criterion=StoppingCriterion(max_num_trials_started=2)).run()
-    second = [r["metrics"]["epoch"] for r in of_kind(machine, entries.REPORT) if r["trial"] == 1]
-    assert second == [5, 6, 7, 8, 9]
-
-
-def test_reports_without_the_metric_are_replays_too() -> None:
-    """A trial that starts over repeats levels, also those it reported without the metric: they count once."""
-    machine = Machine(Program(curve, keeps_checkpoints=False, seconds=lambda _c: 100.0))
-    advance = machine.advance
-
-    def every_third(attempt: Any) -> None:
-        advance(attempt)
-        for report in attempt.reports:
-            if report["epoch"] % 3:
-                report.pop("loss", None)
-
-    machine.advance = every_third  # type: ignore[method-assign]
-    tuner = make_tuner(machine, n_workers=1, stop_criterion=StoppingCriterion(max_wallclock_time=550))
-    tuner.run()
-    tuner.stop_criterion = StoppingCriterion(max_num_trials_completed=1)
-    tuner.run()
-    counted = [
-        r["metrics"]["epoch"]
-        for r in of_kind(machine, entries.REPORT)
-        if r["trial"] == 0 and not r.get("replay") and not r.get("late")
-    ]
-    assert counted == list(range(1, 10))

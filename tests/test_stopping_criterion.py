@@ -1,0 +1,62 @@
+"""Limits: when they are reached, how they combine, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cloudtune.stopping_criterion import StoppingCriterion
+from cloudtune.tuning_status import TuningStatus
+from tests.virtual import Machine, Program
+from tests.virtual_tuner import curve, make_tuner
+
+
+def test_criteria_combine() -> None:
+    """``|`` ends with the first of two criteria, ``&`` with the last; a function works too, alone and combined."""
+    status = TuningStatus("loss")
+    status.wallclock_time, status.num_evaluations = 10.0, 5
+    time_up = StoppingCriterion(max_wallclock_time=10)
+    enough = StoppingCriterion(max_num_evaluations=6)
+    assert time_up(status)
+    assert not enough(status)
+    assert (time_up | enough)(status)
+    assert not (time_up & enough)(status)
+    assert (enough | (lambda s: s.num_evaluations == 5))(status)
+    assert (time_up | enough).wake_times() == [10]
+
+
+@pytest.mark.parametrize(
+    ("options", "attribute", "below", "at"),
+    [
+        ({"max_wallclock_time": 5.0}, "wallclock_time", 4.9, 5.0),
+        ({"max_num_evaluations": 5}, "num_evaluations", 4, 5),
+        ({"max_cost": 2.5}, "cost", 2.4, 2.5),
+        ({"min_metric_value": {"loss": 0.1}}, "metric_min", {"loss": 0.11}, {"loss": 0.1}),
+        ({"max_metric_value": {"acc": 0.9}}, "metric_max", {"acc": 0.89}, {"acc": 0.9}),
+    ],
+)
+def test_a_limit_is_reached_when_it_is_equalled(options: Any, attribute: str, below: Any, at: Any) -> None:
+    """Reached means ``>=`` (``<=`` for the lowest metric value), not "exceeded"."""
+    status = TuningStatus("loss")
+    criterion = StoppingCriterion(**options)
+    setattr(status, attribute, below)
+    assert not criterion(status)
+    setattr(status, attribute, at)
+    assert criterion(status)
+
+
+def test_a_criterion_needs_a_limit() -> None:
+    """StoppingCriterion() would never end; limits must be positive; anything else is refused with an example."""
+    with pytest.raises(ValueError, match="has no limit"):
+        StoppingCriterion()
+    with pytest.raises(ValueError, match="max_num_trials_started must be above 0, got 0"):
+        StoppingCriterion(max_num_trials_started=0)
+    with pytest.raises(TypeError, match="for instance StoppingCriterion"):
+        make_tuner(Machine(Program(curve)), stop_criterion=600)
+
+
+def test_a_limit_that_is_no_number_is_refused() -> None:
+    """A limit given as a string is refused when the criterion is made."""
+    with pytest.raises(TypeError, match="max_wallclock_time must be a number, got '600'"):
+        StoppingCriterion(max_wallclock_time="600")  # type: ignore[arg-type]
