@@ -45,7 +45,7 @@ def test_two_demos_at_once_each_end_with_a_best_configuration_and_two_pictures(t
     assert sorted(experiment.metadata["random_seed"] for experiment in experiments) == [1, 2]
     for experiment in experiments:
         assert len(experiment.results) > 0
-        (output,) = [out for out, _ in outputs if str(experiment.path) in out]
+        (output,) = [out for out, _ in outputs if str(experiment.path / "best-so-far.png") in out]
         best = experiment.best_config()
         assert f"Best: validation error {best['validation_error']:.2%}, trial {best['trial_id']}, with" in output
         for name in ("best-so-far.png", "learning-curves.png"):
