@@ -1,0 +1,111 @@
+"""What can be made to go wrong, and when."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: Faults of API calls -> what happens.
+CALL_FAULTS: Mapping[str, str] = {
+    "throttle": "The call is refused: ThrottlingException, from S3 SlowDown (503).",
+    "internal_error": "The service answers 500 InternalServerError (S3: InternalError) and has done nothing.",
+    "slow_down": "S3 answers 503 SlowDown.",
+    "access_denied": "AccessDeniedException, from S3 AccessDenied (403).",
+    "resource_limit": "ResourceLimitExceeded.",
+    "answer_lost": "The service does what was asked; the connection breaks before the answer.",
+    "request_lost": "The connection breaks before the service sees the request.",
+    "write_lost": "S3 answers a PutObject or DeleteObject with success and stores nothing.",
+    "slow_answer": "The answer takes `seconds` longer.",
+    "stale_search": "Search answers with the state of `seconds` ago.",
+}
+#: Faults of logs: matched by job, or by `resource` as "log group/log stream".
+LOG_FAULTS: Mapping[str, str] = {
+    "late_logs": "Lines can be read only `seconds` after they were written.",
+    "shuffled_logs": "Lines become readable in random order, each within `seconds`.",
+}
+#: Faults of training jobs: matched by job, drawn once per run (start of the container) of a job.
+JOB_FAULTS: Mapping[str, str] = {
+    "capacity": "The job fails before it starts: CapacityError.",
+    "job_internal_error": "The platform fails `seconds` after the container's start: InternalServerError, retried as "
+    "the job's RetryStrategy says.",
+    "slow_start": "The container starts `seconds` later.",
+    "slow_stop": "A stop (from anyone) reaches the container only after `seconds`.",
+    "hang_stopping": "The job stays in Stopping for `seconds` after its container has ended.",
+    "spot_interruption": "`seconds` after the container's start its spot instance is taken away; with `notice` the "
+    "container gets SIGTERM and `spot_notice` first. The job goes on as a new run. Jobs that are not spot are spared.",
+    "console_stop": "`seconds` after the container's start somebody stops the job.",
+    "sync_ceases": "`seconds` after the container's start checkpoints are no longer uploaded, without a word.",
+    "no_warm_pool": "A finished job's instances are not kept although the request asks for it.",
+}
+#: Faults of the whole cloud.
+CLOUD_FAULTS: Mapping[str, str] = {
+    "kill_server": "The server process kills itself (SIGKILL) at `after`, or at the next call that matches.",
+}
+KINDS: Mapping[str, str] = {**CALL_FAULTS, **LOG_FAULTS, **JOB_FAULTS, **CLOUD_FAULTS}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A rule: what goes wrong, for whom, how often.
+
+    All conditions must hold. Patterns are shell globs; an empty name matches only ``*``.
+
+    Args:
+        kind: One of ``KINDS``.
+        operation: Of the call, as ``service:Operation`` (``sagemaker:CreateTrainingJob``, ``s3:PutObject``, ``s3:*``).
+        job: Name of the training job: the one that fails, that a SageMaker call names, or that makes the call.
+        resource: Of the call: ``bucket/key`` for S3, ``log group/log stream`` for Logs.
+        who: Who calls: ``job:<name>`` for calls from inside a job, ``client`` for all others.
+        count: Fires at most so many times; None: without end.
+        skip: Lets so many matches pass before it fires.
+        probability: Of firing at a match.
+        after: Not before so many cloud seconds since the cloud began.
+        until: Not later than that.
+        seconds: Cloud seconds, with the meaning that ``kind`` gives them.
+        notice: For ``spot_interruption``: whether the container is told before.
+    """
+
+    kind: str
+    operation: str = "*"
+    job: str = "*"
+    resource: str = "*"
+    who: str = "*"
+    count: int | None = None
+    skip: int = 0
+    probability: float = 1.0
+    after: float = 0.0
+    until: float = float("inf")
+    seconds: float = 0.0
+    notice: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            close = difflib.get_close_matches(self.kind, KINDS, n=1)
+            meant = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(KINDS)}."
+            raise ValueError(f"There is no fault {self.kind!r}{meant}")
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f"The probability of fault {self.kind!r} is {self.probability!r}; it must be 0 to 1.")
+        for name in ("count", "skip", "after", "seconds"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ValueError(f"{name} of fault {self.kind!r} is {value!r}; it must not be negative.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What differs from the defaults, as JSON can hold it."""
+        return {
+            entry.name: getattr(self, entry.name)
+            for entry in dataclasses.fields(self)
+            if entry.name == "kind" or getattr(self, entry.name) != entry.default
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Fault:
+        """Raises ValueError naming the field that faults do not have."""
+        known = {entry.name for entry in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(f"A fault has no field {unknown[0]!r}; it has: {', '.join(sorted(known))}.")
+        return cls(**values)

@@ -1,0 +1,150 @@
+"""The faults in force, and the draws that decide when they fire."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from cloudtune.localcloud.clock import CloudClock
+from cloudtune.localcloud.fault import CALL_FAULTS, CLOUD_FAULTS, JOB_FAULTS, LOG_FAULTS, Fault
+
+
+@dataclass(frozen=True)
+class FaultCase:
+    """What a fault is matched against; names that do not apply are empty."""
+
+    operation: str = ""
+    job: str = ""
+    resource: str = ""
+    who: str = ""
+
+
+@dataclass(frozen=True)
+class Fired:
+    """A fault that fired."""
+
+    fault_id: int
+    kind: str
+    at: float
+    case: FaultCase
+    run: int = 0
+
+
+class _Rule:
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        self.matches = 0
+        self.fired = 0
+
+
+#: How many firings are remembered for :meth:`FaultPlan.fired`.
+_KEPT = 100_000
+
+
+class FaultPlan:
+    """Thread-safe. What fires depends on the seed and, for jobs, on name and run, never on the order of threads."""
+
+    def __init__(self, clock: CloudClock, seed: int = 0) -> None:
+        self._clock = clock
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._rules: dict[int, _Rule] = {}
+        self._next_id = 1
+        self._fired: list[Fired] = []
+        # For a quick "nothing to do" on the path of every call.
+        self._active: frozenset[str] = frozenset()
+
+    def add(self, fault: Fault) -> int:
+        """Puts a fault in force; returns its number."""
+        with self._lock:
+            number = self._next_id
+            self._next_id += 1
+            self._rules = {**self._rules, number: _Rule(fault)}
+            self._update()
+            return number
+
+    def remove(self, number: int) -> bool:
+        """Whether there was such a fault."""
+        with self._lock:
+            found = number in self._rules
+            self._rules = {key: rule for key, rule in self._rules.items() if key != number}
+            self._update()
+            return found
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more. What fired stays on record."""
+        with self._lock:
+            self._rules = {}
+            self._update()
+
+    def faults(self) -> dict[int, Fault]:
+        """The faults in force, by number."""
+        return {number: rule.fault for number, rule in self._rules.items()}
+
+    def fired(self) -> list[Fired]:
+        """What has fired, oldest first."""
+        with self._lock:
+            return list(self._fired)
+
+    def any_of(self, kinds: Mapping[str, str]) -> bool:
+        """Whether any fault of these kinds is in force: cheap, for hot paths."""
+        return not self._active.isdisjoint(kinds)
+
+    def for_call(self, case: FaultCase) -> dict[str, Fault]:
+        """The faults that strike this call, by kind; the first of a kind counts. Counts the match."""
+        return self._draw({**CALL_FAULTS, **CLOUD_FAULTS}, case, run=None)
+
+    def for_logs(self, case: FaultCase) -> dict[str, Fault]:
+        """The faults that strike this delivery of lines, by kind."""
+        return self._draw(LOG_FAULTS, case, run=None)
+
+    def for_run(self, job: str, run: int) -> dict[str, Fault]:
+        """The faults that strike this run of a training job, by kind. To be asked once per run; runs count from 0."""
+        return self._draw(JOB_FAULTS, FaultCase(job=job), run=run)
+
+    def _draw(self, kinds: Mapping[str, str], case: FaultCase, run: int | None) -> dict[str, Fault]:
+        if self._active.isdisjoint(kinds):
+            return {}
+        elapsed = self._clock.elapsed()
+        struck: dict[str, Fault] = {}
+        with self._lock:
+            for number, rule in self._rules.items():
+                fault = rule.fault
+                if fault.kind not in kinds or fault.kind in struck or not _matches(fault, case, elapsed):
+                    continue
+                rule.matches += 1
+                if rule.matches <= fault.skip or (fault.count is not None and rule.fired >= fault.count):
+                    continue
+                drawn = f"{number}/{case.job}/{run}" if run is not None else f"{number}//{rule.matches}"
+                if fault.probability < 1 and _uniform(f"{self._seed}/{drawn}") >= fault.probability:
+                    continue
+                rule.fired += 1
+                struck[fault.kind] = fault
+                if len(self._fired) < _KEPT:
+                    self._fired.append(Fired(number, fault.kind, self._clock.time(), case, run or 0))
+        return struck
+
+    def _update(self) -> None:
+        self._active = frozenset(rule.fault.kind for rule in self._rules.values())
+
+
+def _matches(fault: Fault, case: FaultCase, elapsed: float) -> bool:
+    return (
+        fault.after <= elapsed <= fault.until
+        and _glob(case.operation, fault.operation)
+        and _glob(case.job, fault.job)
+        and _glob(case.resource, fault.resource)
+        and _glob(case.who, fault.who)
+    )
+
+
+def _glob(name: str, pattern: str) -> bool:
+    return pattern == "*" or fnmatchcase(name, pattern)
+
+
+def _uniform(key: str) -> float:
+    """A number in [0, 1) that depends on the key alone."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=7).digest(), "big") / 2**56

@@ -1,0 +1,1 @@
+"""Training jobs: their records, and the executor that really runs them."""

@@ -1,0 +1,231 @@
+"""The record of a training job: what was asked for, every state it has been in, and what is told about it."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from cloudtune.localcloud.clock import CloudClock
+
+TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
+#: FailureReason is cut to this many characters, as on AWS.
+MAX_FAILURE_REASON = 1024
+
+
+@dataclass(frozen=True)
+class JobState:
+    """What a job is from ``since`` (cloud time, seconds since 1970) until its next state."""
+
+    since: float
+    status: str = "InProgress"
+    secondary: str = "Starting"
+    message: str = ""
+    failure_reason: str | None = None
+    training_start: float | None = None
+    training_end: float | None = None
+    training_seconds: int | None = None
+    billable_seconds: int | None = None
+    model_artifacts: str | None = None
+    warm_pool: Mapping[str, Any] | None = None
+
+
+class TrainingJob:
+    """A training job of the local cloud. Thread-safe.
+
+    Args:
+        request: Of CreateTrainingJob, already validated; a copy is kept, without the tags.
+        clock: The cloud's.
+        account: Twelve digits.
+        region: Such as ``us-east-1``.
+    """
+
+    def __init__(self, request: Mapping[str, Any], clock: CloudClock, account: str, region: str) -> None:
+        self.request: dict[str, Any] = copy.deepcopy(dict(request))
+        self.tags: dict[str, str] = {tag["Key"]: tag["Value"] for tag in self.request.pop("Tags", None) or ()}
+        self.name: str = self.request["TrainingJobName"]
+        self.account = account
+        self.region = region
+        self.arn = f"arn:aws:sagemaker:{region}:{account}:training-job/{self.name}"
+        self.created = clock.time()
+        self.final_metrics: dict[str, dict[str, Any]] = {}
+        #: How many times the container was started before: the number of the current run.
+        self.run = 0
+        self._clock = clock
+        self._states = [JobState(since=self.created, message="Starting the training job")]
+        self._stop_wanted_at: float | None = None
+        self._changed = threading.Condition(threading.RLock())
+
+    @property
+    def state(self) -> JobState:
+        """The newest state."""
+        return self._states[-1]
+
+    @property
+    def status(self) -> str:
+        return self._states[-1].status
+
+    @property
+    def is_terminal(self) -> bool:
+        return self._states[-1].status in TERMINAL
+
+    @property
+    def is_spot(self) -> bool:
+        return bool(self.request.get("EnableManagedSpotTraining"))
+
+    @property
+    def instance_type(self) -> str:
+        return str(self._resources().get("InstanceType", "ml.m5.large"))
+
+    @property
+    def instance_count(self) -> int:
+        return int(self._resources().get("InstanceCount", 1))
+
+    @property
+    def keep_alive_seconds(self) -> int:
+        return int(self._resources().get("KeepAlivePeriodInSeconds") or 0)
+
+    @property
+    def stop_wanted_at(self) -> float | None:
+        """Cloud time of the first stop, if there was one."""
+        return self._stop_wanted_at
+
+    def _resources(self) -> Mapping[str, Any]:
+        resources: Mapping[str, Any] = self.request.get("ResourceConfig") or {}
+        groups = resources.get("InstanceGroups")
+        if groups:
+            return {
+                **resources,
+                "InstanceType": groups[0].get("InstanceType"),
+                "InstanceCount": sum(group.get("InstanceCount", 1) for group in groups),
+            }
+        return resources
+
+    def move(self, secondary: str, message: str = "", **changes: Any) -> JobState:
+        """Enters a new secondary status, or stays in the current one with other ``changes``; returns the new state.
+
+        A job that is stopping stays in the secondary status Stopping whatever the executor does meanwhile. Raises
+        RuntimeError if the job has ended, save for changes of ``warm_pool`` alone.
+        """
+        with self._changed:
+            current = self.state
+            if current.status in TERMINAL and set(changes) != {"warm_pool"}:
+                raise RuntimeError(f"Training job {self.name} is {current.status} already.")
+            if current.status == "Stopping":
+                secondary = "Stopping"
+            return self._enter(replace(current, secondary=secondary, message=message or current.message, **changes))
+
+    def want_stop(self, message: str = "Stopping the training job") -> bool:
+        """Notes that somebody stops the job; False if it was stopping or had ended. The executor does the rest."""
+        with self._changed:
+            if self.status != "InProgress":
+                return False
+            self._stop_wanted_at = self._clock.time()
+            self._enter(replace(self.state, status="Stopping", secondary="Stopping", message=message))
+            return True
+
+    def finish(self, status: str, secondary: str, message: str, failure_reason: str | None = None) -> JobState:
+        """Ends the job: ``status`` is Completed, Failed or Stopped. Only once: raises RuntimeError otherwise."""
+        with self._changed:
+            current = self.state
+            if current.status in TERMINAL:
+                raise RuntimeError(f"Training job {self.name} is {current.status} already.")
+            if failure_reason is not None:
+                failure_reason = failure_reason[:MAX_FAILURE_REASON]
+            ended = self._clock.time()
+            return self._enter(
+                replace(
+                    current,
+                    status=status,
+                    secondary=secondary,
+                    message=message,
+                    failure_reason=failure_reason,
+                    training_end=ended if current.training_start is not None else None,
+                )
+            )
+
+    def _enter(self, state: JobState) -> JobState:
+        state = replace(state, since=max(self._clock.time(), self.state.since))
+        self._states.append(state)
+        self._changed.notify_all()
+        return state
+
+    def wait(self, real_seconds: float | None = None) -> bool:
+        """Blocks until the job has ended; False if the time (real seconds) is over before."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.is_terminal, real_seconds)
+
+    def states(self, until: float = float("inf")) -> list[JobState]:
+        """All states entered up to a cloud time, oldest first; never empty."""
+        with self._changed:
+            return [state for state in self._states if state.since <= until] or self._states[:1]
+
+    def describe(self, until: float = float("inf")) -> dict[str, Any]:
+        """The answer of DescribeTrainingJob, as it was at a cloud time; times are seconds since 1970 (floats)."""
+        with self._changed:
+            states = self.states(until)
+            state = states[-1]
+            answer = copy.deepcopy(self.request)
+            metrics = [dict(metric) for metric in self.final_metrics.values()]
+        answer.update(
+            TrainingJobArn=self.arn,
+            TrainingJobStatus=state.status,
+            SecondaryStatus=state.secondary,
+            SecondaryStatusTransitions=_transitions(states),
+            CreationTime=self.created,
+            LastModifiedTime=state.since,
+            ModelArtifacts={"S3ModelArtifacts": state.model_artifacts or ""},
+            FailureReason=state.failure_reason,
+            TrainingStartTime=state.training_start,
+            TrainingEndTime=state.training_end,
+            TrainingTimeInSeconds=state.training_seconds,
+            BillableTimeInSeconds=state.billable_seconds,
+            FinalMetricDataList=metrics or None,
+            WarmPoolStatus=dict(state.warm_pool) if state.warm_pool else None,
+        )
+        for flag in ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"):
+            answer.setdefault(flag, False)
+        answer.setdefault("ProfilingStatus", "Disabled")
+        return {key: value for key, value in answer.items() if value is not None}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        with self._changed:
+            return {
+                "request": self.request,
+                "tags": self.tags,
+                "account": self.account,
+                "region": self.region,
+                "created": self.created,
+                "final_metrics": self.final_metrics,
+                "run": self.run,
+                "stop_wanted_at": self._stop_wanted_at,
+                "states": [asdict(state) for state in self._states],
+            }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], clock: CloudClock) -> TrainingJob:
+        """The job that :meth:`to_dict` described."""
+        job = cls(values["request"], clock, values["account"], values["region"])
+        job.tags = dict(values["tags"])
+        job.created = values["created"]
+        job.final_metrics = {name: dict(metric) for name, metric in values["final_metrics"].items()}
+        job.run = values["run"]
+        job._stop_wanted_at = values["stop_wanted_at"]
+        job._states = [JobState(**state) for state in values["states"]]
+        return job
+
+
+def _transitions(states: list[JobState]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for state in states:
+        if rows and rows[-1]["Status"] == state.secondary:
+            continue
+        if rows:
+            rows[-1]["EndTime"] = state.since
+        rows.append({"Status": state.secondary, "StartTime": state.since, "StatusMessage": state.message})
+    if states[-1].status in TERMINAL and rows:
+        rows[-1]["EndTime"] = rows[-1]["StartTime"]
+    return rows
