@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from cloudtune.localcloud.clock import CloudClock
 from cloudtune.localcloud.fault_plan import FaultPlan
 from cloudtune.localcloud.gate.call_log import CallLog
@@ -25,9 +27,14 @@ class Platform:
         settings: As chosen by whoever starts the cloud.
         endpoint: URL that jobs use to reach the cloud; None in the in-process form, where they cannot.
         run_jobs: Whether training jobs really run. Without, tests move them by hand.
+        cloud_id: Tells this cloud from others on the machine: the environment of each process that it starts has it as
+            ``CLOUDTUNE_LOCALCLOUD_ID``. Drawn by default.
     """
 
-    def __init__(self, settings: CloudSettings, endpoint: str | None = None, run_jobs: bool = True) -> None:
+    def __init__(
+        self, settings: CloudSettings, endpoint: str | None = None, run_jobs: bool = True, cloud_id: str = ""
+    ) -> None:
+        self.id = cloud_id or secrets.token_hex(6)
         self.settings = settings
         self.endpoint = endpoint
         self.clock = CloudClock(settings.time_scale)
