@@ -8,7 +8,11 @@ from typing import Protocol
 
 
 class ContainerStartFailed(Exception):
-    """The command could not be started (not found, not executable); the message says which and why."""
+    """The container could not be made, through no fault of its command; the message says what failed and why."""
+
+
+class CommandNotRunnable(ContainerStartFailed):
+    """The container was made, but its command cannot run in it: program or working directory are not there, say."""
 
 
 @dataclass(frozen=True)
@@ -17,13 +21,13 @@ class ContainerSpec:
 
     Args:
         command: Program and arguments. The program is looked up in the PATH of ``environment``.
-        environment: All of it: nothing is inherited.
+        environment: All of it: nothing is inherited. The ``folders`` kind adds the names that tell where ``/opt/ml`` is.
         ml_folder: Absolute path of the folder that becomes ``/opt/ml``.
         cwd: Working directory, as the container sees it.
         output: Descriptor that becomes stdout and stderr. The sandbox duplicates it; the caller closes its own.
         hostname: Of the container, such as ``algo-1``.
-        hosts: Names of all hosts of the job -> loopback address.
-        network: False: nothing but a loopback interface of its own.
+        hosts: Names of all hosts of the job -> loopback address. ``folders`` cannot make them known.
+        network: False: nothing but a loopback interface of its own. ``folders`` refuses to start such a container.
     """
 
     command: Sequence[str]
@@ -44,16 +48,25 @@ class Container(Protocol):
         """Of the first process, as this machine sees it."""
 
     def fileno(self) -> int:
-        """A descriptor that becomes readable once the container has ended: for select. Valid until ``close``."""
+        """A descriptor that becomes readable once the container has ended, and stays so: for poll and select.
+
+        It is valid until ``close``, so nobody may wait on it then. Nothing but this container may read from it.
+        """
 
     def exit_code(self) -> int | None:
-        """Of the first process, negative for a signal; None while it runs. Once given, all of the container is dead."""
+        """Of the first process, negative for a signal; None while it runs. Once given, all of the container is dead.
+
+        A container that ended because the sandbox did has -9. The code is still given after ``close``.
+        """
 
     def terminate(self) -> None:
-        """SIGTERM to the first process only. Nothing happens if it has ended."""
+        """SIGTERM to the first process only. Nothing happens if it has ended.
+
+        As in docker, a first process with a pid namespace of its own ignores SIGTERM unless it has a handler for it.
+        """
 
     def kill(self) -> None:
-        """SIGKILL to everything in the container. Nothing happens if it has ended."""
+        """SIGKILL to everything in the container, without waiting for its end. Nothing happens if it has ended."""
 
     def close(self) -> None:
         """Kills what lives, waits for its end, and lets go of all descriptors. May be called twice."""
@@ -65,10 +78,21 @@ class Sandbox(Protocol):
     kind: str  # "namespaces" or "folders"
 
     def start(self, spec: ContainerSpec) -> Container:
-        """Starts a container; raises ContainerStartFailed. Thread-safe."""
+        """Starts a container and returns when its command runs (exec has succeeded). Thread-safe.
+
+        stdin is empty, SIGTERM and all other signals mean what they mean by default, the umask is 022.
+
+        Raises:
+            CommandNotRunnable: The command cannot run, which is the job's fault.
+            ContainerStartFailed: The container cannot be made, which is not.
+        """
 
     def ml_path(self, spec_ml_folder: str) -> str:
-        """What the container calls its ``/opt/ml``: that, or the folder itself where there are no namespaces."""
+        """What the container calls its ``/opt/ml``: that, or the folder itself where there are no namespaces.
+
+        Where a container without namespaces is given a text with ``/opt/ml`` in its command, environment or cwd, it
+        gets it with this instead; texts in files stay as they are.
+        """
 
     def close(self) -> None:
-        """Kills all containers and waits for their end."""
+        """Kills all containers and waits for their end. May be called twice; nothing can be started afterwards."""
