@@ -126,14 +126,22 @@ class TrainingJob:
             self._enter(replace(self.state, status="Stopping", secondary="Stopping", message=message))
             return True
 
-    def finish(self, status: str, secondary: str, message: str, failure_reason: str | None = None) -> JobState:
-        """Ends the job: ``status`` is Completed, Failed or Stopped. Only once: raises RuntimeError otherwise."""
+    def finish(
+        self, status: str, secondary: str, message: str, failure_reason: str | None = None, **changes: Any
+    ) -> JobState:
+        """Ends the job: ``status`` is Completed, Failed or Stopped. Only once: raises RuntimeError otherwise.
+
+        What else changes with it (artifacts, billed time, warm pool) is seen together with the end, never after it. A
+        job that somebody is stopping ends as Stopped where it would have been Completed.
+        """
         with self._changed:
             current = self.state
             if current.status in TERMINAL:
                 raise RuntimeError(f"Training job {self.name} is {current.status} already.")
             if failure_reason is not None:
                 failure_reason = failure_reason[:MAX_FAILURE_REASON]
+            if current.status == "Stopping" and status == "Completed":
+                status, secondary, message = "Stopped", "Stopped", "Training job stopped"
             ended = self._clock.time()
             return self._enter(
                 replace(
@@ -143,6 +151,7 @@ class TrainingJob:
                     message=message,
                     failure_reason=failure_reason,
                     training_end=ended if current.training_start is not None else None,
+                    **changes,
                 )
             )
 
