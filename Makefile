@@ -6,12 +6,13 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -qq
 STAMPS := .venv/stamps
 
-.PHONY: help demo test test-long check format bench docs clean
+.PHONY: help demo test test-long test-sdk check format bench docs clean
 
 help:
 	@echo "make demo       tune a small network on scanned digits, about a minute"
 	@echo "make test       all tests but the long ones"
 	@echo "make test-long  the long chaos runs: a tuner killed hundreds of times"
+	@echo "make test-sdk   AWS's own SDKs (v2 and v3) train on the local cloud; installs both, 1.5 GB"
 	@echo "make check      formatting, lint, types, import rules"
 	@echo "make format     let ruff format and fix what it can"
 	@echo "make bench      our speed against a bare loop, as ratios of one run"
@@ -26,6 +27,9 @@ test: $(STAMPS)/dev
 
 test-long: $(STAMPS)/dev
 	$(BIN)/python -m pytest -q -m long --timeout 3600
+
+test-sdk: $(STAMPS)/dev $(STAMPS)/sdk2 $(STAMPS)/sdk3
+	$(BIN)/python -m pytest -q -m sdk --timeout 1200 tests/sdk
 
 check: $(STAMPS)/dev
 	$(BIN)/ruff format --check .
@@ -64,4 +68,15 @@ $(STAMPS)/dev: pyproject.toml | $(STAMPS)/python
 
 $(STAMPS)/docs: pyproject.toml | $(STAMPS)/python
 	$(PIP) -e '.[docs]'
+	@touch $@
+
+# AWS's SDKs exclude each other, so each has an environment of its own; it is also the image that its jobs run in.
+$(STAMPS)/sdk2: tests/sdk/requirements-v2.txt | $(STAMPS)/python
+	$(PYTHON) -m venv .venv/sdk2
+	.venv/sdk2/bin/python -m pip install --disable-pip-version-check -qq -r $<
+	@touch $@
+
+$(STAMPS)/sdk3: tests/sdk/requirements-v3.txt | $(STAMPS)/python
+	$(PYTHON) -m venv .venv/sdk3
+	.venv/sdk3/bin/python -m pip install --disable-pip-version-check -qq -r $<
 	@touch $@

@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 
-from benchmarking.overhead import asha, function_trials, imports, many_trials, peers, script_trials, store
+from benchmarking.overhead import asha, function_trials, imports, local_cloud, many_trials, peers, script_trials, store
 from benchmarking.overhead.measurement import Row, table
 
 _PARTS = {
@@ -21,6 +21,7 @@ _PARTS = {
     "asha": asha.measure,
     "store": store.measure,
     "many": many_trials.measure,
+    "localcloud": local_cloud.measure,
     "peers": peers.measure,
 }
 
