@@ -1,0 +1,175 @@
+"""Jobs under all faults at once: each is accounted for, and nothing is left."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from botocore.config import Config
+
+from cloudtune.localcloud import CloudSettings, Fault, LocalCloud
+from cloudtune.localcloud.settings import AWS_RATES
+from tests.localcloud.chaos import accounts
+from tests.localcloud.chaos.driver import Driver
+from tests.localcloud.chaos.plan import KINDS, JobPlan, draw
+
+#: Strike calls of everyone, beside the troubles that each job has of its own.
+EVERYWHERE = (
+    Fault("throttle", "sagemaker:*", probability=0.02),
+    Fault("internal_error", "sagemaker:*", probability=0.02),
+    Fault("slow_down", "s3:*", probability=0.01),
+    Fault("answer_lost", "s3:PutObject", probability=0.01),
+    Fault("request_lost", "s3:*", probability=0.01),
+    Fault("stale_search", "sagemaker:Search", seconds=20.0, probability=0.5),
+)
+
+
+def _seed() -> int:
+    """From the environment, to repeat a run, or a new one."""
+    return int(os.environ.get("CLOUDTUNE_CHAOS_SEED") or random.SystemRandom().randrange(10**6))
+
+
+def marked_processes(cloud_id: str) -> list[str]:
+    """Living processes, other than this one, with the cloud's id in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            marked = process.environ().get("CLOUDTUNE_LOCALCLOUD") == cloud_id
+            if marked and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(f"{process.pid}: {' '.join(process.cmdline())}")
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def _eventually(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> CloudSettings:
+    """A cloud whose minutes pass in seconds, with AWS's rates, few slots, and faults for everyone."""
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    return CloudSettings(
+        folder=str(folder),
+        time_scale=20.0,
+        start_delay=4.0,
+        warm_start_delay=1.0,
+        spot_restart_delay=4.0,
+        sync_interval=0.2,
+        rates=AWS_RATES,
+        max_running_jobs=16,
+        faults=EVERYWHERE,
+    )
+
+
+def chaos(seed: int, jobs: int, settings: CloudSettings, patience: float) -> None:
+    """Runs so many jobs, accounts for each, and looks for what is left."""
+    plans = draw(seed, jobs)
+    with LocalCloud(settings) as cloud:
+        config = Config(retries={"mode": "standard", "max_attempts": 10}, max_pool_connections=20)
+        clients = {name: cloud.client(name, config=config) for name in ("sagemaker", "s3", "logs")}
+        server = psutil.Process(cloud.pid)
+        driver = Driver(clients, patience)
+        places = driver.upload(plans)
+        before = _resources(server)
+        for plan in plans:
+            for fault in plan.faults:
+                cloud.faults.add(fault)
+            driver.create(plan, places)
+        driver.run(plans)
+        cloud.faults.clear()
+        cloud.set_rates({})
+        problems = [problem for plan in plans for problem in _problems(plan, driver, cloud)]
+        assert not problems, f"seed {seed}, {len(problems)} problems:\n" + "\n".join(problems)
+        _check_search(driver, clients, plans)
+        assert sorted(driver.listing()) == sorted(plan.name for plan in plans)
+        created = cloud.calls(operation="sagemaker:CreateTrainingJob")
+        assert sum(call.status == 200 for call in created) <= len(plans)
+        assert _eventually(lambda: not os.listdir(str(settings.folder))) or _only_cloud_folder(settings), (
+            "a folder is left"
+        )
+        # Connections of clients that stay open have a thread each; jobs and their runs have none any more.
+        assert _eventually(lambda: _resources(server)["descriptors"] <= before["descriptors"] + 20), (
+            "descriptors are left"
+        )
+        assert _eventually(lambda: _resources(server)["threads"] <= before["threads"] + 20), "threads are left"
+        cloud_id, pid = cloud.id, cloud.pid
+    assert _eventually(lambda: not marked_processes(cloud_id)), marked_processes(cloud_id)
+    assert not psutil.pid_exists(pid)
+    assert not os.listdir(str(settings.folder)), "a folder is left"
+
+
+def _only_cloud_folder(settings: CloudSettings) -> bool:
+    """Whether the cloud's own folder is all there is, and it is empty."""
+    return not [files for _, _, files in os.walk(str(settings.folder)) if files]
+
+
+def _resources(server: psutil.Process) -> dict[str, int]:
+    return {"descriptors": server.num_fds(), "threads": server.num_threads()}
+
+
+def _problems(plan: JobPlan, driver: Driver, cloud: LocalCloud) -> list[str]:
+    fired = [one for one in cloud.faults.fired() if plan.name in (one.case.job, one.case.who.removeprefix("job:"))]
+    objects = driver.objects(f"checkpoints/{plan.name}/")
+    remains = accounts.Remains(
+        plan=plan,
+        described=driver.describe(plan.name),
+        streams=driver.log_streams(plan.name),
+        inbox=driver.objects(f"inbox/{plan.name}/"),
+        checkpoint=objects.get(f"checkpoints/{plan.name}/state.json"),
+        output=driver.objects(f"out/{plan.name}/"),
+        fired=fired,
+    )
+    try:
+        accounts.check(remains)
+    except AssertionError as error:
+        state = f"{remains.described['TrainingJobStatus']} {remains.described.get('FailureReason', '')}"
+        return [f"{plan}: {error}\n    {state}\n    {remains.streams}\n    {[one.kind for one in fired]}"]
+    return []
+
+
+def _check_search(driver: Driver, clients: dict[str, object], plans: list[JobPlan]) -> None:
+    """When the faults are over, Search agrees with the list."""
+    pages = (
+        clients["sagemaker"]
+        .get_paginator("search")
+        .paginate(  # type: ignore[attr-defined]
+            Resource="TrainingJob",
+            SearchExpression={
+                "Filters": [{"Name": "Tags.cloudtune:experiment", "Operator": "Equals", "Value": "chaos"}]
+            },
+        )
+    )
+    found = {row["TrainingJob"]["TrainingJobName"]: row["TrainingJob"] for page in pages for row in page["Results"]}
+    listed = driver.listing()
+    assert {name: (job["TrainingJobStatus"], job["SecondaryStatus"]) for name, job in found.items()} == listed
+    assert len(found) == len(plans)
+
+
+@pytest.mark.timeout(300)
+def test_jobs_under_all_faults_at_once_are_accounted_for(settings: CloudSettings) -> None:
+    """A sample of the pairs of troubles: outcome, logs, reports, checkpoint and bill agree; nothing is left."""
+    seed = _seed()
+    print(f"CLOUDTUNE_CHAOS_SEED={seed}")
+    chaos(seed, 40, settings, patience=240)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_every_pair_of_troubles_in_one_job_each_is_accounted_for(settings: CloudSettings) -> None:
+    """All pairs of troubles, more than 200 jobs at once."""
+    seed = _seed()
+    print(f"CLOUDTUNE_CHAOS_SEED={seed}")
+    chaos(seed, len(KINDS) * (len(KINDS) - 1) // 2, settings, patience=1500)
