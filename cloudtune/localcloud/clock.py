@@ -33,6 +33,10 @@ class CloudClock:
         """Cloud time as a date, in UTC."""
         return dt.datetime.fromtimestamp(self.time(), dt.timezone.utc)
 
+    def not_before(self, moment: float) -> None:
+        """Puts the clock forward to a cloud time, if it is earlier: the time of a cloud whose state is taken over."""
+        self.began += max(0.0, moment - self.time())
+
     def real(self, seconds: float) -> float:
         """How many real seconds a thread must wait for these cloud seconds to pass."""
         return seconds / self.scale

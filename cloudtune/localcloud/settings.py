@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -99,3 +100,14 @@ class CloudSettings:
             raise ValueError(f"A local cloud has no setting {sorted(unknown)[0]!r}.")
         values["faults"] = tuple(Fault.from_dict(fault) for fault in values.get("faults", ()))
         return cls(**values)
+
+
+def chosen(settings: CloudSettings | None, overrides: Mapping[str, Any]) -> CloudSettings:
+    """The settings with some of them changed; raises TypeError naming one that does not exist."""
+    known = {entry.name for entry in dataclasses.fields(CloudSettings)}
+    unknown = sorted(set(overrides) - known)
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        meant = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(sorted(known))}."
+        raise TypeError(f"A local cloud has no setting {unknown[0]!r}{meant}")
+    return dataclasses.replace(settings or CloudSettings(), **overrides)

@@ -17,12 +17,10 @@ from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from typing import Any
 
+from cloudtune.localcloud.gate.dropped import DROP
 from cloudtune.localcloud.server.http_request import BadRequest, ConnectionEnded, keeps_alive, read_request
 
 logger = logging.getLogger(__name__)
-
-#: Set in a request's environment by whoever wants its connection to break in place of an answer.
-DROP = "cloudtune.drop"
 
 HOST = "127.0.0.1"
 _WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

@@ -1,0 +1,107 @@
+"""A local cloud with its doors: the platform, moto behind it, HTTP before it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from cloudtune.localcloud.platform import Platform
+from cloudtune.localcloud.server.control_api import PREFIX, ControlApi
+from cloudtune.localcloud.server.http_server import HttpServer
+from cloudtune.localcloud.services.roles import create_default_role
+from cloudtune.localcloud.settings import CloudSettings
+from cloudtune.localcloud.state.state_keeper import StateKeeper
+
+logger = logging.getLogger(__name__)
+
+
+class CloudServer:
+    """The whole cloud of this process. Only one can be open at a time.
+
+    Args:
+        settings: As chosen by whoever starts the cloud.
+
+    Raises:
+        PortTaken: Something else listens on the port.
+        StateUnusable: The state folder cannot be read, or another cloud uses it.
+    """
+
+    def __init__(self, settings: CloudSettings) -> None:
+        self.settings = settings
+        self.pid = os.getpid()
+        self.began = time.monotonic()
+        #: Set as soon as somebody asks the cloud to end.
+        self.told_to_end = threading.Event()
+        self._changing = threading.Lock()
+        self._control = ControlApi(self)
+        self._http = HttpServer(self, settings.port)
+        self.endpoint = self._http.endpoint
+        self._keeper: StateKeeper | None = None
+        try:
+            self.platform = self._opened(Platform(settings, self.endpoint))
+            if settings.state_folder is not None:
+                self._keeper = StateKeeper(settings.state_folder, self.platform)
+                self._keeper.restore()
+        except BaseException:
+            self._http.close()
+            if hasattr(self, "platform"):
+                self.platform.close()
+            if self._keeper is not None:
+                self._keeper.let_go()
+            raise
+
+    def start(self) -> None:
+        """Begins to answer, and to keep the state."""
+        self._http.start()
+        if self._keeper is not None:
+            self._keeper.start()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """The WSGI application: our own endpoints first, then AWS's."""
+        if environ["PATH_INFO"].startswith(PREFIX):
+            return self._control(environ, start_response)
+        answer: Iterable[bytes] = self._aws(environ, start_response)
+        return answer
+
+    def save(self) -> bool:
+        """Writes the state now; False if none is kept."""
+        if self._keeper is None:
+            return False
+        self._keeper.save()
+        return True
+
+    def reset(self) -> None:
+        """Begins anew with the settings of the start: no jobs, buckets, faults, calls. Jobs that run are killed."""
+        with self._changing:
+            self.platform.close()
+            BackendDict.reset()
+            reset_model_data()
+            self.platform = self._opened(Platform(self.settings, self.endpoint, cloud_id=self.platform.id))
+            if self._keeper is not None:
+                self._keeper.platform = self.platform
+
+    def close(self) -> None:
+        """Takes no more calls, writes the state if it is kept, kills all jobs."""
+        self.told_to_end.set()
+        self._http.close()
+        with self._changing:
+            try:
+                if self._keeper is not None:
+                    self._keeper.close()
+            finally:
+                self.platform.close()
+
+    def _opened(self, platform: Platform) -> Platform:
+        platform.open()
+        # Made after the platform put its handlers in: moto reads them when it makes the application of a service.
+        self._aws = DomainDispatcherApplication(create_backend_app)
+        create_default_role(platform)
+        return platform

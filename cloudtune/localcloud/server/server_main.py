@@ -1,0 +1,100 @@
+"""The process of a local cloud: ``python -m cloudtune.localcloud.server.server_main``.
+
+The first line on standard input holds the settings as JSON. Standard input then stays open: its end means that whoever
+started the cloud is gone, and the cloud ends too. On standard output comes one line of JSON once the cloud answers:
+``{"endpoint": ..., "pid": ..., "id": ...}``, or ``{"error": ...}`` with exit code 2 if it cannot.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import select
+import signal
+import sys
+import threading
+from types import FrameType
+
+#: Exit code of a cloud that could not begin for a reason that its user can do something about.
+CANNOT_BEGIN = 2
+
+#: Real seconds between two looks whether the process that started this one still lives. The end of the pipe tells
+#: sooner, but not while some other process has inherited its writing end.
+_OWNER_INTERVAL = 1.0
+
+#: More would be of no use, and there are programs that go through all descriptors they may have.
+_DESCRIPTORS = 1 << 20
+
+
+def main() -> int:
+    """Serves until told to end; returns the exit code."""
+    # A shell may have started us in the background with SIGINT ignored; whoever sends it wants the end.
+    told = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        told.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    owner = os.getppid()
+    text = sys.stdin.readline()
+    _allow_descriptors()
+
+    from cloudtune.localcloud.settings import CloudSettings
+
+    settings = CloudSettings.from_json(text)
+    os.environ["MOTO_ACCOUNT_ID"] = settings.account
+
+    from cloudtune.localcloud.server.cloud_server import CloudServer
+    from cloudtune.localcloud.server.http_server import PortTaken
+    from cloudtune.localcloud.state.state_folder import StateUnusable
+
+    try:
+        server = CloudServer(settings)
+    except (PortTaken, StateUnusable) as error:
+        _tell({"error": str(error)})
+        return CANNOT_BEGIN
+    try:
+        server.told_to_end = told
+        server.start()
+        threading.Thread(target=_watch_owner, args=(owner, told), name="cloudtune-owner", daemon=True).start()
+        _tell({"endpoint": server.endpoint, "pid": server.pid, "id": server.platform.id})
+        while not told.wait(3600):  # signals are handled between two waits on platforms where none ends a wait
+            pass
+    finally:
+        server.close()
+    return 0
+
+
+def _tell(message: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _watch_owner(owner: int, told: threading.Event) -> None:
+    """Tells the cloud to end when the process that started it is gone."""
+    descriptor = sys.stdin.fileno()
+    while not told.is_set():
+        readable, _, _ = select.select([descriptor], [], [], _OWNER_INTERVAL)
+        if (readable and not os.read(descriptor, 4096)) or os.getppid() != owner:
+            told.set()
+
+
+def _allow_descriptors() -> None:
+    """moto keeps a descriptor for each object over 5 MB: as many as the machine allows."""
+    try:
+        import resource
+    except ImportError:  # not a POSIX system
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < min(hard, _DESCRIPTORS):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, _DESCRIPTORS), hard))
+        except (OSError, ValueError):  # macOS names a hard limit that it does not allow
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(10_240, hard), hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
