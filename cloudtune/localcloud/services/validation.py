@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 
 from cloudtune.localcloud.aws_error import AwsError, validation_error
-from cloudtune.localcloud.services.scalar_checks import SCALARS, Scalar, java_text, scalar_check, mismatch
+from cloudtune.localcloud.services.scalar_checks import SCALARS, Scalar, java_text, mismatch, scalar_check
 
 if TYPE_CHECKING:
     from botocore.model import ServiceModel, Shape
