@@ -18,12 +18,12 @@ class JobRegistry:
     def __init__(self) -> None:
         #: Held while it is decided whether a job may be created, so that names and quotas hold.
         self.creating = threading.RLock()
-        # Account and region -> the jobs that had not ended when it was last asked, so that nobody scans thousands of
-        # finished jobs to count the running ones.
-        self._live: dict[tuple[str, str], dict[str, TrainingJob]] = {}
+        # Account and region -> how many jobs there were when it was last asked, and those of them that had not ended,
+        # so that nobody scans thousands of finished jobs to count the running ones.
+        self._live: dict[tuple[str, str], tuple[int, list[TrainingJob]]] = {}
 
     def of(self, account: str, region: str) -> dict[str, TrainingJob]:
-        """The jobs of an account in a region, by name: the dictionary itself, to read and to delete from.
+        """The jobs of an account in a region, by name. The dictionary itself: changing it changes the cloud.
 
         New jobs go through :meth:`add`. Raises AwsError where there is no such region.
         """
@@ -35,25 +35,28 @@ class JobRegistry:
         return cast("dict[str, TrainingJob]", jobs)
 
     def add(self, job: TrainingJob) -> None:
-        """Keeps a job: a new one, or one that was saved. Raises ValueError where its name is taken."""
+        """Keeps a job. Raises ValueError where its name is taken."""
         with self.creating:
             jobs = self.of(job.account, job.region)
             if job.name in jobs:
                 raise ValueError(f"There is a training job {job.name} in {job.region} already.")
+            live = self.live(job.account, job.region)
             jobs[job.name] = job
-            self._live.setdefault((job.account, job.region), {})[job.name] = job
+            self._live[job.account, job.region] = (len(jobs), [*live, job])
 
     def live(self, account: str, region: str) -> list[TrainingJob]:
-        """The jobs that have not ended, oldest first. Costs as much as there are such jobs."""
+        """The jobs that have not ended, oldest first.
+
+        Costs as much as there are such jobs; a full scan only after jobs were deleted, restored or reset.
+        """
         with self.creating:
-            kept = self._live.get((account, region))
-            if not kept:
-                return []
             jobs = self.of(account, region)
-            # A job that moto's reset or a deletion took away is not there any more, or another has its name.
-            live = {name: job for name, job in kept.items() if not job.is_terminal and jobs.get(name) is job}
-            self._live[account, region] = live
-            return list(live.values())
+            count, known = self._live.get((account, region), (0, []))
+            candidates = known if count == len(jobs) else list(jobs.values())
+            # A reset followed by as many new jobs leaves the number alone, but not the jobs.
+            live = [job for job in candidates if not job.is_terminal and jobs.get(job.name) is job]
+            self._live[account, region] = (len(jobs), live)
+            return list(live)
 
     def __iter__(self) -> Iterator[TrainingJob]:
         for regions in list(dict(sagemaker_backends).values()):
