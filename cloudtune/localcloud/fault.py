@@ -44,7 +44,22 @@ JOB_FAULTS: Mapping[str, str] = {
 CLOUD_FAULTS: Mapping[str, str] = {
     "kill_server": "The server process kills itself (SIGKILL) at `after`, or at the next call that matches.",
 }
+#: Kinds that make sense for some operations only -> patterns of these. Other calls do not count as matches.
+ONLY_FOR: Mapping[str, tuple[str, ...]] = {
+    "slow_down": ("s3:*",),
+    "write_lost": ("s3:PutObject", "s3:DeleteObject"),
+    "resource_limit": ("sagemaker:Create*",),
+    "stale_search": ("sagemaker:Search",),
+}
 KINDS: Mapping[str, str] = {**CALL_FAULTS, **LOG_FAULTS, **JOB_FAULTS, **CLOUD_FAULTS}
+
+_TYPES: tuple[tuple[tuple[str, ...], tuple[type, ...], str], ...] = (
+    (("kind", "operation", "job", "resource", "who"), (str,), "a string"),
+    (("count",), (int, type(None)), "a whole number or None"),
+    (("skip",), (int,), "a whole number"),
+    (("probability", "after", "until", "seconds"), (int, float), "a number"),
+    (("notice",), (bool,), "true or false"),
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,7 @@ class Fault:
     notice: bool = True
 
     def __post_init__(self) -> None:
+        self._check_types()
         if self.kind not in KINDS:
             close = difflib.get_close_matches(self.kind, KINDS, n=1)
             meant = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(KINDS)}."
@@ -90,8 +106,21 @@ class Fault:
             raise ValueError(f"The probability of fault {self.kind!r} is {self.probability!r}; it must be 0 to 1.")
         for name in ("count", "skip", "after", "seconds"):
             value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ValueError(f"{name} of fault {self.kind!r} is {value!r}; it must not be negative.")
+            if value is not None and not 0 <= value < float("inf"):
+                raise ValueError(f"{name} of fault {self.kind!r} is {value!r}; it must be finite and not negative.")
+        if not self.until >= self.after:
+            raise ValueError(
+                f"Fault {self.kind!r} is to last until {self.until!r}, but to begin after {self.after!r}: it would "
+                "never strike."
+            )
+
+    def _check_types(self) -> None:
+        """Faults also come as JSON, from the command line and over HTTP."""
+        for names, types, wanted in _TYPES:
+            for name in names:
+                value = getattr(self, name)
+                if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+                    raise ValueError(f"{name} of a fault is {value!r}; it must be {wanted}.")
 
     def to_dict(self) -> dict[str, Any]:
         """What differs from the defaults, as JSON can hold it."""
@@ -103,9 +132,11 @@ class Fault:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Fault:
-        """Raises ValueError naming the field that faults do not have."""
+        """Raises ValueError for a field that faults do not have, and for a value that makes no sense."""
         known = {entry.name for entry in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise ValueError(f"A fault has no field {unknown[0]!r}; it has: {', '.join(sorted(known))}.")
+        if "kind" not in values:
+            raise ValueError(f"A fault needs a kind; there are: {', '.join(KINDS)}.")
         return cls(**values)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from cloudtune.localcloud.clock import CloudClock
-from cloudtune.localcloud.fault import CALL_FAULTS, CLOUD_FAULTS, JOB_FAULTS, LOG_FAULTS, Fault
+from cloudtune.localcloud.fault import CALL_FAULTS, CLOUD_FAULTS, JOB_FAULTS, LOG_FAULTS, ONLY_FOR, Fault
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,18 @@ class _Rule:
         self.fired = 0
 
 
+_CALL_AND_CLOUD = {**CALL_FAULTS, **CLOUD_FAULTS}
 #: How many firings are remembered for :meth:`FaultPlan.fired`.
 _KEPT = 100_000
 
 
 class FaultPlan:
-    """Thread-safe. What fires depends on the seed and, for jobs, on name and run, never on the order of threads."""
+    """Thread-safe.
+
+    What strikes a job depends on the seed, the number of the fault, the job's name and run alone, whatever else goes
+    on. What strikes calls depends on the seed and on how many calls matched before: the same calls in the same order
+    are struck alike. With ``count`` or ``skip``, order matters for jobs too.
+    """
 
     def __init__(self, clock: CloudClock, seed: int = 0) -> None:
         self._clock = clock
@@ -56,6 +62,16 @@ class FaultPlan:
         self._fired: list[Fired] = []
         # For a quick "nothing to do" on the path of every call.
         self._active: frozenset[str] = frozenset()
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls ``listener``, which must not block, after each change of the faults in force; returns what ends it."""
+        self._listeners = [*self._listeners, listener]
+
+        def end() -> None:
+            self._listeners = [other for other in self._listeners if other is not listener]
+
+        return end
 
     def add(self, fault: Fault) -> int:
         """Puts a fault in force; returns its number."""
@@ -64,7 +80,8 @@ class FaultPlan:
             self._next_id += 1
             self._rules = {**self._rules, number: _Rule(fault)}
             self._update()
-            return number
+        self._tell()
+        return number
 
     def remove(self, number: int) -> bool:
         """Whether there was such a fault."""
@@ -72,13 +89,15 @@ class FaultPlan:
             found = number in self._rules
             self._rules = {key: rule for key, rule in self._rules.items() if key != number}
             self._update()
-            return found
+        self._tell()
+        return found
 
     def clear(self) -> None:
         """Nothing goes wrong any more. What fired stays on record."""
         with self._lock:
             self._rules = {}
             self._update()
+        self._tell()
 
     def faults(self) -> dict[int, Fault]:
         """The faults in force, by number."""
@@ -95,7 +114,11 @@ class FaultPlan:
 
     def for_call(self, case: FaultCase) -> dict[str, Fault]:
         """The faults that strike this call, by kind; the first of a kind counts. Counts the match."""
-        return self._draw({**CALL_FAULTS, **CLOUD_FAULTS}, case, run=None)
+        return self._draw(_CALL_AND_CLOUD, case, run=None)
+
+    def for_cloud(self) -> dict[str, Fault]:
+        """The faults that strike the cloud now, whatever happens in it: those without patterns, by kind."""
+        return self._draw(CLOUD_FAULTS, FaultCase(), run=None)
 
     def for_logs(self, case: FaultCase) -> dict[str, Fault]:
         """The faults that strike this delivery of lines, by kind."""
@@ -127,6 +150,10 @@ class FaultPlan:
                     self._fired.append(Fired(number, fault.kind, self._clock.time(), case, run or 0))
         return struck
 
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
     def _update(self) -> None:
         self._active = frozenset(rule.fault.kind for rule in self._rules.values())
 
@@ -135,10 +162,15 @@ def _matches(fault: Fault, case: FaultCase, elapsed: float) -> bool:
     return (
         fault.after <= elapsed <= fault.until
         and _glob(case.operation, fault.operation)
+        and _makes_sense(fault.kind, case.operation)
         and _glob(case.job, fault.job)
         and _glob(case.resource, fault.resource)
         and _glob(case.who, fault.who)
     )
+
+
+def _makes_sense(kind: str, operation: str) -> bool:
+    return kind not in ONLY_FOR or any(fnmatchcase(operation, pattern) for pattern in ONLY_FOR[kind])
 
 
 def _glob(name: str, pattern: str) -> bool:

@@ -89,7 +89,9 @@ class CloudSettings:
 
     def to_json(self) -> str:
         """One line of JSON that :meth:`from_json` reads."""
-        return json.dumps(dataclasses.asdict(self))
+        values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        values["faults"] = [fault.to_dict() for fault in self.faults]
+        return json.dumps(values, default=dict)
 
     @classmethod
     def from_json(cls, text: str) -> CloudSettings:
