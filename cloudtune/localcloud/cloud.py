@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import weakref
 from collections.abc import Iterator, Mapping
@@ -101,6 +100,11 @@ class LocalCloud:
     def endpoint(self) -> str:
         """URL for ``endpoint_url``, or ``AWS_ENDPOINT_URL``."""
         return self.control.endpoint
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the server of this cloud runs; for one that was started elsewhere, whether it was reached once."""
+        return self._control is not None and (self._process is None or self._process.exit_code is None)
 
     @property
     def id(self) -> str:
@@ -224,11 +228,7 @@ class CloudFaults:
         Returns:
             Its number.
         """
-        if isinstance(fault, str):
-            fault = Fault(fault, **fields)
-        elif fields:
-            fault = dataclasses.replace(fault, **fields)
-        return self._control.add_fault(fault)
+        return self._control.add_fault(Fault.of(fault, **fields))
 
     def remove(self, number: int) -> None:
         """Ends a fault; raises ControlRefused if there is none of that number."""

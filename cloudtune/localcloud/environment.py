@@ -25,18 +25,17 @@ _MISLEADING = frozenset(
 )
 
 
-def cloud_environment(endpoint: str, region: str) -> dict[str, str]:
+def cloud_environment(endpoint: str | None, region: str) -> dict[str, str]:
     """The variables to export.
 
     The files are named so that no profile of the user's is read; the metadata service of EC2 is never asked; a proxy,
     if there is one, is passed by.
 
     Args:
-        endpoint: URL of the cloud.
+        endpoint: URL of the cloud; None for the in-process form, which answers in place of AWS's own addresses.
         region: Such as ``us-east-1``.
     """
     variables = {
-        "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -45,6 +44,9 @@ def cloud_environment(endpoint: str, region: str) -> dict[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+    if endpoint is None:
+        return variables
+    variables["AWS_ENDPOINT_URL"] = endpoint
     if any(name.lower() in ("http_proxy", "all_proxy") for name in os.environ):
         spared = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
         variables["NO_PROXY"] = variables["no_proxy"] = f"{spared},127.0.0.1" if spared else "127.0.0.1"
@@ -53,7 +55,7 @@ def cloud_environment(endpoint: str, region: str) -> dict[str, str]:
 
 def misleading_variables() -> list[str]:
     """Names of the present variables that must not reach a client of the local cloud."""
-    return sorted(name for name in os.environ if name in _MISLEADING or name.startswith("AWS_ENDPOINT_URL_"))
+    return sorted(name for name in os.environ if name in _MISLEADING or name.startswith("AWS_ENDPOINT_URL"))
 
 
 @contextmanager
@@ -62,7 +64,7 @@ def exported(variables: dict[str, str]) -> Iterator[None]:
 
     Not for several threads at once: a process has one environment.
     """
-    absent = misleading_variables()
+    absent = [name for name in misleading_variables() if name not in variables]
     before = {name: os.environ.get(name) for name in (*variables, *absent)}
     for name in absent:
         del os.environ[name]

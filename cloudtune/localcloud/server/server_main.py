@@ -47,7 +47,13 @@ def main() -> int:
     settings = CloudSettings.from_json(text)
     os.environ["MOTO_ACCOUNT_ID"] = settings.account
 
-    from cloudtune.localcloud.server.cloud_server import CloudServer
+    try:
+        from cloudtune.localcloud.server.cloud_server import CloudServer
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("cloudtune"):
+            raise
+        _tell({"error": f"The local cloud needs {error.name}; install it with: pip install 'cloudtune[local]'"})
+        return CANNOT_BEGIN
     from cloudtune.localcloud.server.http_server import PortTaken
     from cloudtune.localcloud.state.state_folder import StateUnusable
 
