@@ -16,6 +16,13 @@ class ConnectionDropped(Exception):
     """The connection breaks now: nothing more is done for this call."""
 
 
+class NoServerToKill(RuntimeError):
+    """The fault ``kill_server`` struck a cloud inside the process of its user, which nobody wants to see killed."""
+
+    def __init__(self) -> None:
+        super().__init__("The fault kill_server struck, but this cloud has no server: use LocalCloud for it.")
+
+
 def drop(request: Request) -> tuple[int, dict[str, Any], bytes]:
     """Breaks the connection of a request.
 

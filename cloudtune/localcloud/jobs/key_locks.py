@@ -21,8 +21,19 @@ class KeyLocks:
     @contextmanager
     def holding(self, objects: Iterable[tuple[str, str]]) -> Iterator[None]:
         """Holds the locks of these objects, given as (bucket, key)."""
-        stripes = sorted({crc32(f"{bucket}/{key}".encode()) % len(self._locks) for bucket, key in objects})
+        stripes = sorted({self._stripe(bucket, key) for bucket, key in objects})
         with ExitStack() as held:
             for stripe in stripes:
                 held.enter_context(self._locks[stripe])
             yield
+
+    @contextmanager
+    def holding_all(self) -> Iterator[None]:
+        """Holds the locks of all objects: for requests about very many."""
+        with ExitStack() as held:
+            for lock in self._locks:
+                held.enter_context(lock)
+            yield
+
+    def _stripe(self, bucket: str, key: str) -> int:
+        return crc32(f"{bucket}/{key}".encode("utf-8", "surrogatepass")) % len(self._locks)

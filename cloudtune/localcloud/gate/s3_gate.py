@@ -1,0 +1,201 @@
+"""S3 made right: one step at a time for each object, and the rules that moto does not know."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Container
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+from xml.parsers.expat import ExpatError
+
+from moto.core.request import Request
+from moto.s3.exceptions import MissingBucket
+from moto.s3.models import FakeBucket, FakeKey, S3Backend, s3_backends
+
+from cloudtune.localcloud.aws_error import AwsError
+from cloudtune.localcloud.gate.api_request import ApiRequest
+from cloudtune.localcloud.gate.caller import Caller
+from cloudtune.localcloud.gate.error_answers import Answer
+from cloudtune.localcloud.gate.s3_conditions import (
+    check_copy_source,
+    check_owner,
+    check_presigned,
+    check_write,
+    copy_source,
+)
+from cloudtune.localcloud.gate.s3_payload import Payload
+
+if TYPE_CHECKING:
+    from cloudtune.localcloud.platform import Platform
+
+logger = logging.getLogger(__name__)
+
+_PARTITION = "aws"
+_CONDITIONAL = frozenset({"PutObject", "CompleteMultipartUpload", "CopyObject", "DeleteObject"})
+_COPIES = frozenset({"CopyObject", "UploadPartCopy"})
+_OF_UPLOAD = frozenset({"UploadPart", "UploadPartCopy", "ListParts", "CompleteMultipartUpload", "AbortMultipartUpload"})
+#: Their bodies are content, or nothing. All other PUT and POST requests carry XML.
+_NO_XML = frozenset({"PutObject", "UploadPart", "CopyObject", "UploadPartCopy", "CreateMultipartUpload"})
+#: Their checksum headers are about the object that comes to be, not about the body.
+_CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload", "CreateMultipartUpload", "CopyObject", "UploadPartCopy"})
+_NUMBERS = {"max-keys": (0, 2**31 - 1), "partNumber": (1, 10_000), "max-parts": (0, 2**31 - 1)}
+_MAX_KEY_BYTES = 1024
+
+
+class S3Gate:
+    """Everything between a call of S3 and moto.
+
+    Args:
+        platform: Its storage has the locks.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        self._locks = platform.storage.locks
+
+    def answer(
+        self, call: ApiRequest, caller: Caller, request: Request, faults: Container[str], moto: Callable[[], Answer]
+    ) -> Answer:
+        """Answers a call.
+
+        Args:
+            call: What is asked.
+            caller: Who asks.
+            request: Headers of conditions are taken out of it once they are checked.
+            faults: Kinds of faults that struck it.
+            moto: Lets moto answer.
+
+        Raises:
+            AwsError: As S3 would.
+        """
+        check_presigned(request, time.time)
+        _check_parameters(call, request)
+        payload = Payload(request) if request.method in ("PUT", "POST") else None
+        if payload is not None and call.operation not in _CHECKSUM_OF_OBJECT:
+            payload.verify()
+        bucket_name, _, key = call.resource.partition("/")
+        backend: S3Backend = s3_backends[caller.account][_PARTITION]
+        bucket = _bucket(backend, bucket_name)
+        source = copy_source(request) if call.operation in _COPIES else None
+        with self._locked(call, bucket_name, key, source):
+            if source is not None:
+                _check_source(backend, request, source)
+            if bucket is None:
+                return _moto_answer(call, request, moto)
+            check_owner(request, "x-amz-expected-bucket-owner", bucket.account_id)
+            if call.operation in _OF_UPLOAD:
+                return _answer_upload(call, request, bucket, key, moto)
+            if call.operation in _CONDITIONAL:
+                check_write(request, key, _current(bucket, key))
+            if "write_lost" in faults:
+                return _lost(payload)
+            return _moto_answer(call, request, moto)
+
+    def _locked(
+        self, call: ApiRequest, bucket: str, key: str, source: tuple[str, str, str | None] | None
+    ) -> AbstractContextManager[None]:
+        # Readers lock too: moto closes the content of an object that is replaced while somebody reads it.
+        if call.operation == "DeleteObjects":
+            return self._locks.holding_all()
+        if not key:
+            return contextlib.nullcontext()
+        return self._locks.holding([(bucket, key)] if source is None else [(bucket, key), source[:2]])
+
+
+def _bucket(backend: S3Backend, name: str) -> FakeBucket | None:
+    try:
+        return backend.get_bucket(name)
+    except MissingBucket:
+        return None
+
+
+def _current(bucket: FakeBucket, key: str) -> FakeKey | None:
+    current = bucket.keys.get(key)
+    return current if isinstance(current, FakeKey) else None
+
+
+def _check_parameters(call: ApiRequest, request: Request) -> None:
+    """What moto would stumble over."""
+    _, _, key = call.resource.partition("/")
+    if len(key.encode("utf-8", "surrogatepass")) > _MAX_KEY_BYTES:
+        raise AwsError("KeyTooLongError", "Your key is too long")
+    for name in request.args:
+        if name in _NUMBERS:
+            low, high = _NUMBERS[name]
+            text = request.args[name]
+            if not (text.isdecimal() and low <= int(text) <= high):
+                raise AwsError("InvalidArgument", f"{name} must be an integer between {low} and {high}, inclusive")
+    if call.operation == "UploadPart" and "partNumber" not in request.args:
+        raise AwsError("InvalidArgument", "This operation does not accept a query-string without partNumber.")
+
+
+def _check_source(backend: S3Backend, request: Request, source: tuple[str, str, str | None]) -> None:
+    """Owner and conditions of what is copied. What is not there is left to moto to tell."""
+    bucket = _bucket(backend, source[0])
+    if bucket is None:
+        return
+    check_owner(request, "x-amz-source-expected-bucket-owner", bucket.account_id)
+    key = backend.get_object(source[0], source[1], version_id=source[2])
+    if key is not None:
+        check_copy_source(request, key)
+
+
+def _answer_upload(
+    call: ApiRequest, request: Request, bucket: FakeBucket, key: str, moto: Callable[[], Answer]
+) -> Answer:
+    """Operations on an upload in parts."""
+    upload_id = request.args["uploadId"]
+    upload = bucket.multiparts.get(upload_id)
+    current = _current(bucket, key)
+    is_completing = call.operation == "CompleteMultipartUpload"
+    if upload is None:
+        # Completing once more is answered alike, for a client that lost the answer.
+        if not (is_completing and current is not None and current.multipart and current.multipart.id == upload_id):
+            raise AwsError(
+                "NoSuchUpload",
+                "The specified upload does not exist. The upload ID may be invalid, or the upload may have been "
+                "aborted or completed.",
+                404,
+            )
+    elif is_completing:
+        check_write(request, key, current)
+    answer = _moto_answer(call, request, moto)
+    if upload is not None and upload_id not in bucket.multiparts:
+        # Its content is in the object now, or nobody wants it: moto would keep it twice, in open files.
+        upload.dispose()
+    return answer
+
+
+def _moto_answer(call: ApiRequest, request: Request, moto: Callable[[], Answer]) -> Answer:
+    carries_xml = request.method in ("PUT", "POST") and call.operation not in _NO_XML
+    if call.operation == "ListObjectsV2" and "continuation-token" in request.args:
+        token_error: type[Exception] | tuple[()] = TypeError  # moto compares names with the None it found
+    else:
+        token_error = ()
+    try:
+        return moto()
+    except ExpatError as error:
+        raise _malformed_xml() from error
+    except token_error as error:
+        raise AwsError("InvalidArgument", "The continuation token provided is incorrect") from error
+    except (LookupError, AttributeError, TypeError, ValueError) as error:
+        # moto looks for elements without asking whether they are there.
+        if not carries_xml:
+            raise
+        logger.debug("%s is taken for malformed XML.", call.operation, exc_info=True)
+        raise _malformed_xml() from error
+
+
+def _malformed_xml() -> AwsError:
+    return AwsError(
+        "MalformedXML",
+        "The XML you provided was not well-formed or did not validate against our published schema",
+    )
+
+
+def _lost(payload: Payload | None) -> Answer:
+    """The answer to a PutObject or DeleteObject that is then forgotten."""
+    if payload is None:
+        return 204, {}, b""
+    return 200, {"ETag": f'"{payload.md5()}"'}, b""
