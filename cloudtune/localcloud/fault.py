@@ -131,6 +131,11 @@ class Fault:
         }
 
     @classmethod
+    def of(cls, fault: Fault | str, **fields: Any) -> Fault:
+        """A fault given itself or by its kind, with these fields."""
+        return cls(fault, **fields) if isinstance(fault, str) else dataclasses.replace(fault, **fields)
+
+    @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Fault:
         """Raises ValueError for a field that faults do not have, and for a value that makes no sense."""
         known = {entry.name for entry in dataclasses.fields(cls)}
