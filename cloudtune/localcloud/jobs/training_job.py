@@ -13,6 +13,8 @@ from cloudtune.localcloud.json_copy import json_copy
 TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
 #: FailureReason is cut to this many characters, as on AWS.
 MAX_FAILURE_REASON = 1024
+#: Members of the request that are told as false where it does not have them.
+FLAGS = ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining")
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,7 @@ class TrainingJob:
         # The only member, apart from the tags, that CreateTrainingJob takes and DescribeTrainingJob does not tell.
         answer.pop("SessionChainingConfig", None)
         answer.update(self.status_fields(states[-1]), SecondaryStatusTransitions=_transitions(states))
-        for flag in ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"):
+        for flag in FLAGS:
             answer.setdefault(flag, False)
         profiler = request.get("ProfilerConfig")
         profiled = profiler is not None and not profiler.get("DisableProfiler")

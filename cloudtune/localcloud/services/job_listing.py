@@ -7,9 +7,7 @@ page is empty. It calls the default order ascending and, in its notes, newest fi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from heapq import nlargest, nsmallest
 from math import inf
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.localcloud.gate.caller import Caller
@@ -50,8 +48,7 @@ def list_training_jobs(platform: Platform, caller: Caller, params: dict[str, Any
         after = tuple(last)
         keyed = (row for row in keyed if (row[:-1] < after if descending else row[:-1] > after))
     size = request.get("MaxResults", PAGE)
-    # One more than the page, to know whether there is another. Names are unique, so rows never tie.
-    rows = (nlargest if descending else nsmallest)(size + 1, keyed, key=itemgetter(slice(-1)))
+    rows = sorted(keyed, reverse=descending)  # names are unique, so it never comes to comparing jobs
     page = rows[:size]
     answer: dict[str, Any] = {"TrainingJobSummaries": [_summary(row[-1]) for row in page]}
     if len(rows) > size:

@@ -12,6 +12,7 @@ from cloudtune.localcloud.services.job_control import (
     update_training_job,
 )
 from cloudtune.localcloud.services.job_listing import list_training_jobs
+from cloudtune.localcloud.services.job_search import search
 from cloudtune.localcloud.services.job_tags import add_tags, delete_tags, list_tags
 from cloudtune.localcloud.services.operation import NotOurs, Operation
 
@@ -25,6 +26,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "StopTrainingJob": stop_training_job,
     "UpdateTrainingJob": update_training_job,
     "DeleteTrainingJob": delete_training_job,
+    "Search": search,
     "AddTags": add_tags,
     "ListTags": list_tags,
     "DeleteTags": delete_tags,
