@@ -7,6 +7,7 @@ import click
 from cloudtune import __version__
 from cloudtune.cli.failures import PlainErrorsGroup
 from cloudtune.cli.list_experiments import list_command
+from cloudtune.cli.localcloud import localcloud_group
 from cloudtune.cli.resume import resume_command
 from cloudtune.cli.tune import tune_command
 
@@ -30,3 +31,4 @@ def main() -> None:
 main.add_command(tune_command)
 main.add_command(resume_command)
 main.add_command(list_command)
+main.add_command(localcloud_group)
