@@ -28,7 +28,7 @@ class Platform:
         endpoint: URL that jobs use to reach the cloud; None in the in-process form, where they cannot.
         run_jobs: Whether training jobs really run. Without, tests move them by hand.
         cloud_id: Tells this cloud from others on the machine: the environment of each process that it starts has it as
-            ``CLOUDTUNE_LOCALCLOUD_ID``. Drawn by default.
+            ``CLOUDTUNE_LOCALCLOUD``. Drawn by default.
     """
 
     def __init__(
