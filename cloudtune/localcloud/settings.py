@@ -87,6 +87,24 @@ class CloudSettings:
     faults: tuple[Fault, ...] = ()
     kept_calls: int = 50_000
 
+    def __post_init__(self) -> None:
+        if not (isinstance(self.account, str) and self.account.isdecimal() and len(self.account) == 12):
+            raise ValueError(f"account is {self.account!r}; it must be a string of twelve digits.")
+        if self.sandbox not in ("auto", "namespaces", "folders"):
+            raise ValueError(f"sandbox is {self.sandbox!r}; it must be auto, namespaces or folders.")
+        if not 0 <= self.port <= 65_535:
+            raise ValueError(f"port is {self.port!r}; it must be 0 (a free one) to 65535.")
+        for name in ("time_scale", "sync_interval"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be a positive number of seconds.")
+        for name in ("start_delay", "warm_start_delay", "stop_grace", "spot_notice", "spot_restart_delay"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must not be negative.")
+        for name in ("max_running_jobs", "kept_calls"):
+            value = getattr(self, name)
+            if value is not None and not value >= 1:
+                raise ValueError(f"{name} is {value!r}; it must be at least 1.")
+
     def to_json(self) -> str:
         """One line of JSON that :meth:`from_json` reads."""
         values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}

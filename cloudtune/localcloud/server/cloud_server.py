@@ -45,6 +45,7 @@ class CloudServer:
         self._http = HttpServer(self, settings.port)
         self.endpoint = self._http.endpoint
         self._keeper: StateKeeper | None = None
+        self._preparing = threading.Thread(target=self._prepare, name="cloudtune-localcloud-sandbox", daemon=True)
         try:
             self.platform = self._opened(Platform(settings, self.endpoint))
             if settings.state_folder is not None:
@@ -61,6 +62,7 @@ class CloudServer:
     def start(self) -> None:
         """Begins to answer, and to keep the state."""
         self._http.start()
+        self._preparing.start()
         if self._keeper is not None:
             self._keeper.start()
 
@@ -81,6 +83,7 @@ class CloudServer:
     def reset(self) -> None:
         """Begins anew with the settings of the start: no jobs, buckets, faults, calls. Jobs that run are killed."""
         with self._changing:
+            self._preparing.join()
             self.platform.close()
             BackendDict.reset()
             reset_model_data()
@@ -92,12 +95,20 @@ class CloudServer:
         """Takes no more calls, writes the state if it is kept, kills all jobs."""
         self.told_to_end.set()
         self._http.close()
+        if self._preparing.ident is not None:
+            self._preparing.join()
         with self._changing:
             try:
                 if self._keeper is not None:
                     self._keeper.close()
             finally:
                 self.platform.close()
+
+    def _prepare(self) -> None:
+        """Opens the sandbox while nobody waits for it: the first job starts sooner."""
+        executor = self.platform.executor
+        if executor is not None:
+            executor.prepare()
 
     def _opened(self, platform: Platform) -> Platform:
         platform.open()

@@ -29,7 +29,6 @@ _DESCRIPTORS = 1 << 20
 
 def main() -> int:
     """Serves until told to end; returns the exit code."""
-    # A shell may have started us in the background with SIGINT ignored; whoever sends it wants the end.
     told = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
@@ -44,7 +43,11 @@ def main() -> int:
 
     from cloudtune.localcloud.settings import CloudSettings
 
-    settings = CloudSettings.from_json(text)
+    try:
+        settings = CloudSettings.from_json(text)
+    except (TypeError, ValueError) as error:
+        _tell({"error": f"The settings on standard input cannot be used: {error}"})
+        return CANNOT_BEGIN
     os.environ["MOTO_ACCOUNT_ID"] = settings.account
 
     try:
@@ -54,12 +57,13 @@ def main() -> int:
             raise
         _tell({"error": f"The local cloud needs {error.name}; install it with: pip install 'cloudtune[local]'"})
         return CANNOT_BEGIN
+    from cloudtune.localcloud.gate.moto_seam import SeamMoved
     from cloudtune.localcloud.server.http_server import PortTaken
     from cloudtune.localcloud.state.state_folder import StateUnusable
 
     try:
         server = CloudServer(settings)
-    except (PortTaken, StateUnusable) as error:
+    except (PortTaken, SeamMoved, StateUnusable) as error:
         _tell({"error": str(error)})
         return CANNOT_BEGIN
     try:
