@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from cloudtune.localcloud.services.log_request import (
     write_token,
 )
 from cloudtune.localcloud.services.log_search import filter_log_events
+from cloudtune.localcloud.services.operation import Operation
 
 if TYPE_CHECKING:
     from cloudtune.localcloud.gate.caller import Caller
@@ -126,7 +127,8 @@ def describe_log_streams(platform: Platform, caller: Caller, params: dict[str, A
     return answer
 
 
-OPERATIONS: Mapping[str, Callable[[Platform, Caller, dict[str, Any]], dict[str, Any]]] = {
+#: Name of the operation -> what answers it. All others are moto's.
+OPERATIONS: Mapping[str, Operation] = {
     "PutLogEvents": put_log_events,
     "GetLogEvents": get_log_events,
     "FilterLogEvents": filter_log_events,
