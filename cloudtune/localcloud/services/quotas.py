@@ -32,6 +32,8 @@ class Quotas:
         self._platform = platform
         self._lock = threading.Lock()
         self._limits: dict[str, int] = dict(platform.settings.quotas)
+        #: Increases that clients asked Service Quotas for, as it describes them; oldest first.
+        self.requests: list[dict[str, Any]] = []
 
     def limit(self, name: str) -> int | None:
         """The limit of that name (``ml.g4dn.xlarge for training job usage``); None: there is none."""
