@@ -86,7 +86,7 @@ def get_aws_default_service_quota(platform: Platform, caller: Caller, params: di
     return {"Quota": _default(platform, caller, _named(params))}
 
 
-def list_services(platform: Platform, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
+def list_services(_platform: Platform, _caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
     """SageMaker alone."""
     page, token = _page([{"ServiceCode": SERVICE, "ServiceName": SERVICE_NAME}], params)
     return {"Services": list(page), **token}
