@@ -98,7 +98,7 @@ class Seams:
         for number, path in enumerate(URL_PATHS[module]):
             moto: Handler = import_module(module).url_paths[path]
             if service.name == "iam":
-                moto = permissions.dispatch
+                moto = partial(permissions.dispatch, self._platform)
             self._replace(module, path, gate.handler(service, moto, f"{service.name}_{number}"))
 
     def _put_before_s3(self, gate: Gate) -> None:
