@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import functools
 import hashlib
 import uuid
@@ -15,6 +13,7 @@ import botocore.session
 
 from cloudtune.localcloud.aws_error import AwsError
 from cloudtune.localcloud.services.operation import NotOurs, Operation
+from cloudtune.localcloud.services.paging import cut_page
 from cloudtune.localcloud.services.quotas import DEFAULTS, ON_DEMAND, SPOT, WARM_POOL
 
 if TYPE_CHECKING:
@@ -202,17 +201,11 @@ def _page(rows: Sequence[Any], params: Mapping[str, Any]) -> tuple[Sequence[Any]
     most = params.get("MaxResults", 100)
     if not isinstance(most, int) or not 1 <= most <= 100:
         raise AwsError("IllegalArgumentException", "MaxResults must be between 1 and 100.")
-    begin = 0
-    if params.get("NextToken") is not None:
-        try:
-            begin = int(base64.b64decode(str(params["NextToken"]), validate=True))
-        except (binascii.Error, ValueError):
-            begin = -1
-        if not 0 < begin <= len(rows):
-            raise AwsError("InvalidPaginationTokenException", "Invalid token was used.")
-    end = begin + most
-    token = {"NextToken": base64.b64encode(str(end).encode()).decode()} if end < len(rows) else {}
-    return rows[begin:end], token
+    try:
+        page, token = cut_page(rows, params.get("NextToken"), most)
+    except ValueError:
+        raise AwsError("InvalidPaginationTokenException", "Invalid token was used.") from None
+    return page, {} if token is None else {"NextToken": token}
 
 
 #: Name of the operation -> what answers it. All others, and services other than SageMaker, are moto's.
