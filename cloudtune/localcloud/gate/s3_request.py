@@ -13,9 +13,15 @@ from moto.s3.utils import bucket_name_from_url
 
 from cloudtune.localcloud.gate.api_request import ApiRequest
 
-#: Headers and parameters that say who may ask and how the answer is to look, not what is asked.
+#: What a method means without a subresource.
 _OBJECT = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
-_BUCKET = {"HEAD": "HeadBucket", "PUT": "CreateBucket", "DELETE": "DeleteBucket", "GET": "ListObjects"}
+_BUCKET = {
+    "HEAD": "HeadBucket",
+    "PUT": "CreateBucket",
+    "DELETE": "DeleteBucket",
+    "GET": "ListObjects",
+    "POST": "PostObject",
+}
 
 
 def read_s3_request(request: Request) -> ApiRequest:
