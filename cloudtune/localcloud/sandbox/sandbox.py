@@ -21,7 +21,7 @@ class ContainerSpec:
 
     Args:
         command: Program and arguments. The program is looked up in the PATH of ``environment``.
-        environment: All of it: nothing is inherited. The ``folders`` kind adds the names that tell where ``/opt/ml`` is.
+        environment: All of it: nothing is inherited. ``folders`` adds the names that tell where ``/opt/ml`` is.
         ml_folder: Absolute path of the folder that becomes ``/opt/ml``.
         cwd: Working directory, as the container sees it.
         output: Descriptor that becomes stdout and stderr. The sandbox duplicates it; the caller closes its own.

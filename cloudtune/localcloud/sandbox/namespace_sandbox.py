@@ -1,0 +1,27 @@
+"""Containers in namespaces of their own (Linux)."""
+
+from __future__ import annotations
+
+from cloudtune.localcloud.sandbox.spawned_sandbox import SpawnedSandbox
+
+
+class NamespaceSandbox(SpawnedSandbox):
+    """Each container sees its own ``/opt/ml``, processes, host name, ``/etc/hosts`` and System V IPC, and its
+    own ``/dev/shm`` unless its ``/opt/ml`` lies there.
+
+    The first process has pid 1. Without network it has nothing but a loopback interface of its own. Nothing on the
+    machine is changed for it: where there is no ``/opt/ml``, the container sees one beside all else in ``/opt``.
+    An ordinary user is root in the container, as a job on SageMaker is, with that user's rights to files. When the
+    spawner dies, which it does with the server, the kernel ends all containers with all their descendants.
+
+    This is no security boundary: containers see the files and (unless forbidden) the network of the machine, with the
+    rights of whoever runs the server. See namespaces(7), pid_namespaces(7), user_namespaces(7).
+
+    Raises:
+        SpawnerRefused: The kernel does not allow it.
+    """
+
+    kind = "namespaces"
+
+    def ml_path(self, spec_ml_folder: str) -> str:
+        return "/opt/ml"
