@@ -45,7 +45,7 @@ class CloudServer:
         self._http = HttpServer(self, settings.port)
         self.endpoint = self._http.endpoint
         self._keeper: StateKeeper | None = None
-        self._preparing = threading.Thread(target=self._prepare, name="cloudtune-localcloud-sandbox", daemon=True)
+        self._preparing: threading.Thread | None = None
         try:
             self.platform = self._opened(Platform(settings, self.endpoint))
             if settings.state_folder is not None:
@@ -62,7 +62,7 @@ class CloudServer:
     def start(self) -> None:
         """Begins to answer, and to keep the state."""
         self._http.start()
-        self._preparing.start()
+        self._prepare_soon()
         if self._keeper is not None:
             self._keeper.start()
 
@@ -83,32 +83,38 @@ class CloudServer:
     def reset(self) -> None:
         """Begins anew with the settings of the start: no jobs, buckets, faults, calls. Jobs that run are killed."""
         with self._changing:
-            self._preparing.join()
-            self.platform.close()
+            self._close_platform()
             BackendDict.reset()
             reset_model_data()
             self.platform = self._opened(Platform(self.settings, self.endpoint, cloud_id=self.platform.id))
             if self._keeper is not None:
                 self._keeper.platform = self.platform
+            self._prepare_soon()
 
     def close(self) -> None:
         """Takes no more calls, writes the state if it is kept, kills all jobs."""
         self.told_to_end.set()
         self._http.close()
-        if self._preparing.ident is not None:
-            self._preparing.join()
         with self._changing:
             try:
                 if self._keeper is not None:
                     self._keeper.close()
             finally:
-                self.platform.close()
+                self._close_platform()
 
-    def _prepare(self) -> None:
+    def _prepare_soon(self) -> None:
         """Opens the sandbox while nobody waits for it: the first job starts sooner."""
         executor = self.platform.executor
         if executor is not None:
-            executor.prepare()
+            self._preparing = threading.Thread(
+                target=executor.prepare, name="cloudtune-localcloud-sandbox", daemon=True
+            )
+            self._preparing.start()
+
+    def _close_platform(self) -> None:
+        if self._preparing is not None:
+            self._preparing.join()
+        self.platform.close()
 
     def _opened(self, platform: Platform) -> Platform:
         platform.open()

@@ -1,0 +1,108 @@
+"""The fixtures, as users have them in suites of their own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+def test_a_clean_cloud_for_each_test(pytester: pytest.Pytester) -> None:
+    """One server for the session, nothing of one test in the next, and the environment led to it only meanwhile."""
+    pytester.makepyfile(
+        """
+        import os, boto3, pytest
+
+        seen = []
+
+        @pytest.mark.parametrize("turn", [1, 2, 3])
+        def test_one(local_cloud, faults, turn):
+            assert boto3.client("s3").list_buckets()["Buckets"] == []
+            boto3.client("s3").create_bucket(Bucket="data")
+            assert local_cloud.call_counts() == {"s3:ListBuckets": 1, "s3:CreateBucket": 1}
+            faults.add("access_denied", operation="s3:ListBuckets")
+            seen.append(local_cloud.pid)
+            assert len(set(seen)) == 1
+
+        def test_outside():
+            assert "AWS_ENDPOINT_URL" not in os.environ
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=4)
+
+
+def test_a_test_may_kill_the_cloud(pytester: pytest.Pytester) -> None:
+    """The next test gets another."""
+    pytester.makepyfile(
+        """
+        import boto3, pytest
+
+        @pytest.mark.parametrize("turn", [1, 2])
+        def test_one(local_cloud, turn):
+            assert boto3.client("s3").list_buckets()["Buckets"] == []
+            local_cloud.kill()
+
+        def test_other(local_cloud):
+            local_cloud.control.shut_down()
+            assert local_cloud.wait(30) == 0
+
+        def test_last(local_cloud):
+            assert local_cloud.jobs() == []
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=4)
+
+
+def test_settings_of_ones_own(pytester: pytest.Pytester) -> None:
+    """Overriding local_cloud_settings reaches both kinds of clouds."""
+    pytester.makepyfile(
+        """
+        import boto3, pytest
+        from cloudtune.localcloud import CloudSettings
+
+        @pytest.fixture(scope="session")
+        def local_cloud_settings():
+            return CloudSettings(region="eu-west-1", account="210987654321")
+
+        def test_server(local_cloud):
+            assert boto3.client("sts").get_caller_identity()["Account"] == "210987654321"
+            assert local_cloud.settings.region == "eu-west-1"
+
+        def test_in_process(in_process_cloud):
+            assert boto3.client("sts").get_caller_identity()["Account"] == "210987654321"
+            assert in_process_cloud.call_counts() == {"sts:GetCallerIdentity": 1}
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
+
+
+def test_what_the_plugin_costs_who_does_not_use_it(pytester: pytest.Pytester) -> None:
+    """Neither moto nor boto3 is imported, and no server is started."""
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_one():
+            assert not {"moto", "boto3", "botocore", "flask"} & set(sys.modules)
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_the_fixtures_are_listed(pytester: pytest.Pytester) -> None:
+    """`pytest --fixtures` shows them with what they are for: the entry point is installed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--fixtures", "-q"],
+        capture_output=True,
+        text=True,
+        cwd=pytester.path,
+        check=False,
+    )
+    for name in ("local_cloud", "faults", "in_process_cloud", "local_cloud_settings"):
+        assert re.search(rf"^{name}( \[session scope\])? -- .*pytest_plugin\.py", done.stdout, re.MULTILINE), (
+            done.stdout
+        )
