@@ -28,13 +28,14 @@ def _values(shape: Any, depth: int) -> st.SearchStrategy[Any]:
     spare = SPARE if most is None else min(SPARE, most - least)
     if shape.type_name == "structure":
         required = {name: _values(shape.members[name], depth + 1) for name in shape.required_members}
-        optional = {
-            # Search expressions hold each other without end.
-            name: st.deferred(partial(_values, member, depth + 1))
-            for name, member in shape.members.items()
-            if name not in required and depth < 5
-        }
-        return _some_of(required, optional)
+        optional = sorted(set(shape.members) - set(required))
+        if not optional or depth == 5:  # search expressions hold each other without end
+            return st.fixed_dictionaries(required)
+        return st.lists(st.sampled_from(optional), unique=True, max_size=SPARE).flatmap(
+            lambda names: st.fixed_dictionaries(
+                {**required, **{name: _values(shape.members[name], depth + 1) for name in names}}
+            )
+        )
     if shape.type_name == "list":
         return st.lists(_values(shape.member, depth + 1), min_size=least, max_size=least + spare)
     if shape.type_name == "map":
@@ -47,15 +48,6 @@ def _values(shape: Any, depth: int) -> st.SearchStrategy[Any]:
     if shape.type_name == "boolean":
         return st.booleans()
     return st.floats(0, 2e9)
-
-
-def _some_of(
-    required: dict[str, st.SearchStrategy[Any]], optional: dict[str, st.SearchStrategy[Any]]
-) -> st.SearchStrategy[dict[str, Any]]:
-    if not optional:
-        return st.fixed_dictionaries(required)
-    chosen = st.lists(st.sampled_from(sorted(optional)), unique=True, max_size=SPARE)
-    return chosen.flatmap(lambda names: st.fixed_dictionaries({**required, **{name: optional[name] for name in names}}))
 
 
 def _strings(shape: Any, least: int, most: int | None) -> st.SearchStrategy[str]:
