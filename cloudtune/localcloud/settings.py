@@ -115,6 +115,8 @@ class CloudSettings:
     def from_json(cls, text: str) -> CloudSettings:
         """Raises ValueError where a field or a fault is not known."""
         values: dict[str, Any] = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("The settings of a local cloud are a JSON object.")
         unknown = set(values) - {entry.name for entry in dataclasses.fields(cls)}
         if unknown:
             raise ValueError(f"A local cloud has no setting {sorted(unknown)[0]!r}.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/cloudtune-localcloud/"
 
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.IGNORECASE)
 #: Real seconds that one call may wait for a job: clients ask again, so that no call outlives its client for long.
 _LONGEST_WAIT = 20.0
 
@@ -257,8 +258,8 @@ class _Request:
 
 def check_origin(environ: Mapping[str, Any]) -> None:
     """Raises ControlError unless the request was meant for a server on this machine, and comes from no web page."""
-    host = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
-    if host.lower() not in _LOOPBACK:
+    host = environ.get("HTTP_HOST", "")
+    if not _LOOPBACK.fullmatch(host):
         raise ControlError("403 Forbidden", f"The local cloud answers to 127.0.0.1 and localhost, not to {host!r}.")
     if "HTTP_ORIGIN" in environ:
         raise ControlError("403 Forbidden", "The local cloud does not answer to web pages.")

@@ -14,6 +14,7 @@ import pytest
 from cloudtune.localcloud.gate.dropped import DROP
 from cloudtune.localcloud.server.http_request import MAX_HEADERS, MAX_LINE
 from cloudtune.localcloud.server.http_server import HttpServer, PortTaken
+from tests.localcloud.conftest import wait_until
 
 Environ = dict[str, Any]
 
@@ -288,6 +289,7 @@ def test_closing_lets_a_call_at_work_have_its_answer(app: Application) -> None:
     assert begun.wait(10)
     closing = threading.Thread(target=server.close)
     closing.start()
+    wait_until(lambda: all(one._closing for one in server._connections), "the connections' being told")
     go_on.set()
     answer = connection.getresponse()
     assert (answer.read(), answer.getheader("Connection")) == (b"late", "close")
