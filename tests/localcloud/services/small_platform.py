@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from cloudtune.localcloud.clock import CloudClock
 from cloudtune.localcloud.fault_plan import FaultPlan
 from cloudtune.localcloud.gate.caller import Caller
 from cloudtune.localcloud.services.logs import LogStore
 from cloudtune.localcloud.services.quotas import Quotas
 from cloudtune.localcloud.settings import CloudSettings
+from tests.localcloud.hand_clock import HandClock
 
 if TYPE_CHECKING:
     from cloudtune.localcloud.platform import Platform
 
 CALLER = Caller("123456789012", "us-east-1")
 GROUP = "/aws/sagemaker/TrainingJobs"
-
-
-class HandClock(CloudClock):
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.passed = 0.0
-
-    def elapsed(self) -> float:
-        return self.passed
 
 
 class SmallPlatform:

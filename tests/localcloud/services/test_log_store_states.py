@@ -62,7 +62,7 @@ class LogStoreStates(RuleBasedStateMachine):
         if not hasattr(self, "mock"):
             return
         try:
-            self.platform.clock.passed += 1_000
+            self.platform.clock.at += 1_000
             for tail in self.tails:
                 while tail.step(7):
                     pass
@@ -91,7 +91,7 @@ class LogStoreStates(RuleBasedStateMachine):
 
     @rule(seconds=st.floats(0.001, 5))
     def pass_time(self, seconds: float) -> None:
-        self.platform.clock.passed += seconds
+        self.platform.clock.at += seconds
 
     @rule(which=st.integers(0, 1), limit=st.integers(1, 5))
     def tail(self, which: int, limit: int) -> None:
