@@ -24,8 +24,8 @@ SERVICE = "sagemaker"
 SERVICE_NAME = "Amazon SageMaker"
 #: Told where the cloud sets no limit: Service Quotas has no way to say that there is none.
 UNLIMITED = 1_000_000
-#: AWS's own codes, as far as several users' published listings agree on them. All others are made up here, from the
-#: name, in AWS's form: look a quota up by its name, which is AWS's.
+#: AWS's own codes, as users have published them from their accounts. All others are made up here, from the name, in
+#: AWS's form: look a quota up by its name, which is AWS's.
 AWS_CODES: Mapping[str, str] = {
     "ml.g4dn.xlarge for training job usage": "L-3F53BF0F",
     "ml.g4dn.xlarge for spot training job usage": "L-944F78BB",
