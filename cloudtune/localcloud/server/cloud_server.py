@@ -97,7 +97,12 @@ class CloudServer:
         self._http.close()
         with self._changing:
             try:
+                if self._preparing is not None:
+                    self._preparing.join()
                 if self._keeper is not None:
+                    # Jobs first: what they wrote to the end is kept, and that they were running.
+                    if self.platform.executor is not None:
+                        self.platform.executor.close()
                     self._keeper.close()
             finally:
                 self._close_platform()

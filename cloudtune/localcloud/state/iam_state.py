@@ -18,6 +18,7 @@ def roles_to_json() -> list[dict[str, Any]]:
             "account": account,
             "partition": partition,
             "name": role.name,
+            "id": role.id,
             "path": role.path,
             "trust": role.assume_role_policy_document,
             "description": role.description,
@@ -49,5 +50,8 @@ def roles_from_json(roles: list[dict[str, Any]]) -> None:
             tags=values["tags"],
             max_session_duration=values["max_session"],
         )
+        del backend.roles[role.id]
+        role.id = values["id"]
+        backend.roles[role.id] = role
         role.create_date = dt.datetime.fromisoformat(values["created"])
         role.policies.update(values["policies"])
