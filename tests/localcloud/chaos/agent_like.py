@@ -27,7 +27,7 @@ def main() -> int:
     try:
         with tarfile.open(f"{ML}/input/data/source/source.tar.gz") as archive:
             archive.extractall(f"{ML}/code", filter="data")
-    except tarfile.TarError as error:
+    except (tarfile.TarError, OSError, EOFError) as error:
         with open(f"{ML}/output/failure", "w", encoding="utf-8") as file:
             file.write(f"the source archive cannot be read: {error}")
         return 3

@@ -112,7 +112,10 @@ class Driver:
         return found
 
     def log_streams(self, name: str) -> dict[str, list[str]]:
-        """Lines by stream, oldest stream first, each read to its end by its forward token."""
+        """Lines by stream, oldest stream first, each read to its end by its forward token, in the order of their times.
+
+        Lines of the same millisecond stay in the order in which they could be read.
+        """
         found: dict[str, list[str]] = {}
         try:
             answer = self._logs.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/")
@@ -125,16 +128,16 @@ class Driver:
         return found
 
     def _tail(self, stream: str) -> list[str]:
-        lines: list[str] = []
+        events: list[dict[str, Any]] = []
         token: str | None = None
         while True:
             more = {"nextToken": token} if token else {}
             page = self._logs.get_log_events(
                 logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True, limit=100, **more
             )
-            lines += [event["message"] for event in page["events"]]
+            events += page["events"]
             if page["nextForwardToken"] == token:
-                return lines
+                return [event["message"] for event in sorted(events, key=lambda event: event["timestamp"])]
             token = page["nextForwardToken"]
 
     def _insist(self, once: Callable[[], Any]) -> Any:

@@ -136,7 +136,7 @@ def _plan(name: str, pair: tuple[str, str], random_state: random.Random) -> JobP
         kinds=pair,
         steps=200 if "max_runtime" in pair else random_state.randint(3, 12),
         step_seconds=random_state.choice([0.02, 0.1, 0.25]),
-        exit_code=random_state.choice([1, 7, 42]) if "bad_exit" in pair else 0,
+        exit_code=random_state.choice([5, 7, 42]) if "bad_exit" in pair else 0,
         retries=random_state.choice([0, 1, 2]) if "job_internal_error" in pair else 0,
         faults=tuple(fault for kind in pair for fault in _faults(kind, name, random_state)),
     )
