@@ -7,11 +7,10 @@ the model of completed and stopped ones.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +42,7 @@ from cloudtune.localcloud.sandbox.sandbox import CommandNotRunnable, ContainerSt
 if TYPE_CHECKING:
     from cloudtune.localcloud.fault import Fault
     from cloudtune.localcloud.jobs.executor import Executor
+    from cloudtune.localcloud.jobs.slots import Slot
     from cloudtune.localcloud.jobs.training_job import TrainingJob
     from cloudtune.localcloud.platform import Platform
 
@@ -89,6 +89,8 @@ class JobLife:
         self.began = platform.clock.time()
         self.orders = Orders()
         self.thread = threading.Thread(target=self._run_thread, name=f"job {job.name}", daemon=True)
+        #: Of the run that goes on.
+        self.hosts: list[Host] = []
         #: Whether containers run.
         self.is_running = False
         self._platform = platform
@@ -98,13 +100,14 @@ class JobLife:
         self._meter = BillingMeter()
         self._retries = int((job.request.get("RetryStrategy") or {}).get("MaximumRetryAttempts") or 0)
         self._epoch = 0
+        self._keeps_instances = True
 
     # The thread
 
     def _run_thread(self) -> None:
+        slot = self._executor.slots.ask(self.orders.wake)
         try:
-            ending = self._live()
-            self._finish(ending)
+            self._finish(self._live(slot))
         except Killed:
             _log.debug("Training job %s was left as it is: the cloud lets go of it.", self.job.name)
         except Exception:  # noqa: BLE001  # whatever it is, the job must not stay in progress for ever
@@ -112,16 +115,17 @@ class JobLife:
             if not self.job.is_terminal:
                 self._finish(_Ending.failed(INTERNAL_ERROR))
         finally:
+            self._executor.slots.give_back(slot)
             self.orders.close()
             self._executor.ended(self)
 
-    def _live(self) -> _Ending:
+    def _live(self, slot: Slot) -> _Ending:
         try:
-            with self._slot():
-                delay = self._start_delay()
-                while isinstance(after := self._run(delay), _Again):
-                    delay = after.delay
-                return after
+            self._wait_for(slot)
+            delay = self._start_delay()
+            while isinstance(after := self._run(delay), _Again):
+                delay = after.delay
+            return after
         except JobStopped as stopped:
             return _Ending.stopped(stopped)
         except JobFailed as failed:
@@ -132,7 +136,8 @@ class JobLife:
 
     def _finish(self, ending: _Ending) -> None:
         discount = self._settings.spot_discount if self.job.is_spot else 0.0
-        with self._platform.warm_pools.keep(self.job, wanted=ending.status == "Completed") as warm_pool:
+        wanted = self._keeps_instances and ending.status == "Completed"
+        with self._platform.warm_pools.keep(self.job, wanted) as warm_pool:
             self.job.finish(
                 ending.status,
                 ending.secondary,
@@ -145,23 +150,18 @@ class JobLife:
 
     # Before the containers
 
-    @contextlib.contextmanager
-    def _slot(self) -> Iterator[None]:
-        slot = self._executor.slots.ask(self.orders.wake)
-        try:
-            if not slot.is_granted:
-                self.job.move("Pending", "Training job waiting for capacity")
-                longest = (self.job.request.get("StoppingCondition") or {}).get("MaxPendingTimeInSeconds")
-                until = None if longest is None else self.job.created + longest
-                while not slot.is_granted:
-                    self._check()
-                    if until is not None and self._clock.time() >= until:
-                        raise pending_too_long()
-                    self._wait(until)
-                self.job.move("Starting", "Starting the training job")
-            yield
-        finally:
-            self._executor.slots.give_back(slot)
+    def _wait_for(self, slot: Slot) -> None:
+        if slot.is_granted:
+            return
+        self.job.move("Pending", "Training job waiting for capacity")
+        longest = (self.job.request.get("StoppingCondition") or {}).get("MaxPendingTimeInSeconds")
+        until = None if longest is None else self.job.created + longest
+        while not slot.is_granted:
+            self._check()
+            if until is not None and self._clock.time() >= until:
+                raise pending_too_long()
+            self._wait(until)
+        self.job.move("Starting", "Starting the training job")
 
     def _start_delay(self) -> float:
         return (
@@ -199,11 +199,16 @@ class JobLife:
 
     def _run(self, delay: float) -> _Ending | _Again:
         faults = self._platform.faults.for_run(self.job.name, self.job.run)
-        self._pause(delay + (faults["slow_start"].seconds if "slow_start" in faults else 0.0))
+        self._keeps_instances = "no_warm_pool" not in faults
+        self._pause(delay)
+        if self.job.state.secondary == "Interrupted":
+            self.job.move("Starting", "Starting the training job")
+        if "slow_start" in faults:
+            self._pause(faults["slow_start"].seconds)
         if "capacity" in faults:
             raise JobFailed(CAPACITY)
         root = self._executor.new_folder()
-        hosts: list[Host] = []
+        hosts = self.hosts = []
         try:
             self._download(root, hosts)
             end = self._train(root, hosts, faults)

@@ -1,17 +1,21 @@
 """Metric definitions: regular expressions over the log whose last matches become FinalMetricDataList.
 
 Python's ``re`` cannot be interrupted, and holds up the whole process. So it sees only the first ``MAX_LINE`` characters
-of a line; an expression in which a repetition repeats another, whose time may grow exponentially, is not used; and one
-that has taken ``MAX_SECONDS`` in a single line is not used again. The job's log on the cloud's side says so.
+of a line, and an expression is not used whose time may grow exponentially: one that repeats a repetition or a choice.
+Others may still grow with a high power of the line's length (``.*.*.*=``): where that may matter, the expression is
+tried on the first few characters, then on twice as many, and given up for good when the next step may take longer than
+``MAX_SECONDS``. The log of the cloud says so.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 if sys.version_info >= (3, 11):
@@ -25,11 +29,23 @@ _log = logging.getLogger(__name__)
 
 #: Characters of a line that are searched.
 MAX_LINE = 1024
-#: Real seconds that an expression may take for a line.
+#: Seconds of the processor that an expression may take for a line.
 MAX_SECONDS = 0.25
-#: A repetition that may go on so many times counts as endless.
-_ENDLESS = 16
+#: Steps that take no time worth measuring.
+_FEW_STEPS = 1e6
+_NO_TIME = 1e-5
+#: An expression with more repetitions is not used.
+_MOST_REPETITIONS = 30
+#: So many ways to repeat inside of a repetition are too many.
+_TOO_MANY_WAYS = 64
 _REPETITIONS = (sre_constants.MAX_REPEAT, sre_constants.MIN_REPEAT)
+
+
+@dataclass
+class _Expression:
+    pattern: re.Pattern[str]
+    #: How many repetitions it has: its time grows at most with the next higher power of the line's length.
+    repetitions: int
 
 
 class MetricDefinitions:
@@ -42,14 +58,16 @@ class MetricDefinitions:
 
     def __init__(self, definitions: Iterable[Mapping[str, str]], record: Callable[[str, float, float], None]) -> None:
         self._record = record
-        self._expressions: dict[str, re.Pattern[str]] = {}
+        self._expressions: dict[str, _Expression] = {}
         for definition in definitions:
             name, text = definition["Name"], definition["Regex"]
             try:
-                if _may_explode(sre_parse.parse(text)):
-                    _log.warning("Metric %r is not read: %r repeats a repetition, which may take for ever.", name, text)
+                parsed = sre_parse.parse(text)
+                repetitions = _repetitions(parsed)
+                if _may_explode(parsed, 1) or repetitions > _MOST_REPETITIONS:
+                    _log.warning("Metric %r is not read: the time that %r takes may grow without bound.", name, text)
                     continue
-                self._expressions[name] = re.compile(text)
+                self._expressions[name] = _Expression(re.compile(text), repetitions)
             except (re.error, RecursionError, OverflowError) as error:
                 _log.warning("Metric %r is not read: %r is no regular expression: %s", name, text, error)
 
@@ -58,16 +76,35 @@ class MetricDefinitions:
         if not self._expressions:
             return
         for line in lines:
+            line = line[:MAX_LINE]
             for name, expression in list(self._expressions.items()):
-                began = time.perf_counter()
-                values = [_value(match) for match in expression.finditer(line[:MAX_LINE])]
+                if not _is_quick(expression, line):
+                    _log.warning("Metric %r is no longer read: %r takes too long.", name, expression.pattern.pattern)
+                    del self._expressions[name]
+                    continue
+                values = [_value(match) for match in expression.pattern.finditer(line)]
                 for value in values[::-1]:
                     if value is not None:
                         self._record(name, value, now)
                         break
-                if time.perf_counter() - began > MAX_SECONDS:
-                    _log.warning("Metric %r is no longer read: %r takes too long.", name, expression.pattern)
-                    del self._expressions[name]
+
+
+def _is_quick(expression: _Expression, line: str) -> bool:
+    power = expression.repetitions + 1
+    if len(line) ** power / math.factorial(power) < _FEW_STEPS:
+        return True
+    length, before = 8, 0.0
+    while length < len(line):
+        began = time.thread_time()
+        for _ in expression.pattern.finditer(line[:length]):
+            pass
+        took = time.thread_time() - began
+        # Twice as many characters take at most so many times as long; and hardly twice what the last step took more.
+        growth = min(2.0**power, max(4.0, 2 * took / max(before, _NO_TIME)))
+        if took * growth > MAX_SECONDS:
+            return False
+        length, before = 2 * length, took
+    return True
 
 
 def _value(match: re.Match[str]) -> float | None:
@@ -78,14 +115,23 @@ def _value(match: re.Match[str]) -> float | None:
         return None
 
 
-def _may_explode(parsed: Any, repeated: bool = False) -> bool:
-    """Whether a repetition that may go on for long stands inside of another."""
+def _repetitions(parsed: Any) -> int:
+    """How many repetitions without a fixed number an expression has."""
+    own: int = sum(operation in _REPETITIONS and argument[0] != argument[1] for operation, argument in parsed)
+    return own + sum(_repetitions(below) for _, argument in parsed for below in _patterns_in(argument))
+
+
+def _may_explode(parsed: Any, outer: int) -> bool:
+    """Whether something that can be matched in several ways is repeated, ``outer`` times from outside."""
     for operation, argument in parsed:
-        inside = repeated
-        if operation in _REPETITIONS and argument[1] >= _ENDLESS:
-            if repeated:
-                return True
-            inside = True
+        ways, inside = 1, outer
+        if operation in _REPETITIONS:
+            ways = argument[1] - argument[0] + 1
+            inside = outer * argument[1]
+        elif operation is sre_constants.BRANCH:
+            ways = len(argument[1])
+        if outer > 1 and ways > 1 and outer * ways >= _TOO_MANY_WAYS:
+            return True
         if any(_may_explode(below, inside) for below in _patterns_in(argument)):
             return True
     return False

@@ -94,7 +94,7 @@ class Place:
     def get(self, key: str) -> bytes:
         return self.platform.storage.read(BUCKET, key)
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def objects(self, prefix: str = "") -> list[str]:
         return [found.key for found in self.platform.storage.list(BUCKET, prefix)]
 
     def archive(self, key: str) -> dict[str, bytes | str]:
@@ -157,8 +157,8 @@ def cloud(folder: Path, endpoint: str | None = None, **settings: Any) -> Iterato
         place.platform.close()
         for backends in (s3_backends, logs_backends, sagemaker_backends):
             backends.reset()
+        s3_backends.bucket_accounts.clear()
     assert os.listdir(folder) == []
     assert job_threads() == []
     assert marked_processes(place.platform.id) == []
     assert descriptors() <= before, f"open: {descriptors() - before}"
-
