@@ -24,6 +24,7 @@ from cloudtune.localcloud.gate.s3_conditions import (
     check_presigned,
     check_write,
     copy_source,
+    no_such_key,
 )
 from cloudtune.localcloud.gate.s3_payload import Payload
 
@@ -42,6 +43,7 @@ _NO_XML = frozenset({"PutObject", "UploadPart", "CopyObject", "UploadPartCopy", 
 _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload", "CreateMultipartUpload", "CopyObject", "UploadPartCopy"})
 _NUMBERS = {"max-keys": (0, 2**31 - 1), "partNumber": (1, 10_000), "max-parts": (0, 2**31 - 1)}
 _MAX_KEY_BYTES = 1024
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
 
 
 class S3Gate:
@@ -90,7 +92,7 @@ class S3Gate:
                 check_write(request, key, _current(bucket, key))
             if "write_lost" in faults:
                 return _lost(payload)
-            return _moto_answer(call, request, moto)
+            return _moto_answer(call, request, moto, exists=not key or _current(bucket, key) is not None)
 
     def _locked(
         self, call: ApiRequest, bucket: str, key: str, source: tuple[str, str, str | None] | None
@@ -118,6 +120,8 @@ def _current(bucket: FakeBucket, key: str) -> FakeKey | None:
 def _check_parameters(call: ApiRequest, request: Request) -> None:
     """What moto would stumble over."""
     _, _, key = call.resource.partition("/")
+    if request.method not in _METHODS or (key and call.operation == "PostObject"):
+        raise AwsError("MethodNotAllowed", "The specified method is not allowed against this resource.", 405)
     if len(key.encode("utf-8", "surrogatepass")) > _MAX_KEY_BYTES:
         raise AwsError("KeyTooLongError", "Your key is too long")
     for name in request.args:
@@ -167,24 +171,25 @@ def _answer_upload(
     return answer
 
 
-def _moto_answer(call: ApiRequest, request: Request, moto: Callable[[], Answer]) -> Answer:
-    carries_xml = request.method in ("PUT", "POST") and call.operation not in _NO_XML
-    if call.operation == "ListObjectsV2" and "continuation-token" in request.args:
-        token_error: type[Exception] | tuple[()] = TypeError  # moto compares names with the None it found
-    else:
-        token_error = ()
+def _moto_answer(call: ApiRequest, request: Request, moto: Callable[[], Answer], exists: bool = True) -> Answer:
+    """moto's answer. ``exists`` says whether the object is there, where there is one to speak of."""
     try:
         return moto()
     except ExpatError as error:
         raise _malformed_xml() from error
-    except token_error as error:
-        raise AwsError("InvalidArgument", "The continuation token provided is incorrect") from error
     except (LookupError, AttributeError, TypeError, ValueError) as error:
-        # moto looks for elements without asking whether they are there.
-        if not carries_xml:
+        # moto takes what it needs from parameters, XML and objects without asking whether it is there.
+        if not exists:
+            raise no_such_key(call.resource.partition("/")[2]) from error
+        carries_xml = request.method in ("PUT", "POST") and call.operation not in _NO_XML
+        if not carries_xml and not request.args:
             raise
-        logger.debug("%s is taken for malformed XML.", call.operation, exc_info=True)
-        raise _malformed_xml() from error
+        logger.warning("%s is taken for a bad request: moto stumbled over it.", call.operation, exc_info=True)
+        if carries_xml:
+            raise _malformed_xml() from error
+        if "continuation-token" in request.args:
+            raise AwsError("InvalidArgument", "The continuation token provided is incorrect") from error
+        raise AwsError("InvalidArgument", f"Invalid argument: {', '.join(request.args)}") from error
 
 
 def _malformed_xml() -> AwsError:

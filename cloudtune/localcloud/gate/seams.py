@@ -86,7 +86,8 @@ class Seams:
         self._put_before_s3(gate)
         self._serve_price_list(gate)
         self._watch_reset()
-        self._undo += [stop_tracking(), lock_etags(), dispose_quietly()]
+        for change in (stop_tracking, lock_etags, dispose_quietly):
+            self._undo.append(change())
         if self._platform.endpoint is not None:
             self._undo.append(TimedKill(self._platform).close)
 

@@ -1,0 +1,109 @@
+"""What moto would keep for ever."""
+
+from __future__ import annotations
+
+import gc
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+from moto import mock_aws
+from moto.core.model_instances import model_data, reset_model_data
+from moto.s3.models import FakeKey, FakeMultipart
+
+from tests.localcloud.gate.stand_in import StandIn, client, open_gate
+
+LARGE = 6 * 1024 * 1024  # moto keeps what is larger than 5 MiB in a temporary file
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
+
+
+def open_files() -> int:
+    return sum("deleted" in os.readlink(f"/proc/self/fd/{number}") for number in _numbers())
+
+
+def _numbers() -> list[str]:
+    return [number for number in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{number}")]
+
+
+def tracked() -> int:
+    return sum(len(vars(model)["instances_tracked"]) for models in model_data.values() for model in models.values())
+
+
+def test_a_key_that_is_written_a_thousand_times_is_kept_once(cloud: StandIn) -> None:
+    """moto would note every version for its dashboard, with its content."""
+    s3 = client("s3")
+    s3.create_bucket(Bucket="models")
+    gc.collect()
+    before = sum(isinstance(each, FakeKey) for each in gc.get_objects())
+    for number in range(1000):
+        s3.put_object(Bucket="models", Key="a", Body=str(number).encode())
+    reset_model_data()  # puts new lists there; they stay empty too
+    s3.put_object(Bucket="models", Key="a", Body=b"last")
+    assert FakeKey.instances_tracked == []  # type: ignore[attr-defined]
+    gc.collect()
+    assert sum(isinstance(each, FakeKey) for each in gc.get_objects()) - before <= 1
+
+
+def test_no_model_is_tracked_while_a_cloud_is_open(cloud: StandIn) -> None:
+    """Users, roles, queues, metrics: the same for all."""
+    before = tracked()
+    client("iam").create_role(RoleName="tuning", AssumeRolePolicyDocument="{}")
+    client("logs").create_log_group(logGroupName="group")
+    client("sts").assume_role(RoleArn="arn:aws:iam::123456789012:role/tuning", RoleSessionName="session")
+    assert tracked() == before
+
+
+def test_moto_tracks_again_once_the_cloud_is_closed() -> None:
+    """Whoever uses moto for himself afterwards finds it as it was."""
+    with open_gate():
+        pass
+    with mock_aws():
+        client("iam").create_user(UserName="somebody")
+        assert tracked() > 0
+
+
+@needs_proc
+def test_large_objects_that_were_replaced_leave_no_open_file(cloud: StandIn) -> None:
+    """Also those that came in parts, whose parts moto would keep beside them."""
+    s3 = client("s3")
+    s3.create_bucket(Bucket="models")
+    before = open_files()
+    for _ in range(5):
+        s3.put_object(Bucket="models", Key="a", Body=bytes(LARGE))
+    assert open_files() == before + 1
+    for _ in range(3):
+        upload = s3.create_multipart_upload(Bucket="models", Key="a")["UploadId"]
+        parts = []
+        for number in (1, 2):
+            part = s3.upload_part(Bucket="models", Key="a", UploadId=upload, PartNumber=number, Body=bytes(LARGE))
+            parts.append({"PartNumber": number, "ETag": part["ETag"]})
+        s3.complete_multipart_upload(Bucket="models", Key="a", UploadId=upload, MultipartUpload={"Parts": parts})
+    assert open_files() == before + 1
+    assert s3.head_object(Bucket="models", Key="a", PartNumber=2)["ContentLength"] == LARGE
+    assert len(s3.get_object(Bucket="models", Key="a")["Body"].read()) == 2 * LARGE
+    upload = s3.create_multipart_upload(Bucket="models", Key="b")["UploadId"]
+    s3.upload_part(Bucket="models", Key="b", UploadId=upload, PartNumber=1, Body=bytes(LARGE))
+    s3.abort_multipart_upload(Bucket="models", Key="b", UploadId=upload)
+    s3.delete_object(Bucket="models", Key="a")
+    assert open_files() == before
+
+
+@needs_proc
+def test_what_is_left_when_a_cloud_closes_is_closed_by_motos_reset() -> None:
+    """Objects of all versions and unfinished uploads, without a warning."""
+    before = open_files()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with open_gate():
+            s3 = client("s3")
+            s3.create_bucket(Bucket="models")
+            s3.put_bucket_versioning(Bucket="models", VersioningConfiguration={"Status": "Enabled"})
+            for _ in range(2):
+                s3.put_object(Bucket="models", Key="a", Body=bytes(LARGE))
+            upload = s3.create_multipart_upload(Bucket="models", Key="b")["UploadId"]
+            s3.upload_part(Bucket="models", Key="b", UploadId=upload, PartNumber=1, Body=bytes(LARGE))
+        gc.collect()
+    assert open_files() == before
+    assert FakeMultipart.__dict__["instances_tracked"] == []
