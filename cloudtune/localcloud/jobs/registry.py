@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import cast
+from typing import NamedTuple, cast
 
 from moto.sagemaker.models import sagemaker_backends
 
 from cloudtune.localcloud.aws_error import validation_error
 from cloudtune.localcloud.jobs.training_job import TrainingJob
+
+
+class _Seen(NamedTuple):
+    """The jobs at some time: moto's dictionary (another after a reset), how many were in it, and the running ones."""
+
+    jobs: dict[str, TrainingJob]
+    count: int
+    live: list[TrainingJob]
 
 
 class JobRegistry:
@@ -18,9 +26,9 @@ class JobRegistry:
     def __init__(self) -> None:
         #: Held while it is decided whether a job may be created, so that names and quotas hold.
         self.creating = threading.RLock()
-        # Account and region -> how many jobs there were when it was last asked, and those of them that had not ended,
-        # so that nobody scans thousands of finished jobs to count the running ones.
-        self._live: dict[tuple[str, str], tuple[int, list[TrainingJob]]] = {}
+        # Account and region -> what was there when it was last asked, so that nobody scans thousands of finished jobs
+        # to count the running ones.
+        self._seen: dict[tuple[str, str], _Seen] = {}
 
     def of(self, account: str, region: str) -> dict[str, TrainingJob]:
         """The jobs of an account in a region, by name. The dictionary itself: changing it changes the cloud.
@@ -42,7 +50,7 @@ class JobRegistry:
                 raise ValueError(f"There is a training job {job.name} in {job.region} already.")
             live = self.live(job.account, job.region)
             jobs[job.name] = job
-            self._live[job.account, job.region] = (len(jobs), [*live, job])
+            self._seen[job.account, job.region] = _Seen(jobs, len(jobs), [*live, job])
 
     def live(self, account: str, region: str) -> list[TrainingJob]:
         """The jobs that have not ended, oldest first.
@@ -51,11 +59,13 @@ class JobRegistry:
         """
         with self.creating:
             jobs = self.of(account, region)
-            count, known = self._live.get((account, region), (0, []))
-            candidates = known if count == len(jobs) else list(jobs.values())
-            # A reset followed by as many new jobs leaves the number alone, but not the jobs.
-            live = [job for job in candidates if not job.is_terminal and jobs.get(job.name) is job]
-            self._live[account, region] = (len(jobs), live)
+            seen = self._seen.get((account, region))
+            if seen is not None and seen.jobs is jobs and seen.count == len(jobs):
+                candidates = seen.live
+            else:
+                candidates = list(jobs.values())
+            live = [job for job in candidates if not job.is_terminal]
+            self._seen[account, region] = _Seen(jobs, len(jobs), live)
             return list(live)
 
     def __iter__(self) -> Iterator[TrainingJob]:

@@ -65,7 +65,7 @@ def test_a_reset_of_moto_clears_the_jobs() -> None:
     with mock_aws():
         assert not registry.of(*WHERE)
         job = new_job("b")
-        registry.add(job)
+        registry.of(*WHERE)["b"] = job
         assert registry.live(*WHERE) == [job]
 
 

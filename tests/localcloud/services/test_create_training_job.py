@@ -69,6 +69,23 @@ def test_of_many_who_want_a_name_one_gets_it(sagemaker: SmallSagemaker) -> None:
     assert len(sagemaker.started) == 1
 
 
+def test_nobody_comes_between_check_and_creation(sagemaker: SmallSagemaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one request is checked, another for the same name waits; here each check waits for the other in vain."""
+    both_inside = threading.Barrier(2)
+    check = sagemaker.quotas.check
+
+    def slow_check(request: Any, account: str, region: str) -> None:
+        try:
+            both_inside.wait(0.2)
+        except threading.BrokenBarrierError:
+            check(request, account, region)
+        else:
+            pytest.fail("two requests were checked at once")
+
+    monkeypatch.setattr(sagemaker.quotas, "check", slow_check)
+    assert _at_once(sagemaker, [training_request("job")] * 2) == ["ResourceInUse"]
+
+
 def test_a_quota_holds_against_many_at_once() -> None:
     """Sixteen jobs at the same time never get more than four instances."""
     with small_sagemaker(default_quota=4) as sagemaker:
