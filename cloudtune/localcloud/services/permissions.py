@@ -53,7 +53,10 @@ def simulate_principal_policy(platform: Platform, caller: Caller, params: dict[s
         for resource in params.get("ResourceArns") or ["*"]
     ]
     begin = _marker(params.get("Marker"), len(results))
-    end = begin + int(params.get("MaxItems") or 100)
+    most = params.get("MaxItems")
+    if most is not None and not 1 <= most <= 1000:
+        raise AwsError("ValidationError", "MaxItems must be between 1 and 1000.")
+    end = begin + (most or 100)
     answer: dict[str, Any] = {"EvaluationResults": results[begin:end], "IsTruncated": end < len(results)}
     if end < len(results):
         answer["Marker"] = str(end)

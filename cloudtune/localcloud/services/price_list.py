@@ -107,6 +107,8 @@ def get_products(_platform: Platform, _caller: Caller, params: dict[str, Any]) -
     """The products that pass all filters; each is a string of JSON, as on AWS."""
     _only_sagemaker(params.get("ServiceCode"))
     filters = params.get("Filters") or []
+    if not isinstance(filters, list):
+        raise AwsError("InvalidParameterException", "Filters must be a list.")
     found = [product for product in products() if all(_passes(product, wanted) for wanted in filters)]
     page, token = _page(found, params, 100)
     return {"FormatVersion": "aws_v1", "PriceList": [json.dumps(product) for product in page], **token}

@@ -95,7 +95,7 @@ def request_service_quota_increase(platform: Platform, caller: Caller, params: d
     """Notes the wish as PENDING for ever: nobody raises a limit here but who sets the cloud's ``quotas``."""
     quota = _named(params)
     wanted = params.get("DesiredValue")
-    if not isinstance(wanted, int | float) or wanted <= _value(platform, quota):
+    if not isinstance(wanted, int | float) or not _value(platform, quota) < wanted <= 1e10:
         raise AwsError("IllegalArgumentException", "Provided value is not greater than the current value of the quota.")
     requests = platform.quotas.requests
     if any(request["QuotaCode"] == quota.code and _is_of(request, caller) for request in requests):
