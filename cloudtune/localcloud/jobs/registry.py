@@ -16,7 +16,7 @@ class _Seen(NamedTuple):
     """The jobs at some time: moto's dictionary (another after a reset), how many were in it, and the running ones."""
 
     jobs: dict[str, TrainingJob]
-    count: int
+    size: int
     live: list[TrainingJob]
 
 
@@ -60,7 +60,7 @@ class JobRegistry:
         with self.creating:
             jobs = self.of(account, region)
             seen = self._seen.get((account, region))
-            if seen is not None and seen.jobs is jobs and seen.count == len(jobs):
+            if seen is not None and seen.jobs is jobs and seen.size == len(jobs):
                 candidates = seen.live
             else:
                 candidates = list(jobs.values())
