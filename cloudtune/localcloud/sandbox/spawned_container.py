@@ -50,6 +50,8 @@ class SpawnedContainer:
 
     def close(self) -> None:
         with self._closing:
+            if self._channel.fileno() < 0:
+                return
             self.kill()
             end = select.poll()
             end.register(self._channel, select.POLLIN)
