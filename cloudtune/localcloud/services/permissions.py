@@ -36,7 +36,8 @@ def simulate_principal_policy(platform: Platform, caller: Caller, params: dict[s
     A principal that moto's IAM does not know may do everything: the cloud asks nobody for roles before they are used.
     One that it knows is judged by its policies, those of a user's groups included, and may do nothing without one, as
     on AWS. ``access_denied`` faults in force that could strike the action at any time are explicit denials for both.
-    Conditions count as met; permissions boundaries, resource policies and session policies are not looked at.
+    Conditions are not evaluated (see :func:`~cloudtune.localcloud.services.policy_evaluation.evaluate`); permissions
+    boundaries, resource policies and session policies are not looked at.
     """
     arn = str(params.get("PolicySourceArn", ""))
     principal = _PRINCIPAL.fullmatch(arn)

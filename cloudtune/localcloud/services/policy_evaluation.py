@@ -21,7 +21,7 @@ class Policy:
 
     Args:
         name: Of the policy: what simulations name as the source of a statement.
-        statements: As in the document. ``Condition`` and ``Principal`` are not looked at.
+        statements: As in the document. What a ``Condition`` says and ``Principal`` are not looked at.
     """
 
     name: str
@@ -51,13 +51,17 @@ class Decision:
 def evaluate(policies: Iterable[Policy], action: str, resource: str) -> Decision:
     """An explicit deny wins over any allow; without either the action is denied implicitly.
 
+    Conditions are not evaluated: those of a statement that allows count as met, those of one that denies as not met.
+
     Source: "Policy evaluation logic", AWS Identity and Access Management User Guide, for one account's identity
-    policies; conditions count as met.
+    policies.
     """
     matched: dict[str, list[str]] = {"Allow": [], "Deny": []}
     for policy in policies:
         for statement in policy.statements:
             effect = statement.get("Effect")
+            if effect == "Deny" and statement.get("Condition"):
+                continue
             if effect in matched and _speaks_of(statement, action, resource):
                 matched[effect].append(policy.name)
     if matched["Deny"]:

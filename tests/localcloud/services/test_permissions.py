@@ -139,12 +139,21 @@ def test_every_cloud_has_an_execution_role(cloud: InProcessCloud, iam: Any) -> N
     assert trust["Statement"][0]["Principal"] == {"Service": "sagemaker.amazonaws.com"}
     arn = roles[DEFAULT_ROLE]["Arn"]
     assert create_default_role(cloud.platform) == arn
+    attached = iam.list_attached_role_policies(RoleName=DEFAULT_ROLE)["AttachedPolicies"]
+    assert [policy["PolicyName"] for policy in attached] == ["AmazonSageMakerFullAccess"]
     assert verdicts(iam, arn, ACTION, "s3:PutObject", "iam:PassRole", "iam:CreateUser") == [
         "allowed",
         "allowed",
         "allowed",
         "implicitDeny",
     ]
+
+
+def test_policies_of_awss_own_can_be_attached(iam: Any) -> None:
+    """Those that people give to roles for training, with AWS's documents."""
+    arn = make_role(iam)
+    iam.attach_role_policy(RoleName="r", PolicyArn="arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
+    assert verdicts(iam, arn, "s3:GetObject", "s3:PutObject") == ["allowed", "implicitDeny"]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +165,9 @@ def test_every_cloud_has_an_execution_role(cloud: InProcessCloud, iam: Any) -> N
         ({"Effect": "Allow", "Action": "SageMaker:createtrainingjo?", "Resource": "arn:aws:x:?"}, "allowed"),
         ({"Effect": "Allow", "Action": "sagemaker:[C]*", "Resource": "*"}, "implicitDeny"),
         ({"Effect": "Allow", "Action": "*", "Resource": "ARN:aws:x:y"}, "implicitDeny"),
+        ({"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"x": {}}}, "allowed"),
+        ({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"x": {}}}, "implicitDeny"),
+        ({"Effect": "Deny", "Action": "*", "Resource": "*"}, "explicitDeny"),
         ({"Effect": "Permit", "Action": "*", "Resource": "*"}, "implicitDeny"),
         ({}, "implicitDeny"),
     ],
