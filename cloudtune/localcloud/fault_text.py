@@ -36,8 +36,6 @@ def fault_from_text(text: str) -> Fault:
     if text.lstrip().startswith("{"):
         try:
             return Fault.from_dict(json.loads(text))
-        except TypeError as error:
-            raise ValueError(f"The fault {text} cannot be read: {error}.") from error
         except json.JSONDecodeError as error:
             raise ValueError(f"The fault {text} is not JSON: {error}.") from error
     kind, _, rest = text.partition(":")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from functools import lru_cache
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -19,6 +20,7 @@ MAX_HEADERS = 200
 #: Bytes of a body: what S3 takes in one PutObject.
 MAX_BODY = 5 * 1024**3
 
+_HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,16}")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -137,7 +139,10 @@ def _set_path(environ: dict[str, Any], target: str) -> None:
     if target.startswith("/"):
         path, _, query = target.partition("?")
     else:
-        parts = urlsplit(target)
+        try:
+            parts = urlsplit(target)
+        except ValueError:
+            parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise BadRequest("400 Bad Request", "The request's target is neither a path nor a URL.")
         environ["HTTP_HOST"] = parts.netloc
@@ -176,12 +181,9 @@ def _read_chunks(reader: BinaryIO) -> bytes:
     total = 0
     while True:
         size = _line(reader).partition(b";")[0].strip()
-        try:
-            length = int(size, 16)
-        except ValueError:
-            length = -1
-        if length < 0:
+        if not _HEXADECIMAL.fullmatch(size):
             raise BadRequest("400 Bad Request", "A chunk of the body does not begin with its size.")
+        length = int(size, 16)
         if length == 0:
             break
         total += length
