@@ -26,6 +26,7 @@ from cloudtune.localcloud.gate.s3_conditions import (
     copy_source,
     no_such_key,
 )
+from cloudtune.localcloud.gate.s3_listing import list_objects_v2
 from cloudtune.localcloud.gate.s3_payload import Payload
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class S3Gate:
             if bucket is None:
                 return _moto_answer(call, request, moto)
             check_owner(request, "x-amz-expected-bucket-owner", bucket.account_id)
+            if call.operation == "ListObjectsV2":
+                return list_objects_v2(backend, bucket, request)
             if call.operation in _OF_UPLOAD:
                 return _answer_upload(call, request, bucket, key, moto)
             if call.operation in _CONDITIONAL:
@@ -187,8 +190,6 @@ def _moto_answer(call: ApiRequest, request: Request, moto: Callable[[], Answer],
         logger.warning("%s is taken for a bad request: moto stumbled over it.", call.operation, exc_info=True)
         if carries_xml:
             raise _malformed_xml() from error
-        if "continuation-token" in request.args:
-            raise AwsError("InvalidArgument", "The continuation token provided is incorrect") from error
         raise AwsError("InvalidArgument", f"Invalid argument: {', '.join(request.args)}") from error
 
 
