@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -73,9 +74,6 @@ class CompactLogStream(LogStream):
         self.upload_sequence_token = 0
         self.arrivals = arrivals
         self.lines = LogLines()
-        identity = f"{self.arn} {self.creation_time.isoformat()} {arrivals.last}"
-        #: Tells this stream from others, also from one of the same name that was deleted.
-        self.identity = int.from_bytes(hashlib.blake2b(identity.encode(), digest_size=6).digest(), "big")
 
     @classmethod
     def in_place_of(cls, stream: LogStream, arrivals: Arrivals) -> CompactLogStream:
@@ -85,6 +83,15 @@ class CompactLogStream(LogStream):
         compact.write([(event.timestamp, event.message) for event in stream.events])
         stream.log_group.streams[stream.log_stream_name] = compact
         return compact
+
+    @functools.cached_property
+    def identity(self) -> int:
+        """Tells this stream from others, also from one of the same name that was deleted; is in tokens and event ids.
+
+        Made of what is kept with a cloud that goes down, so that tokens outlive that.
+        """
+        made = f"{self.arn} {self.creation_time.isoformat()}"
+        return int.from_bytes(hashlib.blake2b(made.encode(), digest_size=6).digest(), "big")
 
     @property  # moto's is an attribute; everything that is written comes through write()
     def stored_bytes(self) -> int:  # type: ignore[override]

@@ -18,6 +18,7 @@ from moto.logs.models import LogEvent, logs_backends
 from cloudtune.localcloud.aws_error import AwsError
 from cloudtune.localcloud.fault import Fault
 from cloudtune.localcloud.services.log_lines import LogLines
+from cloudtune.localcloud.services.log_stream import CompactLogStream
 from cloudtune.localcloud.services.logs_api import OPERATIONS
 from tests.localcloud.services.small_platform import CALLER, GROUP, SmallPlatform
 
@@ -186,3 +187,21 @@ def test_many_threads_write_and_read_at_once(platform: SmallPlatform) -> None:
     reader.join()
     assert not failures
     assert sum(len(read(platform, f"job-{number}/algo-1-1")) for number in range(4)) == 801
+
+
+def test_a_stream_of_the_same_name_is_another_one(platform: SmallPlatform) -> None:
+    """A token of a deleted stream is refused by the stream that took its name, and holds for one that was kept."""
+    asked: dict[str, Any] = {"logGroupName": GROUP, "logStreamName": STREAM, "startFromHead": True}
+    platform.write(STREAM, (1, "a"))
+    token = OPERATIONS["GetLogEvents"](platform.whole, CALLER, asked)["nextForwardToken"]
+    group = logs_backends[CALLER.account][CALLER.region].groups[GROUP]
+    old = group.streams.pop(STREAM)
+    platform.write(STREAM, (2, "b"))
+    with pytest.raises(AwsError):
+        OPERATIONS["GetLogEvents"](platform.whole, CALLER, {**asked, "nextToken": token})
+    kept = CompactLogStream(group, STREAM, platform.logs.arrivals)
+    kept.creation_time = old.creation_time
+    kept.write([(1, "a"), (3, "c")])
+    group.streams[STREAM] = kept
+    page = OPERATIONS["GetLogEvents"](platform.whole, CALLER, {**asked, "nextToken": token})
+    assert [event["message"] for event in page["events"]] == ["c"]
