@@ -8,8 +8,10 @@ from cloudtune.localcloud.sandbox.spawned_sandbox import SpawnedSandbox
 class NamespaceSandbox(SpawnedSandbox):
     """Each container sees its own ``/opt/ml``, processes, host name, ``/etc/hosts`` and shared memory.
 
-    Where ``/opt/ml`` itself lies in ``/dev/shm``, the machine's stays in sight. The first process has pid 1. Without network it has nothing but a loopback interface of its own. Nothing on the
-    machine is changed for it: where there is no ``/opt/ml``, the container sees one beside all else in ``/opt``.
+    The first process has pid 1. Without network it has nothing but a loopback interface of its own. Nothing on the
+    machine is changed for it: where there is no ``/opt/ml``, the container sees one beside all else in ``/opt``. Where
+    the folder that becomes ``/opt/ml`` lies in ``/dev/shm``, the machine's shared memory stays in sight.
+
     An ordinary user is root in the container, as a job on SageMaker is, with that user's rights to files. When the
     spawner dies, which it does with the server, the kernel ends all containers with all their descendants.
 

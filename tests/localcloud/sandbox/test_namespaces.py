@@ -25,8 +25,9 @@ with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(
 LIST_OPT = """
 import os
 for entry in sorted(os.scandir("/opt"), key=lambda entry: entry.name):
-    if entry.name != "ml":
-        print(entry.name, os.readlink(entry.path) if entry.is_symlink() else os.lstat(entry.path))
+    if entry.name != "ml":  # owners are other numbers in a user namespace
+        seen = os.lstat(entry.path)
+        print(entry.name, os.readlink(entry.path) if entry.is_symlink() else (seen.st_mode, seen.st_ino, seen.st_size))
 """
 
 
