@@ -167,11 +167,7 @@ def _answer_upload(
             )
     elif is_completing:
         check_write(request, key, current)
-    answer = _moto_answer(call, request, moto)
-    if upload is not None and upload_id not in bucket.multiparts:
-        # Its content is in the object now, or nobody wants it: moto would keep it twice, in open files.
-        upload.dispose()
-    return answer
+    return _moto_answer(call, request, moto)
 
 
 def _moto_answer(call: ApiRequest, request: Request, moto: Callable[[], Answer], exists: bool = True) -> Answer:

@@ -113,6 +113,8 @@ class Payload:
                 break
             yield view[begin : begin + length]
             position = begin + length + 2
+            if body[position - 2 : position] != b"\r\n":
+                raise _incomplete()
         for line in body[begin:].split(b"\r\n"):
             name, colon, value = line.partition(b":")
             if colon:

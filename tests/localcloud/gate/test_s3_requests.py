@@ -113,6 +113,15 @@ def test_chunks_that_are_not_whole_are_refused(body: bytes) -> None:
     assert code or body not in BROKEN
 
 
+def test_content_shorter_than_announced_is_refused(s3: Any) -> None:
+    """The frame is whole, but a chunk is missing: nothing is stored."""
+    body = b"7\r\ncontent\r\n0\r\n\r\n"
+    for length, status in (("7", 200), ("14", 400)):
+        headers = {"x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-decoded-content-length": length}
+        assert send("PUT", f"/{length}", body, **headers)[0] == status
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket=BUCKET)["Contents"]] == ["7", "a"]
+
+
 OWNED = [
     ("put_object", {"Key": "b", "Body": b""}),
     ("get_object", {"Key": "a"}),

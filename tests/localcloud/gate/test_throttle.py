@@ -38,13 +38,16 @@ def test_no_stretch_of_time_sees_more_calls_than_bucket_and_rate_allow(rate: flo
         )
 
 
-def test_calls_at_exactly_the_rate_all_pass() -> None:
+@pytest.mark.parametrize("rate", [0.3, 1.0, 3.0, 7.0])
+def test_calls_at_exactly_the_rate_all_pass(rate: float) -> None:
     """A client that keeps to the rate is never refused, whatever the rounding of binary fractions."""
     clock = HandClock()
-    throttle = Throttle(clock, {CREATE: 3.0})
-    for _ in range(2000):
+    throttle = Throttle(clock, {CREATE: rate})
+    for _ in range(int(max(1, rate))):
         assert throttle.admit(CREATE, "1", "eu-west-1")
-        clock.at += 1 / 3
+    for number in range(1, 2000):
+        clock.at = number / rate
+        assert throttle.admit(CREATE, "1", "eu-west-1")
 
 
 def test_accounts_regions_and_operations_do_not_share_a_bucket() -> None:

@@ -40,6 +40,7 @@ def server() -> Iterator[StandIn]:
 def test_it_dies_when_the_time_has_come(server: StandIn, killed: threading.Event) -> None:
     """In cloud time, although nobody calls; an earlier fault that is added later comes first."""
     server.faults.add(Fault("kill_server", after=10_000_000))
+    assert not killed.wait(0.2)
     server.faults.add(Fault("kill_server", after=server.clock.elapsed() + 50, count=1))
     assert killed.wait(30)
     assert [fired.kind for fired in server.faults.fired()] == ["kill_server"]
@@ -52,6 +53,10 @@ def test_a_fault_that_is_taken_back_does_not_kill(server: StandIn, killed: threa
     server.faults.add(Fault("kill_server", after=1, probability=0))
     server.faults.remove(number)
     assert not killed.wait(0.6)
+    for thread in threading.enumerate():
+        if "timed-kill" in thread.name:
+            thread.join(30)
+            assert not thread.is_alive(), "there is nothing to wait for any more"
     assert server.faults.fired() == []
 
 
