@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cloudtune.localcloud.jobs import job_files
+from cloudtune.localcloud.jobs.failure_reasons import INTERNAL_ERROR, of_os_error
+from cloudtune.localcloud.jobs.job_folders import JobFolders
 from cloudtune.localcloud.jobs.job_life import JobLife
 from cloudtune.localcloud.jobs.slots import Slots
 from cloudtune.localcloud.sandbox.open_sandbox import open_sandbox
@@ -32,14 +31,13 @@ class Executor:
     """
 
     def __init__(self, platform: Platform) -> None:
+        self.folders = JobFolders(platform.settings.folder, platform.id)
         self.slots = Slots(platform.settings.max_running_jobs)
         self._platform = platform
         self._lock = threading.Lock()
         self._making = threading.Lock()
         self._lives: dict[str, JobLife] = {}
         self._sandbox: Sandbox | None = None
-        self._folder: str | None = None
-        self._numbers = itertools.count(1)
         self._clusters = itertools.count()
         self._closed = False
 
@@ -49,13 +47,23 @@ class Executor:
 
     def start(self, job: TrainingJob) -> None:
         """Begins the life of a job that was just created, and returns at once."""
-        life = JobLife(self._platform, self, job)
+        try:
+            life = JobLife(self._platform, self, job)
+        except OSError as error:  # too many open files
+            _log.warning("Training job %s cannot start: %s", job.name, error)
+            job.finish("Failed", "Failed", "Training job failed", of_os_error(error))
+            return
         with self._lock:
-            if self._closed:
-                life.orders.close()
-                return
-            self._lives[job.arn] = life
-        life.thread.start()
+            if not self._closed:
+                self._lives[job.arn] = life
+                try:
+                    life.thread.start()
+                    return
+                except RuntimeError as error:  # too many threads
+                    _log.warning("Training job %s cannot start: %s", job.name, error)
+                    del self._lives[job.arn]
+                    job.finish("Failed", "Failed", "Training job failed", INTERNAL_ERROR)
+        life.orders.close()
 
     def stop(self, job: TrainingJob) -> None:
         """The job's record says that somebody stops it: its thread looks at it. Nothing happens if it has ended."""
@@ -103,11 +111,9 @@ class Executor:
         self.kill_all()
         with self._making:
             sandbox, self._sandbox = self._sandbox, None
-            folder, self._folder = self._folder, None
         if sandbox is not None:
             sandbox.close()
-        if folder is not None:
-            job_files.remove(folder)
+        self.folders.close()
 
     # For the lives of jobs
 
@@ -117,15 +123,6 @@ class Executor:
             if self._sandbox is None:
                 self._sandbox = open_sandbox(self._platform.settings.sandbox)
             return self._sandbox
-
-    def new_folder(self) -> str:
-        """An empty folder for one run of a job. Its path is short, since sockets in it may not have long ones."""
-        with self._making:
-            if self._folder is None:
-                self._folder = tempfile.mkdtemp(prefix=f"cloudtune-{self._platform.id}-", dir=self._place())
-            path = os.path.join(self._folder, str(next(self._numbers)))
-            os.mkdir(path, 0o700)
-            return path
 
     def addresses(self, hosts: Sequence[str]) -> dict[str, str]:
         """Loopback addresses for the hosts of a job: others for every job, so that two can use the same port."""
@@ -143,10 +140,3 @@ class Executor:
     def _life(self, job: TrainingJob) -> JobLife | None:
         with self._lock:
             return self._lives.get(job.arn)
-
-    def _place(self) -> str | None:
-        folder = self._platform.settings.folder
-        if folder is not None:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            folder = os.path.abspath(folder)
-        return folder

@@ -200,6 +200,7 @@ class JobLife:
     def _run(self, delay: float) -> _Ending | _Again:
         faults = self._platform.faults.for_run(self.job.name, self.job.run)
         self._keeps_instances = "no_warm_pool" not in faults
+        self.orders.take_interruption()  # one that came too late for the last run
         self._pause(delay)
         if self.job.state.secondary == "Interrupted":
             self.job.move("Starting", "Starting the training job")
@@ -207,7 +208,7 @@ class JobLife:
             self._pause(faults["slow_start"].seconds)
         if "capacity" in faults:
             raise JobFailed(CAPACITY)
-        root = self._executor.new_folder()
+        root = self._executor.folders.new()
         hosts = self.hosts = []
         try:
             self._download(root, hosts)
@@ -267,9 +268,7 @@ class JobLife:
         """What the end of the containers means for the job."""
         instance_is_gone = end.cause in {Cause.internal_error, Cause.interrupted_without_notice}
         if not (instance_is_gone or end.sync_ceased):
-            for host in hosts:
-                if host.sync is not None:
-                    host.sync.upload_rest()
+            self._upload_checkpoints(hosts, end.failure_reason is not None)
         stopping = self.job.status == "Stopping"
         if stopping and "hang_stopping" in faults:
             self._hang(faults["hang_stopping"].seconds)
@@ -279,6 +278,16 @@ class JobLife:
             if end.cause in {Cause.interrupted, Cause.interrupted_without_notice}:
                 return self._go_on_elsewhere()
         return self._end(end, root, hosts, instance_is_gone)
+
+    def _upload_checkpoints(self, hosts: list[Host], has_failed: bool) -> None:
+        for host in hosts:
+            try:
+                if host.sync is not None:
+                    host.sync.upload_rest()
+            except (JobFailed, OSError) as error:
+                if not has_failed:
+                    raise
+                _log.warning("The last checkpoints of training job %s are lost: %s", self.job.name, error)
 
     def _end(self, end: RunEnd, root: str, hosts: list[Host], instance_is_gone: bool) -> _Ending:
         if end.failure_reason is not None:

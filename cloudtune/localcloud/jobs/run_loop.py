@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import selectors
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from cloudtune.localcloud.jobs.volume_guard import VolumeGuard
     from cloudtune.localcloud.platform import Platform
 
-#: Real seconds that a line may wait for others before they go to CloudWatch together.
-_FLUSH_AFTER = 0.25
+#: Real seconds from one delivery of lines to CloudWatch to the next; the first goes at once.
+_FLUSH_EVERY = 0.25
 
 
 class Cause(enum.Enum):
@@ -98,6 +99,7 @@ class RunLoop:
         self._timers = Timers()
         self._selector = selectors.PollSelector()
         self._bytes = 0
+        self._flushed = 0.0
         self._cause: Cause | None = None
         self._failure_reason: str | None = None
         self._sync_ceased = False
@@ -180,7 +182,7 @@ class RunLoop:
         if lines and host is self._hosts[0]:
             self._metrics.search(lines, self._clock.time())
         if host.log.waiting:
-            self._timers.set_unless("flush", _FLUSH_AFTER)
+            self._timers.set_unless("flush", self._flushed + _FLUSH_EVERY - time.monotonic())
 
     def _look_at(self, host: Host) -> None:
         """The container has ended: what it wrote is still in the pipe."""
@@ -245,6 +247,7 @@ class RunLoop:
                 host.container.kill()
 
     def _flush(self) -> None:
+        self._flushed = time.monotonic()
         for host in self._hosts:
             host.log.flush()
 

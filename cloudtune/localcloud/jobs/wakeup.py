@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 import threading
+
+#: What an eventfd counts up by; a pipe takes it like any other bytes.
+_ONE = (1).to_bytes(8, sys.byteorder)
 
 
 class Wakeup:
     """A descriptor that becomes readable when :meth:`wake` is called, from any thread."""
 
     def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
+        if hasattr(os, "eventfd"):  # one descriptor where others need two
+            self._read = self._write = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        else:
+            self._read, self._write = os.pipe()
+            os.set_blocking(self._read, False)
+            os.set_blocking(self._write, False)
         self._lock = threading.Lock()
         self._closed = False
 
@@ -26,7 +33,7 @@ class Wakeup:
             if self._closed:
                 return
             try:
-                os.write(self._write, b"w")
+                os.write(self._write, _ONE)
             except BlockingIOError:  # full of wakes that nobody has seen yet
                 return
 
@@ -40,7 +47,7 @@ class Wakeup:
     def clear(self) -> None:
         """All wakes so far are seen."""
         try:
-            while os.read(self._read, 4096):
+            while os.read(self._read, 4096):  # an eventfd is empty after one read, a pipe perhaps not
                 continue
         except BlockingIOError:
             return
@@ -50,5 +57,5 @@ class Wakeup:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                os.close(self._read)
-                os.close(self._write)
+                for fd in {self._read, self._write}:
+                    os.close(fd)

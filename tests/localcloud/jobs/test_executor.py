@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.localcloud.jobs.place import PATIENCE, cloud
+from cloudtune.localcloud.jobs.job_folders import JobFolders
+from cloudtune.localcloud.jobs.orders import Orders
+from tests.localcloud.jobs.place import cloud
 
 
 def test_clouds_that_close_under_their_jobs(tmp_path: Path) -> None:
@@ -75,10 +81,50 @@ def test_both_sandboxes(tmp_path: Path, kind: str) -> None:
         assert place.objects() == [f"out/{job.name}/output/model.tar.gz"]
 
 
+def test_what_a_killed_cloud_has_left(tmp_path: Path) -> None:
+    """The folders of a cloud that was killed go away with the first job of the next; those of living ones stay."""
+    program = (
+        "import os, sys; from cloudtune.localcloud.jobs.job_folders import JobFolders\n"
+        "open(JobFolders(sys.argv[1], 'killed').new() + '/file', 'w').close(); os.kill(os.getpid(), 9)"
+    )
+    place = tmp_path / "place"
+    subprocess.run([sys.executable, "-c", program, str(place)], check=False)
+    assert [name.startswith("cloudtune-jobs-killed-") for name in os.listdir(place)] == [True]
+    (place / "cloudtune-jobs-just-being-made").mkdir()
+    living, next_one = JobFolders(str(place), "living"), JobFolders(str(place), "next")
+    kept = living.new()
+    next_one.new()
+    assert os.path.isdir(kept)
+    assert sorted(name.split("-")[2] for name in os.listdir(place)) == ["just", "living", "next"]
+    for folders in (living, next_one, next_one):
+        folders.close()
+    assert os.listdir(place) == ["cloudtune-jobs-just-being-made"]
+
+
+def test_more_than_the_machine_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without descriptors or threads for it a job fails and says so; nobody waits for it, and the next one runs."""
+
+    def too_many(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with cloud(tmp_path / "c") as place:
+        with monkeypatch.context() as patch:
+            patch.setattr(Orders, "__init__", too_many)
+            first = place.create("true")
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_thread)
+            second = place.create("true")
+        assert "Too many open files" in (first.state.failure_reason or "")
+        assert (second.state.failure_reason or "").startswith("InternalServerError")
+        assert place.run("true").status == "Completed"
+
+
 def test_the_first_line_comes_soon(tmp_path: Path) -> None:
     """A line is in CloudWatch while the job runs, without more output pushing it there."""
     with cloud(tmp_path / "c") as place:
         job = place.create("sh", "-c", "echo first; sleep 600")
         place.wait_for_line(job, "first")
         assert not job.wait(0)
-        assert PATIENCE
