@@ -61,6 +61,7 @@ PUBLIC = {
         "TooManyFailures",
     ],
     "cloudtune.cli": ["main"],
+    "cloudtune.localcloud": ["CloudSettings", "Fault", "InProcessCloud", "LocalCloud"],
 }
 
 # Callable -> the keyword arguments that scripts already pass.

@@ -219,19 +219,16 @@ signal.pause()
 
 
 def test_run_in_a_terminal_tells_the_command_once(workplace: Workplace) -> None:
-    """Ctrl-C reaches the command from the terminal; it does not get a second one from us."""
+    """Ctrl-C reaches the command from the terminal, not a second time from us, and does not reach the cloud."""
     pty = pytest.importorskip("pty")
     script = """
-import signal, sys, time
-count = []
-signal.signal(signal.SIGINT, lambda *_: count.append(1))
+import os, signal, urllib.request
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 print("ready", flush=True)
-until = time.monotonic() + 0.5
-while not count or time.monotonic() < until:
-    time.sleep(0.01)
-    if not count:
-        until = time.monotonic() + 0.5
-print("told", len(count), flush=True)
+signal.sigwait([signal.SIGINT])
+print("told", "twice" if signal.sigtimedwait([signal.SIGINT], 0.5) else "once", flush=True)
+urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"] + "/cloudtune-localcloud/status").read()
+print("still up", flush=True)
 """
     (workplace.folder / "launch.py").write_text(script)
     child, terminal = pty.fork()
@@ -241,11 +238,30 @@ print("told", len(count), flush=True)
         os.execve(command[0], command, workplace.environment)
     said = _read_until(terminal, b"ready")
     os.write(terminal, b"\x03")
-    said += _read_until(terminal, b"told 1")
+    said += _read_until(terminal, b"told once")
+    said += _read_until(terminal, b"still up")
     _read_until(terminal, None)
     os.close(terminal)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0, said
+
+
+def test_who_has_the_terminal_is_known() -> None:
+    """Signals are passed on where no terminal has told the command itself."""
+    pty = pytest.importorskip("pty")
+    program = [
+        sys.executable,
+        "-c",
+        "from cloudtune.cli.localcloud import _in_foreground; print(_in_foreground(), '.')",
+    ]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(program[0], program)
+    _read_until(terminal, b"True .")
+    os.close(terminal)
+    os.waitpid(child, 0)
+    done = subprocess.run(program, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    assert done.stdout == "False .\n"
 
 
 def _read_until(terminal: int, text: bytes | None) -> bytes:
