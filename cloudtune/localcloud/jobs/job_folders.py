@@ -11,13 +11,13 @@ import threading
 from cloudtune.localcloud.jobs import job_files
 
 _PREFIX = "cloudtune-jobs-"
-_LOCK = "lock"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class JobFolders:
     """Makes folders, in one folder per cloud that others may not enter. Thread-safe.
 
-    A file in it is locked as long as the cloud lives. So a cloud can tell what a killed one has left beside its own
+    It is locked as long as the cloud lives. So a cloud can tell what a killed one has left beside its own
     folder, and removes it.
 
     Args:
@@ -55,19 +55,19 @@ class JobFolders:
         for name in os.listdir(self._place):
             if name.startswith(_PREFIX):
                 _remove_if_dead(os.path.join(self._place, name))
-        folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{self._name}-", dir=self._place)
-        new = os.path.join(folder, "new-" + _LOCK)
-        self._lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        new = tempfile.mkdtemp(prefix=f"new-{self._name}-", dir=self._place)
+        self._lock = os.open(new, _FOLDER)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        # Nobody ever sees the file unlocked while this cloud lives.
-        os.rename(new, os.path.join(folder, _LOCK))
+        # Under the name that others look for, nobody ever sees it unlocked while this cloud lives.
+        folder = os.path.join(self._place, _PREFIX + os.path.basename(new).removeprefix("new-"))
+        os.rename(new, folder)
         self._folder = folder
 
 
 def _remove_if_dead(folder: str) -> None:
     try:
-        lock = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:  # it is just being made or removed, or is another user's
+        lock = os.open(folder, _FOLDER)
+    except OSError:  # it has just been removed, or is another user's
         return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

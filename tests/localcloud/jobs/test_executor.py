@@ -90,15 +90,16 @@ def test_what_a_killed_cloud_has_left(tmp_path: Path) -> None:
     place = tmp_path / "place"
     subprocess.run([sys.executable, "-c", program, str(place)], check=False)
     assert [name.startswith("cloudtune-jobs-killed-") for name in os.listdir(place)] == [True]
-    (place / "cloudtune-jobs-just-being-made").mkdir()
+    (place / "new-cloud-just-being-made").mkdir()
     living, next_one = JobFolders(str(place), "living"), JobFolders(str(place), "next")
     kept = living.new()
     next_one.new()
     assert os.path.isdir(kept)
     assert sorted(name.split("-")[2] for name in os.listdir(place)) == ["just", "living", "next"]
+    assert all(os.stat(path).st_mode & 0o777 == 0o700 for path in place.iterdir() if "jobs" in path.name)
     for folders in (living, next_one, next_one):
         folders.close()
-    assert os.listdir(place) == ["cloudtune-jobs-just-being-made"]
+    assert os.listdir(place) == ["new-cloud-just-being-made"]
 
 
 def test_more_than_the_machine_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
