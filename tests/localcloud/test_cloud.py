@@ -320,3 +320,31 @@ def test_what_is_imported_to_use_a_cloud() -> None:
     program = "import sys; from cloudtune.localcloud import LocalCloud; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"moto", "boto3", "botocore", "werkzeug", "flask"} & set(done.stdout.split())
+
+
+def test_a_server_in_use_does_not_grow() -> None:
+    """Jobs, resets and connections that come and go leave no thread, descriptor or process in the server."""
+    with LocalCloud() as cloud:
+        server = psutil.Process(cloud.pid)
+
+        def work() -> None:
+            trainer = Trainer(cloud)
+            for number in range(3):
+                trainer.create(f"train-{number}", "print(1)")
+            for number in range(3):
+                cloud.wait_for_job(f"train-{number}")
+            trainer.create("train-3", SLEEPS)
+            trainer.wait_for_line("train-3", "waiting")
+            for client in (trainer.s3, trainer.sagemaker, trainer.logs):
+                client.close()
+            cloud.reset()
+
+        def size() -> tuple[int, int, int]:
+            return server.num_threads(), server.num_fds(), len(server.children(recursive=True))
+
+        work()
+        before = size()
+        for _ in range(5):
+            work()
+        # The sandbox opens in the background after a reset: one thread more, or one process and descriptor.
+        wait_until(lambda: all(now <= then + 2 for now, then in zip(size(), before, strict=True)), f"{before} again")
