@@ -156,8 +156,10 @@ class JobLife:
         self.job.move("Pending", "Training job waiting for capacity")
         longest = (self.job.request.get("StoppingCondition") or {}).get("MaxPendingTimeInSeconds")
         until = None if longest is None else self.job.created + longest
-        while not slot.is_granted:
-            self._check()
+        while True:
+            self._check()  # it forgets the wakes so far: what they were about has to be looked at after it
+            if slot.is_granted:
+                break
             if until is not None and self._clock.time() >= until:
                 raise pending_too_long()
             self._wait(until)
