@@ -13,7 +13,7 @@ from cloudtune.localcloud.jobs.failure_reasons import INTERNAL_ERROR, of_os_erro
 from cloudtune.localcloud.jobs.job_folders import JobFolders
 from cloudtune.localcloud.jobs.job_life import JobLife
 from cloudtune.localcloud.jobs.slots import Slots
-from cloudtune.localcloud.sandbox.open_sandbox import open_sandbox
+from cloudtune.localcloud.sandbox.open_sandbox import SandboxUnavailable, open_sandbox
 
 if TYPE_CHECKING:
     from cloudtune.localcloud.jobs.training_job import TrainingJob
@@ -42,8 +42,12 @@ class Executor:
         self._closed = False
 
     def prepare(self) -> None:
-        """Opens the sandbox ahead of the first job. Raises what the sandbox raises where there can be none."""
-        self.sandbox()
+        """Opens sandbox and folder ahead of the first job. What is wrong with them is logged, and told by each job."""
+        try:
+            self.folders.open()
+            self.sandbox()
+        except (SandboxUnavailable, OSError) as error:
+            _log.warning("jobs will not run: %s", error)
 
     def start(self, job: TrainingJob) -> None:
         """Begins the life of a job that was just created, and returns at once."""

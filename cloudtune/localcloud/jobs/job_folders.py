@@ -21,7 +21,7 @@ class JobFolders:
     folder, and removes it.
 
     Args:
-        place: Where the cloud's folder is to be made, with the first job; by default where temporary files go.
+        place: Where the cloud's folder is to be made, by default where temporary files go.
         name: Of the cloud.
     """
 
@@ -33,11 +33,16 @@ class JobFolders:
         self._folder: str | None = None
         self._lock = -1
 
-    def new(self) -> str:
-        """An empty folder. Its path is short, since sockets in it may not have long ones. Raises OSError."""
+    def open(self) -> None:
+        """Makes the cloud's folder now instead of with the first job. Raises OSError."""
         with self._making:
             if self._folder is None:
                 self._make()
+
+    def new(self) -> str:
+        """An empty folder. Its path is short, since sockets in it may not have long ones. Raises OSError."""
+        self.open()
+        with self._making:
             path = os.path.join(self._folder or "", str(next(self._numbers)))
             os.mkdir(path, 0o700)
             return path

@@ -123,6 +123,17 @@ def test_more_than_the_machine_has(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert place.run("true").status == "Completed"
 
 
+def test_a_cloud_that_cannot_run_jobs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where folders cannot be made the cloud says so when it is prepared, and each job when it fails."""
+    with cloud(tmp_path / "c") as place:
+        (tmp_path / "file").touch()
+        place.executor.folders = JobFolders(str(tmp_path / "file" / "below"), "name")
+        place.executor.prepare()
+        assert "jobs will not run" in caplog.text
+        job = place.run("true")
+        assert "Not a directory" in (job.state.failure_reason or "")
+
+
 def test_the_first_line_comes_soon(tmp_path: Path) -> None:
     """A line is in CloudWatch while the job runs, without more output pushing it there."""
     with cloud(tmp_path / "c") as place:
