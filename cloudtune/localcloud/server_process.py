@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import selectors
 import shutil
@@ -15,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import cloudtune
+from cloudtune.localcloud.jobs import job_files
 from cloudtune.localcloud.settings import CloudSettings
+
+logger = logging.getLogger(__name__)
 
 #: Real seconds. A cloud answers within one; a machine may be busy.
 _START_TIMEOUT = 60.0
@@ -49,6 +53,7 @@ class ServerProcess:
 
     def __init__(self, settings: CloudSettings) -> None:
         self._owner = os.getpid()
+        self._killed = False
         self._folder = Path(tempfile.mkdtemp(prefix="cloudtune-localcloud-"))
         #: What the server writes to its standard error: kept for as long as the server runs, longer if it broke down.
         self.log = self._folder / "server.log"
@@ -105,6 +110,7 @@ class ServerProcess:
 
     def kill(self) -> None:
         """SIGKILL, as a machine that dies would do it. Its jobs die with it."""
+        self._killed = True
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -121,6 +127,10 @@ class ServerProcess:
             pass
         if self.wait(_END_TIMEOUT) is None:
             self.kill()
+        if self.exit_code and not self._killed:
+            logger.warning(
+                "The local cloud ended with exit code %s. Its log ends:\n%s", self.exit_code, self.last_lines()
+            )
         self._process.stdout.close()
         _remove(self._folder)
 
@@ -167,15 +177,12 @@ def _server_environment() -> dict[str, str]:
 
 def _remove(folder: Path) -> None:
     """Removes a folder in which processes that were just killed may still be busy for a moment."""
-    until = time.monotonic() + 10.0
-    while True:
+    until = time.monotonic() + 5.0
+    while folder.exists():
         try:
             shutil.rmtree(folder)
-        except FileNotFoundError:
-            if not folder.exists():
+        except OSError as error:
+            # A job of a killed server may have taken away the rights on its folders.
+            if isinstance(error, PermissionError) or time.monotonic() >= until:
+                job_files.remove(str(folder))
                 return
-        except OSError:
-            if time.monotonic() >= until:
-                raise
-        else:
-            return

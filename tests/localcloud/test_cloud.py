@@ -237,14 +237,27 @@ def test_a_killed_server() -> None:
     assert not folder.exists()
 
 
-def test_the_fault_that_kills_the_server() -> None:
-    """The server kills itself at the call that matches; what called sees a broken connection."""
+def test_folders_without_rights() -> None:
+    """What a killed server's job has locked is removed all the same."""
+    with LocalCloud() as cloud:
+        trainer = Trainer(cloud)
+        locks = "import os; os.makedirs('/opt/ml/model/a/b'); os.chmod('/opt/ml/model/a', 0)"
+        trainer.create("train-1", f"{locks}\n{SLEEPS}")
+        trainer.wait_for_line("train-1", "waiting")
+        folder = cloud.log.parent
+        cloud.kill()
+    assert not folder.exists()
+
+
+def test_the_fault_that_kills_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    """The server kills itself at the call that matches; what called sees a broken connection; the log tells."""
     with LocalCloud() as cloud:
         s3 = cloud.client("s3", config=boto3.session.Config(retries={"mode": "standard", "total_max_attempts": 1}))
         cloud.faults.add("kill_server", operation="s3:ListBuckets")
         with pytest.raises(Exception, match=r"closed|refused|reset"):
             s3.list_buckets()
         assert cloud.wait(30) == -signal.SIGKILL
+    assert "ended with exit code -9" in caplog.text
 
 
 def test_attach() -> None:

@@ -52,6 +52,8 @@ def main() -> int:
         _tell({"error": f"The settings on standard input cannot be used: {error}"})
         return CANNOT_BEGIN
     os.environ["MOTO_ACCOUNT_ID"] = settings.account
+    # moto would let any web page read its answers; like S3, buckets do only where they are told to.
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
 
     try:
         from cloudtune.localcloud.server.cloud_server import CloudServer
