@@ -168,8 +168,12 @@ def _crowd() -> list[Row]:
         sagemaker, s3 = cloud.client("sagemaker"), cloud.client("s3")
         s3.create_bucket(Bucket=BUCKET)
         alone = sorted(seconds(lambda: sagemaker.list_training_jobs(MaxResults=100)) for _ in range(100))
+        s3.put_object(Bucket=BUCKET, Key="code/member.py", Body=CROWD_MEMBER.encode())
+        source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/code/"}
         for number in range(CROWD):
-            sagemaker.create_training_job(**_request(f"crowd-{number}", ["python", "-c", CROWD_MEMBER]))
+            request = _request(f"crowd-{number}", ["python", "/opt/ml/input/data/code/member.py"])
+            request["InputDataConfig"] = [{"ChannelName": "code", "DataSource": {"S3DataSource": source}}]
+            sagemaker.create_training_job(**request)
         while s3.list_objects_v2(Bucket=BUCKET, Prefix="crowd/").get("KeyCount", 0) < CROWD:
             time.sleep(0.5)
         counts = cloud.call_counts().get("s3:PutObject", 0)
@@ -199,7 +203,7 @@ def _many_jobs() -> list[Row]:
             for name in names:
                 sagemaker.create_training_job(**_request(name, ["sh", "-c", "echo one line"]))
             for name in names:
-                cloud.wait_for_job(name)
+                cloud.wait_for_job(name, timeout=600)
 
         def look() -> dict[str, float]:
             children = [child for child in server.children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]

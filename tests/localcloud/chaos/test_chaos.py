@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -98,7 +99,7 @@ def chaos(seed: int, jobs: int, settings: CloudSettings, patience: float) -> Non
                 line for found in pool.map(lambda plan: _problems(plan, driver, fired), plans) for line in found
             ]
         assert not problems, f"seed {seed}, {len(problems)} problems:\n" + "\n".join(problems)
-        _check_search(driver, clients, plans)
+        _check_search(driver, clients["sagemaker"], plans)
         assert sorted(driver.listing()) == sorted(plan.name for plan in plans)
         created = cloud.calls(operation="sagemaker:CreateTrainingJob")
         assert sum(call.status == 200 for call in created) <= len(plans)
@@ -145,18 +146,10 @@ def _problems(plan: JobPlan, driver: Driver, all_fired: list[Fired]) -> list[str
     return []
 
 
-def _check_search(driver: Driver, clients: dict[str, object], plans: list[JobPlan]) -> None:
+def _check_search(driver: Driver, sagemaker: Any, plans: list[JobPlan]) -> None:
     """When the faults are over, Search agrees with the list."""
-    pages = (
-        clients["sagemaker"]
-        .get_paginator("search")
-        .paginate(  # type: ignore[attr-defined]
-            Resource="TrainingJob",
-            SearchExpression={
-                "Filters": [{"Name": "Tags.cloudtune:experiment", "Operator": "Equals", "Value": "chaos"}]
-            },
-        )
-    )
+    of_chaos = {"Filters": [{"Name": "Tags.cloudtune:experiment", "Operator": "Equals", "Value": "chaos"}]}
+    pages = sagemaker.get_paginator("search").paginate(Resource="TrainingJob", SearchExpression=of_chaos)
     found = {row["TrainingJob"]["TrainingJobName"]: row["TrainingJob"] for page in pages for row in page["Results"]}
     listed = driver.listing()
     assert {name: (job["TrainingJobStatus"], job["SecondaryStatus"]) for name, job in found.items()} == listed
