@@ -8,6 +8,20 @@ from pathlib import Path
 from tests.localcloud.jobs.place import BUCKET, ROLE, cloud
 
 
+def test_credentials_while_a_job_runs(tmp_path: Path) -> None:
+    """The token in a job's environment gives credentials of that job, until it ends."""
+    with cloud(tmp_path / "c", endpoint="http://127.0.0.1:1") as place:
+        job = place.create("sh", "-c", "echo $AWS_CONTAINER_CREDENTIALS_FULL_URI; sleep 600")
+        place.wait_for(lambda: place.lines(job))
+        token = place.lines(job)[0].rpartition("/")[2]
+        credentials = place.platform.identities.credentials(token)
+        assert credentials is not None
+        assert place.platform.identities.who(credentials["AccessKeyId"]) == f"job:{job.name}"
+        place.platform.forget_jobs()
+        assert place.platform.identities.credentials(token) is None
+        assert place.platform.identities.who(credentials["AccessKeyId"]) == "client"
+
+
 def test_a_job_that_completes(tmp_path: Path) -> None:
     """A job goes through all its states, its output is in the log, its times and its model are told."""
     with cloud(tmp_path / "c") as place:
@@ -68,6 +82,8 @@ print(json.dumps({
             "http://127.0.0.1:1/cloudtune-localcloud/credentials/"
         )
         assert environment["CURRENT_HOST"] == "algo-1"
+        token = environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"].rpartition("/")[2]
+        assert place.platform.identities.credentials(token) is None  # it is good only as long as the job runs
         assert told["cwd"] == "/opt/ml/code"
         for path in ("checkpoints", "input/data/train/x.csv", "model", "output/data", "code"):
             assert f"/opt/ml/{path}" in told["tree"]
