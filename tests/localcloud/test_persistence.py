@@ -135,6 +135,30 @@ def _records(cloud: LocalCloud) -> dict[str, Any]:
     }
 
 
+def test_a_long_log_that_grows(folder: str) -> None:
+    """What is added is saved without writing the rest again, and all lines come back in their order."""
+    with LocalCloud(state_folder=folder) as cloud:
+        logs = cloud.client("logs")
+        logs.create_log_group(logGroupName="group")
+        logs.create_log_stream(logGroupName="group", logStreamName="stream")
+        began = int(cloud.control.status()["time"] * 1000)
+        kept: set[str] = set()
+        for batch in range(4):
+            events = [{"timestamp": began + batch, "message": f"{batch}/{number}"} for number in range(3_000)]
+            logs.put_log_events(logGroupName="group", logStreamName="stream", logEvents=events)
+            cloud.save()
+            pieces = {piece.name for piece in (Path(folder) / "pieces").iterdir()}
+            # Full pieces of 5,000 lines stay as they are.
+            assert len(kept & pieces) == (batch * 3_000) // 5_000
+            kept = pieces
+    with LocalCloud(state_folder=folder) as cloud:
+        logs = cloud.client("logs")
+        paginator = logs.get_paginator("filter_log_events")
+        pages = paginator.paginate(logGroupName="group", logStreamNames=["stream"])
+        found = [event["message"] for page in pages for event in page["events"]]
+        assert found == [f"{batch}/{number}" for batch in range(4) for number in range(3_000)]
+
+
 def test_a_killed_cloud_loses_seconds_at_most(folder: str) -> None:
     """The state is saved while the cloud runs; what was saved is there after SIGKILL."""
     with LocalCloud(state_folder=folder) as cloud:

@@ -15,6 +15,9 @@ from cloudtune.localcloud.state.state_folder import StateFolder
 if TYPE_CHECKING:
     from moto.logs.models import LogsBackend
 
+#: Lines in a piece. What is added to a long log does not have all of it written again.
+_SEGMENT = 5_000
+
 
 class LogState:
     """Reads and writes logs for one cloud. Lines that wait to be delivered (late logs) are lost with the cloud.
@@ -25,12 +28,12 @@ class LogState:
 
     def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
-        # The lines of a stream are written once for as long as none is added.
-        self._digests: dict[tuple[int, int], str] = {}
+        # Full segments never change: their lines are written once.
+        self._digests: dict[tuple[int, int, int], str] = {}
 
     def to_json(self, logs: LogStore) -> tuple[list[dict[str, Any]], set[str]]:
         """All log groups, and the digests of the pieces they use."""
-        digests: dict[tuple[int, int], str] = {}
+        digests: dict[tuple[int, int, int], str] = {}
         groups = [
             {
                 "account": account,
@@ -56,27 +59,31 @@ class LogState:
             for stream in values["streams"]:
                 self._restore(group, stream, logs)
 
-    def _stream(self, stream: CompactLogStream, logs: LogStore, digests: dict[tuple[int, int], str]) -> dict[str, Any]:
-        with logs.arrivals.lock:
-            key = (stream.identity, len(stream.lines))
+    def _stream(
+        self, stream: CompactLogStream, logs: LogStore, digests: dict[tuple[int, int, int], str]
+    ) -> dict[str, Any]:
+        total = len(stream.lines)
+        pieces: list[str] = []
+        for begin in range(0, total, _SEGMENT):
+            end = min(begin + _SEGMENT, total)
+            key = (stream.identity, begin, end)
             digest = self._digests.get(key)
-            lines = None
             if digest is None:
-                lines = [
-                    (stream.lines.arrival(at), stream.lines.time(at), stream.lines.text(at))
-                    for at in range(len(stream.lines))
-                ]
-        if digest is None:
-            digest = self._folder.put_piece(json.dumps(lines).encode())
-        digests[key] = digest
-        return {"name": stream.log_stream_name, "created": stream.creation_time.isoformat(), "piece": digest}
+                with logs.arrivals.lock:
+                    lines = stream.lines
+                    rows = [(lines.arrival(at), lines.time(at), lines.text(at)) for at in range(begin, end)]
+                digest = self._folder.put_piece(json.dumps(rows).encode())
+            digests[key] = digest
+            pieces.append(digest)
+        return {"name": stream.log_stream_name, "created": stream.creation_time.isoformat(), "pieces": pieces}
 
     def _restore(self, group: LogGroup, values: dict[str, Any], logs: LogStore) -> None:
         stream = CompactLogStream(group, values["name"], logs.arrivals)
         stream.creation_time = dt.datetime.fromisoformat(values["created"])
         batches: dict[int, list[tuple[int, str]]] = {}
-        for arrival, time, text in json.loads(self._folder.piece(values["piece"])):
-            batches.setdefault(arrival, []).append((time, text))
+        for digest in values["pieces"]:
+            for arrival, time, text in json.loads(self._folder.piece(digest)):
+                batches.setdefault(arrival, []).append((time, text))
         with logs.arrivals.lock:
             for arrival, lines in batches.items():
                 stream.lines.append(lines, arrival)
