@@ -107,3 +107,12 @@ def test_the_script_of_the_guide_goes_on_from_its_checkpoint(tmp_path: Path) -> 
         assert done.returncode == 0, done.stderr
         epochs.append([int(epoch) for epoch in re.findall(r'"epoch": ?(\d+)', done.stdout)])
     assert epochs == [[1, 2], [3, 4, 5]]
+
+
+def test_the_guide_lists_every_fault_of_the_local_cloud() -> None:
+    """The table of faults says what the code says, kind by kind."""
+    from cloudtune.localcloud.fault import KINDS
+
+    page = (ROOT / "docs" / "local_cloud.md").read_text()
+    rows = dict(re.findall(r"^\| [\w ]+ \| `(\w+)` \| (.+) \|$", page, re.MULTILINE))
+    assert rows == dict(KINDS)

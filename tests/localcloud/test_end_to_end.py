@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import urllib.request
 from typing import Any
 
 import boto3
@@ -230,3 +231,11 @@ def test_many_threads_at_once(local_cloud: LocalCloud) -> None:
         thread.join()
     assert wrong == []
     assert local_cloud.call_counts()["s3:PutObject"] == 320
+
+
+def test_motos_own_reset_leaves_a_cloud_that_works(local_cloud: LocalCloud) -> None:
+    """The role that a new cloud has is there again."""
+    iam = local_cloud.client("iam")
+    before = [role["RoleName"] for role in iam.list_roles()["Roles"]]
+    urllib.request.urlopen(urllib.request.Request(f"{local_cloud.endpoint}/moto-api/reset", method="POST")).read()
+    assert [role["RoleName"] for role in iam.list_roles()["Roles"]] == before != []

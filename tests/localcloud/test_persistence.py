@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloudtune.localcloud import LocalCloud
+from cloudtune.localcloud import Fault, LocalCloud
 from cloudtune.localcloud.server_process import CloudStartFailed
 from tests.localcloud.conftest import BUCKET, LOG_GROUP, Trainer, wait_until
 
@@ -295,3 +296,19 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CloudStartFailed, match=r"state folder .*file.* cannot be used"):
         LocalCloud(state_folder=str(tmp_path / "file" / "state")).start()
+
+
+def test_lines_that_faults_hold_back_are_kept(folder: str) -> None:
+    """A cloud that goes down delivers what is late: nobody else could."""
+    now = int(time.time() * 1000)
+    with LocalCloud(state_folder=folder, faults=(Fault("late_logs", seconds=3600.0),)) as cloud:
+        logs = cloud.client("logs")
+        logs.create_log_group(logGroupName="group")
+        logs.create_log_stream(logGroupName="group", logStreamName="stream")
+        logs.put_log_events(
+            logGroupName="group", logStreamName="stream", logEvents=[{"timestamp": now, "message": "late"}]
+        )
+        assert not logs.get_log_events(logGroupName="group", logStreamName="stream")["events"]
+    with LocalCloud(state_folder=folder) as cloud:
+        events = cloud.client("logs").get_log_events(logGroupName="group", logStreamName="stream")["events"]
+        assert [event["message"] for event in events] == ["late"]

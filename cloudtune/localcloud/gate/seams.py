@@ -20,6 +20,7 @@ from cloudtune.localcloud.gate.moto_models import dispose_quietly, lock_etags, s
 from cloudtune.localcloud.gate.moto_seam import RESET_MODULE, RESET_PATH, S3_HANDLERS, URL_PATHS, check_seam
 from cloudtune.localcloud.gate.timed_kill import TimedKill
 from cloudtune.localcloud.services import logs_api, permissions, price_list, sagemaker, service_quotas
+from cloudtune.localcloud.services.roles import create_default_role
 
 if TYPE_CHECKING:
     from cloudtune.localcloud.platform import Platform
@@ -134,9 +135,12 @@ class Seams:
         platform = self._platform
 
         def reset_with_jobs(request: Request, full_url: str, headers: Any) -> Answer:
-            if request.method == "POST":
-                platform.forget_jobs()
-            return moto(request, full_url, headers)
+            if request.method != "POST":
+                return moto(request, full_url, headers)
+            platform.forget_jobs()
+            answer = moto(request, full_url, headers)
+            create_default_role(platform)
+            return answer
 
         self._replace(RESET_MODULE, RESET_PATH, reset_with_jobs)
 

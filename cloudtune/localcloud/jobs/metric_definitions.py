@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cloudtune.localcloud.java_regex import compile_java
+
 if sys.version_info >= (3, 11):
     from re import _constants as sre_constants  # type: ignore[attr-defined]
     from re import _parser as sre_parse  # type: ignore[attr-defined]
@@ -60,7 +62,8 @@ class MetricDefinitions:
         self._record = record
         self._expressions: dict[str, _Expression] = {}
         for definition in definitions:
-            name, text = definition["Name"], definition["Regex"]
+            name = definition["Name"]
+            text = _for_python(definition["Regex"])
             try:
                 parsed = sre_parse.parse(text)
                 repetitions = _repetitions(parsed)
@@ -87,6 +90,18 @@ class MetricDefinitions:
                     if value is not None:
                         self._record(name, value, now)
                         break
+
+
+def _for_python(text: str) -> str:
+    """What Java alone can read, as Python writes it: AWS takes both, and does not say which it uses."""
+    try:
+        re.compile(text)
+    except re.error:
+        try:
+            return compile_java(text).pattern
+        except ValueError:  # the caller says what is wrong with it
+            return text
+    return text
 
 
 def _is_quick(expression: _Expression, line: str) -> bool:

@@ -80,6 +80,8 @@ class StateKeeper:
         self._ending.set()
         if self._thread.ident is not None:
             self._thread.join()
+        # What faults hold back would be lost: there is nobody to deliver it later.
+        self.platform.logs.deliver(everything=True)
         try:
             self.save()
         finally:
