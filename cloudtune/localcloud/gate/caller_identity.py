@@ -8,7 +8,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.request import Request
 from moto.iam.models import get_account_id_from
 
-from cloudtune.localcloud.gate.caller import Caller
+from cloudtune.localcloud.caller import Caller
 
 if TYPE_CHECKING:
     from cloudtune.localcloud.platform import Platform

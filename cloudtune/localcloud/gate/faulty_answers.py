@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cloudtune.localcloud.aws_error import AwsError
+from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.fault import Fault
 from cloudtune.localcloud.gate.api_request import ApiRequest
-from cloudtune.localcloud.gate.caller import Caller
 
 
 def throttled(protocol: str) -> AwsError:

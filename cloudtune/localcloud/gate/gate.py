@@ -18,11 +18,11 @@ from moto.core.request import Request
 from werkzeug.exceptions import HTTPException
 
 from cloudtune.localcloud.aws_error import AwsError
+from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.fault import CALL_FAULTS, CLOUD_FAULTS, Fault
 from cloudtune.localcloud.fault_plan import FaultCase
 from cloudtune.localcloud.gate.api_request import ApiRequest, read_request
 from cloudtune.localcloud.gate.call_log import Call
-from cloudtune.localcloud.gate.caller import Caller
 from cloudtune.localcloud.gate.caller_identity import identify
 from cloudtune.localcloud.gate.dropped import ConnectionDropped, NoServerToKill, drop
 from cloudtune.localcloud.gate.error_answers import Answer, error_answer, error_code

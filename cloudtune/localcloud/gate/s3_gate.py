@@ -15,8 +15,8 @@ from moto.s3.exceptions import MissingBucket
 from moto.s3.models import FakeBucket, FakeKey, S3Backend, s3_backends
 
 from cloudtune.localcloud.aws_error import AwsError
+from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.gate.api_request import ApiRequest
-from cloudtune.localcloud.gate.caller import Caller
 from cloudtune.localcloud.gate.error_answers import Answer
 from cloudtune.localcloud.gate.s3_conditions import (
     check_copy_source,

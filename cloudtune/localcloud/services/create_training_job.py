@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.localcloud.aws_error import AwsError
-from cloudtune.localcloud.gate.caller import Caller
+from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.jobs.training_job import TrainingJob
 from cloudtune.localcloud.services.training_job_rules import DEFAULT_MAX_RUNTIME, check_rules
 from cloudtune.localcloud.services.validation import checked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.localcloud.aws_error import AwsError, validation_error
-from cloudtune.localcloud.gate.caller import Caller
+from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.jobs.training_job import TERMINAL, TrainingJob
 from cloudtune.localcloud.services.job_lookup import job_named
 from cloudtune.localcloud.services.training_job_rules import check_keep_alive

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from cloudtune.localcloud.gate.caller import Caller
+from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.jobs.training_job import TrainingJob
 from cloudtune.localcloud.services.page_token import page_position, page_token
 from cloudtune.localcloud.services.validation import checked

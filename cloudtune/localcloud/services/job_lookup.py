@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloudtune.localcloud.aws_error import AwsError, validation_error
-from cloudtune.localcloud.gate.caller import Caller
+from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.jobs.training_job import TrainingJob
 from cloudtune.localcloud.services.operation import NotOurs
 

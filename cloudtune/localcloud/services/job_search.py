@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from cloudtune.localcloud.gate.caller import Caller
+from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.services.operation import NotOurs
 from cloudtune.localcloud.services.page_token import page_position, page_token
 from cloudtune.localcloud.services.search_expression import expression_test

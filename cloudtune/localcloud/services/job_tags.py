@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.localcloud.aws_error import validation_error
-from cloudtune.localcloud.gate.caller import Caller
+from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.services.job_lookup import job_of_arn
 from cloudtune.localcloud.services.page_token import invalid_token
 from cloudtune.localcloud.services.training_job_rules import check_tag_keys

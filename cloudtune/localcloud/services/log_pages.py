@@ -11,7 +11,7 @@ from cloudtune.localcloud.services.log_request import EVENT_OVERHEAD, PAGE_BYTES
 from cloudtune.localcloud.services.log_tokens import StreamToken
 
 if TYPE_CHECKING:
-    from cloudtune.localcloud.gate.caller import Caller
+    from cloudtune.localcloud.caller import Caller
     from cloudtune.localcloud.platform import Platform
     from cloudtune.localcloud.services.log_lines import LogLines
 

@@ -13,7 +13,7 @@ from cloudtune.localcloud.aws_error import AwsError
 from cloudtune.localcloud.services.log_stream import CompactLogStream
 
 if TYPE_CHECKING:
-    from cloudtune.localcloud.gate.caller import Caller
+    from cloudtune.localcloud.caller import Caller
     from cloudtune.localcloud.platform import Platform
 
 #: A page of log events holds no more bytes than this (messages in UTF-8 and ``EVENT_OVERHEAD`` each), nor more events.

@@ -20,7 +20,7 @@ from cloudtune.localcloud.services.log_request import (
 from cloudtune.localcloud.services.log_stream import CompactLogStream
 
 if TYPE_CHECKING:
-    from cloudtune.localcloud.gate.caller import Caller
+    from cloudtune.localcloud.caller import Caller
     from cloudtune.localcloud.platform import Platform
 
 

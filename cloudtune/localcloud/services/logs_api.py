@@ -21,7 +21,7 @@ from cloudtune.localcloud.services.log_search import filter_log_events
 from cloudtune.localcloud.services.operation import Operation
 
 if TYPE_CHECKING:
-    from cloudtune.localcloud.gate.caller import Caller
+    from cloudtune.localcloud.caller import Caller
     from cloudtune.localcloud.platform import Platform
     from cloudtune.localcloud.services.log_stream import CompactLogStream
 

@@ -13,7 +13,7 @@ from moto.iam.responses import IamResponse
 from moto.utilities.utils import get_partition
 
 from cloudtune.localcloud.aws_error import AwsError
-from cloudtune.localcloud.gate.caller import Caller
+from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.services.policy_evaluation import ALLOWED, EXPLICIT_DENY, Decision, Policy, evaluate
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from cloudtune.localcloud.services.operation import Operation
 from cloudtune.localcloud.services.paging import cut_page
 
 if TYPE_CHECKING:
-    from cloudtune.localcloud.gate.caller import Caller
+    from cloudtune.localcloud.caller import Caller
     from cloudtune.localcloud.platform import Platform
 
 SERVICE = "AmazonSageMaker"

@@ -17,7 +17,7 @@ from cloudtune.localcloud.services.paging import cut_page
 from cloudtune.localcloud.services.quotas import DEFAULTS, ON_DEMAND, SPOT, WARM_POOL
 
 if TYPE_CHECKING:
-    from cloudtune.localcloud.gate.caller import Caller
+    from cloudtune.localcloud.caller import Caller
     from cloudtune.localcloud.platform import Platform
 
 SERVICE = "sagemaker"

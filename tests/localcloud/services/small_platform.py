@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.fault_plan import FaultPlan
-from cloudtune.localcloud.gate.caller import Caller
 from cloudtune.localcloud.services.logs import LogStore
 from cloudtune.localcloud.services.quotas import Quotas
 from cloudtune.localcloud.settings import CloudSettings

@@ -10,8 +10,8 @@ import pytest
 from moto import mock_aws
 
 from cloudtune.localcloud.aws_error import AwsError
+from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.clock import CloudClock
-from cloudtune.localcloud.gate.caller import Caller
 from cloudtune.localcloud.jobs.registry import JobRegistry
 from cloudtune.localcloud.jobs.training_job import TrainingJob
 from cloudtune.localcloud.services.quotas import Quotas

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cloudtune.localcloud.aws_error import AwsError
-from cloudtune.localcloud.gate.caller import Caller
+from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.services.sagemaker import OPERATIONS
 from tests.localcloud.services.small_sagemaker import CALLER, SmallSagemaker, small_sagemaker, training_request
 
