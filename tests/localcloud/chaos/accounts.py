@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloudtune.localcloud.fault_plan import Fired
-from tests.localcloud.chaos.plan import DISRUPTIVE, JobPlan
+from tests.localcloud.chaos.plan import DISRUPTIVE, STOPPED_BY_OWNER, JobPlan
 
 STEP = re.compile(r"step=(\d+) loss=([0-9.]+);")
 
@@ -32,8 +32,9 @@ class Remains:
     @property
     def struck(self) -> set[str]:
         """Kinds of faults that fired for this job, and its own troubles."""
-        own = {"client_stop", "max_runtime", "bad_exit", "broken_archive"} & set(self.plan.kinds)
-        return {fired.kind for fired in self.fired} | own
+        own = {"max_runtime", "max_wait", "bad_exit", "broken_archive"} & set(self.plan.kinds)
+        by_owner = {"client_stop"} if STOPPED_BY_OWNER & set(self.plan.kinds) else set()
+        return {fired.kind for fired in self.fired} | own | by_owner
 
 
 def check(job: Remains) -> None:
@@ -46,6 +47,7 @@ def check(job: Remains) -> None:
     _check_checkpoint(job, runs)
     _check_inbox(job, runs)
     _check_bill(job)
+    _check_warm_pool(job)
     if runs and any(run.losses for run in runs):
         last = [run.losses[-1] for run in runs if run.losses][-1]
         metrics = {row["MetricName"]: row["Value"] for row in job.described["FinalMetricDataList"]}
@@ -67,10 +69,12 @@ def _check_outcome(job: Remains) -> None:
         # Not always the last line: shuffled lines of the same millisecond have no order.
         assert f"done steps={job.plan.steps}" in list(job.streams.values())[-1][-3:]
     elif status == "Stopped":
-        assert kinds & {"console_stop", "client_stop", "max_runtime"}, "nobody stopped it"
-        assert described["SecondaryStatus"] in ("Stopped", "MaxRuntimeExceeded")
-        if described["SecondaryStatus"] == "MaxRuntimeExceeded":
-            assert "max_runtime" in kinds
+        causes = {
+            "Stopped": {"console_stop", "client_stop"},
+            "MaxRuntimeExceeded": {"max_runtime", "max_wait"},
+            "MaxWaitTimeExceeded": {"max_wait"},
+        }
+        assert kinds & causes[described["SecondaryStatus"]], f"nothing made it {described['SecondaryStatus']}"
     else:
         assert status == "Failed"
         _check_reason(kinds, job.plan, reason)
@@ -185,3 +189,23 @@ def _check_bill(job: Remains) -> None:
         assert billed == trained
     elif trained > 3:
         assert billed < trained
+
+
+def _check_warm_pool(job: Remains) -> None:
+    """Instances are kept after a job that asked for it and completed, unless a fault forbids it."""
+    pool = job.described.get("WarmPoolStatus")
+    is_kept = (
+        job.plan.keeps_instances
+        and job.described["TrainingJobStatus"] == "Completed"
+        and "no_warm_pool" not in job.plan.kinds
+    )
+    if not is_kept:
+        # What it took over from another job ended with it.
+        ended = {"Status": "Terminated", "ResourceRetainedBillableTimeInSeconds": 0}
+        assert pool is None or pool == ended, f"instances were kept: {pool}"
+        return
+    assert pool is not None
+    assert pool["Status"] in ("Available", "Reused", "Terminated")
+    assert 0 <= pool["ResourceRetainedBillableTimeInSeconds"] <= 61
+    assert ("ReusedByJob" in pool) == (pool["Status"] == "Reused")
+    assert pool.get("ReusedByJob") != job.plan.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import tarfile
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, HTTPClientError
 
-from tests.localcloud.chaos.plan import JobPlan
+from tests.localcloud.chaos.plan import STOPPED_BY_OWNER, JobPlan
 
 HERE = Path(__file__).parent
 BUCKET = "chaos-bucket"
@@ -65,18 +66,57 @@ class Driver:
 
     def run(self, plans: list[JobPlan]) -> None:
         """Until all jobs have ended. Those that their owner stops are stopped once they train."""
-        to_stop = {plan.name for plan in plans if "client_stop" in plan.kinds}
+        to_stop = {plan.name for plan in plans if STOPPED_BY_OWNER & set(plan.kinds)}
         names = {plan.name for plan in plans}
         open_names = set(names)
         while open_names:
             self._check_time(f"{len(open_names)} jobs have not ended: {sorted(open_names)[:10]}")
-            states = self.listing()
+            states = self._insist(self.listing)
             open_names = {name for name in names if states.get(name, ("", ""))[0] not in TERMINAL}
             for name in to_stop & open_names:
                 if states.get(name, ("", ""))[1] == "Training":
                     self.stop(name)
                     to_stop = to_stop - {name}
             time.sleep(0.25)
+
+    def look(self, plan: JobPlan) -> None:
+        """Asks of a job what dashboards ask: Search may be of a while ago, never of the future."""
+        found = self.search()
+        assert all(job["TrainingJobName"] == name for name, job in found.items())
+        if plan.name in found:
+            described = self._sagemaker.describe_training_job(TrainingJobName=plan.name)
+            assert found[plan.name]["LastModifiedTime"] <= described["LastModifiedTime"]
+
+    def read_log(self, plan: JobPlan) -> None:
+        """Asks for a job's newest lines: those of other jobs never come with them."""
+        beginning = f"{plan.name}/"
+        answer = self._logs.filter_log_events(logGroupName=LOG_GROUP, logStreamNamePrefix=beginning, limit=50)
+        assert all(event["logStreamName"].startswith(beginning) for event in answer["events"])
+
+    def again_and_again(self, ask: Callable[[JobPlan], None], plans: list[JobPlan], over: Callable[[], bool]) -> int:
+        """Asks of one job after another until it is ``over``; how often there was an answer."""
+        answers = 0
+        for plan in itertools.cycle(plans):
+            if over():
+                break
+            try:
+                ask(plan)
+                answers += 1
+            except HTTPClientError:
+                continue
+            except ClientError as error:
+                # The log group is there with the first line of the first job.
+                if error.response["Error"]["Code"] not in (*PASSING, "ResourceNotFoundException"):
+                    raise
+        return answers
+
+    def search(self) -> dict[str, dict[str, Any]]:
+        """What Search says of all chaos jobs, by name."""
+        of_chaos = {"Filters": [{"Name": "Tags.cloudtune:experiment", "Operator": "Equals", "Value": "chaos"}]}
+        pages = self._sagemaker.get_paginator("search").paginate(
+            Resource="TrainingJob", SearchExpression=of_chaos, PaginationConfig={"PageSize": 100}
+        )
+        return {row["TrainingJob"]["TrainingJobName"]: row["TrainingJob"] for page in pages for row in page["Results"]}
 
     def stop(self, name: str) -> None:
         """Stops a job; one that has ended meanwhile is fine."""
@@ -151,7 +191,7 @@ class Driver:
                 if error.response["Error"]["Code"] not in PASSING:
                     raise
                 answer = None
-            if answer:
+            if answer is not None and answer is not False:
                 return answer
             time.sleep(0.2)
 

@@ -36,7 +36,16 @@ OF_CALLS = (
     "slow_answer",
 )
 #: Troubles that lie in the job itself or come from its owner.
-OWN = ("client_stop", "max_runtime", "bad_exit", "broken_archive", "isolated", "spot_without_notice")
+OWN = (
+    "client_stop",
+    "max_runtime",
+    "max_wait",
+    "bad_exit",
+    "broken_archive",
+    "isolated",
+    "spot_without_notice",
+    "warm_pool",
+)
 KINDS = (*OF_JOBS, *OF_CALLS, *OWN)
 
 #: Kinds that may keep a job from completing; all others must not.
@@ -47,11 +56,16 @@ DISRUPTIVE = frozenset(
         "console_stop",
         "access_denied",
         "client_stop",
+        "slow_stop",
+        "hang_stopping",
         "max_runtime",
+        "max_wait",
         "bad_exit",
         "broken_archive",
     }
 )
+#: Jobs with these are stopped by their owner.
+STOPPED_BY_OWNER = frozenset({"client_stop", "slow_stop", "hang_stopping"})
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,11 @@ class JobPlan:
 
     @property
     def is_spot(self) -> bool:
-        return bool({"spot_interruption", "spot_without_notice"} & set(self.kinds))
+        return bool({"spot_interruption", "spot_without_notice", "max_wait"} & set(self.kinds))
+
+    @property
+    def keeps_instances(self) -> bool:
+        return not self.is_spot and bool({"warm_pool", "no_warm_pool"} & set(self.kinds))
 
     def request(self, bucket: str, places: Mapping[str, str]) -> dict[str, Any]:
         """Of CreateTrainingJob; ``places`` holds the URIs of the channels agent, source, broken and config."""
@@ -90,19 +108,23 @@ class JobPlan:
             "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/out"},
             "CheckpointConfig": {"S3Uri": f"s3://{bucket}/checkpoints/{self.name}"},
             "ResourceConfig": {"InstanceType": "ml.g4dn.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 20 if "max_runtime" in self.kinds else 36_000},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 20 if self._is_limited else 36_000},
             "Tags": [{"Key": "cloudtune:experiment", "Value": "chaos"}],
         }
         if self.is_spot:
             request["EnableManagedSpotTraining"] = True
-            request["StoppingCondition"]["MaxWaitTimeInSeconds"] = 72_000
-        elif "no_warm_pool" in self.kinds:
+            request["StoppingCondition"]["MaxWaitTimeInSeconds"] = 22 if "max_wait" in self.kinds else 72_000
+        elif self.keeps_instances:
             request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = 60
         if self.retries:
             request["RetryStrategy"] = {"MaximumRetryAttempts": self.retries}
         if "isolated" in self.kinds:
             request["EnableNetworkIsolation"] = True
         return request
+
+    @property
+    def _is_limited(self) -> bool:
+        return bool({"max_runtime", "max_wait"} & set(self.kinds))
 
     def config(self, bucket: str) -> dict[str, Any]:
         """What the agent reads from its channel."""
@@ -122,7 +144,7 @@ def channel(name: str, uri: str) -> dict[str, Any]:
 
 
 def draw(seed: int, jobs: int) -> list[JobPlan]:
-    """So many jobs, each with another pair of kinds; all pairs (325) if there are enough jobs."""
+    """So many jobs, each with another pair of kinds; all pairs if there are enough jobs."""
     random_state = random.Random(seed)
     pairs = list(itertools.combinations(KINDS, 2))
     random_state.shuffle(pairs)
@@ -130,12 +152,13 @@ def draw(seed: int, jobs: int) -> list[JobPlan]:
 
 
 def _plan(name: str, pair: tuple[str, str], random_state: random.Random) -> JobPlan:
-    # A job that is to be stopped or interrupted must live long enough for it.
+    # A job that is to be stopped must live long enough for it.
+    is_long = bool({"max_runtime", "max_wait", *STOPPED_BY_OWNER} & set(pair))
     return JobPlan(
         name=name,
         kinds=pair,
-        steps=200 if "max_runtime" in pair else random_state.randint(3, 12),
-        step_seconds=random_state.choice([0.02, 0.1, 0.25]),
+        steps=100 if is_long else random_state.randint(3, 12),
+        step_seconds=0.1 if is_long else random_state.choice([0.02, 0.1, 0.25]),
         exit_code=random_state.choice([5, 7, 42]) if "bad_exit" in pair else 0,
         retries=random_state.choice([0, 1, 2]) if "job_internal_error" in pair else 0,
         faults=tuple(fault for kind in pair for fault in _faults(kind, name, random_state)),
@@ -161,4 +184,6 @@ def _faults(kind: str, name: str, random_state: random.Random) -> list[Fault]:
         return [Fault(kind, job=name, count=random_state.randint(1, 2), seconds=some)]
     if kind in OWN:
         return []
-    return [Fault(kind, job=name, count=None if kind.endswith("_logs") else 1, seconds=some)]
+    # Lines come in many deliveries; instances are kept by the last run of several.
+    is_lasting = kind.endswith("_logs") or kind == "no_warm_pool"
+    return [Fault(kind, job=name, count=None if is_lasting else 1, seconds=some)]

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -20,8 +19,9 @@ from cloudtune.localcloud.fault_plan import Fired
 from cloudtune.localcloud.settings import AWS_RATES
 from tests.localcloud.chaos import accounts
 from tests.localcloud.chaos.driver import Driver
-from tests.localcloud.chaos.plan import KINDS, JobPlan, draw
+from tests.localcloud.chaos.plan import KINDS, OF_CALLS, OF_JOBS, STOPPED_BY_OWNER, JobPlan, draw
 
+TIME_SCALE = 20.0
 #: Strike calls of everyone, beside the troubles that each job has of its own.
 EVERYWHERE = (
     Fault("throttle", "sagemaker:*", probability=0.02),
@@ -70,12 +70,15 @@ def settings(tmp_path: Path) -> CloudSettings:
     folder.mkdir()
     return CloudSettings(
         folder=str(folder),
-        time_scale=20.0,
+        time_scale=TIME_SCALE,
         start_delay=4.0,
         warm_start_delay=1.0,
         spot_restart_delay=4.0,
         sync_interval=0.2,
-        rates=AWS_RATES,
+        # Jobs are created at AWS's rate in the cloud's time; who looks is limited to AWS's rates in real time.
+        rates={
+            name: rate if "Create" in name or "Stop" in name else rate / TIME_SCALE for name, rate in AWS_RATES.items()
+        },
         max_running_jobs=16,
         faults=EVERYWHERE,
     )
@@ -93,18 +96,28 @@ def chaos(seed: int, jobs: int, settings: CloudSettings, patience: float) -> Non
         before = _resources(server)
         for fault in (fault for plan in plans for fault in plan.faults):
             cloud.faults.add(fault)
-        with ThreadPoolExecutor(8) as pool:
+        with ThreadPoolExecutor(12) as pool:
+            running = pool.submit(driver.run, plans)
+            lookers = [
+                pool.submit(driver.again_and_again, ask, plans, running.done)
+                for ask in (driver.look, driver.read_log, driver.read_log)
+            ]
             list(pool.map(lambda plan: driver.create(plan, places), plans))
-            driver.run(plans)
+            running.result()
+            answers = [looker.result() for looker in lookers]
+            assert all(answers), (answers, cloud.call_counts())
+            fired = cloud.faults.fired()
+            _check_that_all_happened(cloud, fired)
             cloud.faults.clear()
             cloud.set_rates({})
-            fired = cloud.faults.fired()
             problems = [
                 line for found in pool.map(lambda plan: _problems(plan, driver, fired), plans) for line in found
             ]
         assert not problems, f"seed {seed}, {len(problems)} problems:\n" + "\n".join(problems)
-        _check_search(driver, clients["sagemaker"], plans)
+        _check_search(driver)
         assert sorted(driver.listing()) == sorted(plan.name for plan in plans)
+        stopped = [plan for plan in plans if STOPPED_BY_OWNER & set(plan.kinds)]
+        assert len(cloud.calls(operation="sagemaker:StopTrainingJob")) >= len(stopped) / 2
         created = cloud.calls(operation="sagemaker:CreateTrainingJob")
         assert sum(call.status == 200 for call in created) <= len(plans)
         assert _eventually(lambda: not _left(settings)), f"left of jobs: {_left(settings)}"
@@ -151,19 +164,24 @@ def _problems(plan: JobPlan, driver: Driver, all_fired: list[Fired]) -> list[str
     return []
 
 
-def _check_search(driver: Driver, sagemaker: Any, plans: list[JobPlan]) -> None:
+def _check_search(driver: Driver) -> None:
     """When the faults are over, Search agrees with the list."""
-    of_chaos = {"Filters": [{"Name": "Tags.cloudtune:experiment", "Operator": "Equals", "Value": "chaos"}]}
-    pages = sagemaker.get_paginator("search").paginate(Resource="TrainingJob", SearchExpression=of_chaos)
-    found = {row["TrainingJob"]["TrainingJobName"]: row["TrainingJob"] for page in pages for row in page["Results"]}
-    listed = driver.listing()
-    assert {name: (job["TrainingJobStatus"], job["SecondaryStatus"]) for name, job in found.items()} == listed
-    assert len(found) == len(plans)
+    found = {name: (job["TrainingJobStatus"], job["SecondaryStatus"]) for name, job in driver.search().items()}
+    assert found == driver.listing()
+
+
+def _check_that_all_happened(cloud: LocalCloud, fired: list[Fired]) -> None:
+    """Every kind of fault has struck, and every limit has refused a call."""
+    wanted = {*OF_JOBS, *OF_CALLS, "stale_search"}
+    assert wanted <= {one.kind for one in fired}, f"never struck: {wanted - {one.kind for one in fired}}"
+    for operation in ("sagemaker:CreateTrainingJob", "sagemaker:ListTrainingJobs", "logs:FilterLogEvents"):
+        refused = [call for call in cloud.calls(operation=operation) if "Throttling" in call.error and not call.fault]
+        assert refused, f"{operation} was never called too often"
 
 
 @pytest.mark.timeout(300)
 def test_jobs_under_all_faults_at_once_are_accounted_for(settings: CloudSettings) -> None:
-    """200 of the 325 pairs of troubles: outcome, logs, reports, checkpoint and bill agree; nothing is left."""
+    """200 of the pairs of troubles: outcome, logs, reports, checkpoint and bill agree; nothing is left."""
     seed = _seed()
     print(f"CLOUDTUNE_CHAOS_SEED={seed}")
     chaos(seed, 200, settings, patience=270)
@@ -172,7 +190,7 @@ def test_jobs_under_all_faults_at_once_are_accounted_for(settings: CloudSettings
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_every_pair_of_troubles_in_one_job_each_is_accounted_for(settings: CloudSettings) -> None:
-    """All 325 pairs of troubles."""
+    """All pairs of troubles, a job each."""
     seed = _seed()
     print(f"CLOUDTUNE_CHAOS_SEED={seed}")
     chaos(seed, len(KINDS) * (len(KINDS) - 1) // 2, settings, patience=1500)
