@@ -11,9 +11,9 @@ from typing import Any
 
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from cloudtune.localcloud.platform import Platform
+from cloudtune.localcloud.server.aws_api import AwsApi
 from cloudtune.localcloud.server.control_api import PREFIX, ControlApi
 from cloudtune.localcloud.server.http_server import HttpServer
 from cloudtune.localcloud.services.roles import create_default_role
@@ -70,8 +70,7 @@ class CloudServer:
         """The WSGI application: our own endpoints first, then AWS's."""
         if environ["PATH_INFO"].startswith(PREFIX):
             return self._control(environ, start_response)
-        answer: Iterable[bytes] = self._aws(environ, start_response)
-        return answer
+        return self._aws(environ, start_response)
 
     def save(self) -> bool:
         """Writes the state now; False if none is kept."""
@@ -124,6 +123,6 @@ class CloudServer:
     def _opened(self, platform: Platform) -> Platform:
         platform.open()
         # Made after the platform put its handlers in: moto reads them when it makes the application of a service.
-        self._aws = DomainDispatcherApplication(create_backend_app)
+        self._aws = AwsApi(self.reset)
         create_default_role(platform)
         return platform

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -19,13 +18,13 @@ from urllib.parse import parse_qsl, unquote
 from cloudtune import __version__
 from cloudtune.localcloud.fault import Fault
 from cloudtune.localcloud.jobs.training_job import TrainingJob
+from cloudtune.localcloud.server.http_visitors import is_loopback, refusal
 
 if TYPE_CHECKING:
     from cloudtune.localcloud.server.cloud_server import CloudServer
 
 PREFIX = "/cloudtune-localcloud/"
 
-_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.IGNORECASE)
 #: Real seconds that one call may wait for a job: clients ask again, so that no call outlives its client for long.
 _LONGEST_WAIT = 20.0
 
@@ -259,9 +258,9 @@ class _Request:
 def check_origin(environ: Mapping[str, Any]) -> None:
     """Raises ControlError unless the request was meant for a server on this machine, and comes from no web page."""
     host = environ.get("HTTP_HOST", "")
-    if not _LOOPBACK.fullmatch(host):
+    if not is_loopback(host):
         raise ControlError("403 Forbidden", f"The local cloud answers to 127.0.0.1 and localhost, not to {host!r}.")
-    if "HTTP_ORIGIN" in environ:
+    if "HTTP_ORIGIN" in environ or refusal(environ) is not None:
         raise ControlError("403 Forbidden", "The local cloud does not answer to web pages.")
 
 
