@@ -41,7 +41,7 @@ format: $(STAMPS)/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMPS)/demo
+bench: $(STAMPS)/dev
 	$(BIN)/python -m benchmarking.overhead
 
 docs: $(STAMPS)/docs

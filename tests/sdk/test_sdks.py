@@ -23,7 +23,7 @@ BUCKET = "sdk-bucket"
 
 
 def train(
-    program: str, sdk: str, folder: Path
+    program: str, sdk: str, folder: Path, sandbox: str = "namespaces"
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, list[str]]]:
     """Runs a program with an SDK; what it printed, how its jobs are described, and their log lines."""
     environment = ROOT / ".venv" / sdk
@@ -33,7 +33,7 @@ def train(
     config.write_text(
         "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n", encoding="utf-8"
     )
-    with LocalCloud(images={"*": str(environment)}) as cloud:
+    with LocalCloud(sandbox=sandbox, images={"*": str(environment)}) as cloud:
         cloud.client("s3").create_bucket(Bucket=BUCKET)
         done = subprocess.run(
             [python, HERE / program, BUCKET, HERE / "source"],
@@ -70,9 +70,10 @@ def train(
     return results, described, lines
 
 
-def test_the_sdk_v2_estimator_trains_through_awss_own_toolkit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sandbox", ["namespaces", "folders"])
+def test_the_sdk_v2_estimator_trains_through_awss_own_toolkit(tmp_path: Path, sandbox: str) -> None:
     """Script mode, checkpoints that the second job goes on from, metrics by regex, and a failing exit code."""
-    results, described, lines = train("estimator_v2.py", "sdk2", tmp_path)
+    results, described, lines = train("estimator_v2.py", "sdk2", tmp_path, sandbox)
     first, second, failed = described
     assert [row["TrainingJobStatus"] for row in described] == ["Completed", "Completed", "Failed"]
     assert results[0]["outcome"] == results[1]["outcome"] == "fitted"

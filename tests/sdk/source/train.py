@@ -13,7 +13,9 @@ parser.add_argument("--epochs", type=int)
 parser.add_argument("--fail", type=int, default=0)
 args = parser.parse_args()
 
-checkpoint = "/opt/ml/checkpoints/state.json"
+# Where the toolkit was told to find /opt/ml, if it was told.
+base = os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")
+checkpoint = f"{base}/checkpoints/state.json"
 start = 0
 if os.path.exists(checkpoint):
     with open(checkpoint, encoding="utf-8") as file:
@@ -27,5 +29,5 @@ for epoch in range(start + 1, args.epochs + 1):
 if args.fail:
     print("about to fail", flush=True)
     sys.exit(args.fail)
-with open(os.path.join(os.environ.get("SM_MODEL_DIR", "/opt/ml/model"), "weights.txt"), "w", encoding="utf-8") as file:
+with open(os.path.join(os.environ.get("SM_MODEL_DIR", f"{base}/model"), "weights.txt"), "w", encoding="utf-8") as file:
     file.write(str(args.lr))
