@@ -108,7 +108,7 @@ class LocalCloud:
 
     @property
     def id(self) -> str:
-        """Tells this cloud from others: the processes it starts have it as ``CLOUDTUNE_LOCALCLOUD_ID``."""
+        """Tells this cloud from others: the processes it starts have it as ``CLOUDTUNE_LOCALCLOUD``."""
         return self._process.id if self._process is not None else str(self.control.status()["id"])
 
     @property

@@ -17,6 +17,7 @@ from typing import Any
 
 import cloudtune
 from cloudtune.localcloud.jobs import job_files
+from cloudtune.localcloud.jobs.locked_folder import LockedFolder, remove_dead
 from cloudtune.localcloud.settings import CloudSettings
 
 logger = logging.getLogger(__name__)
@@ -28,13 +29,16 @@ _END_TIMEOUT = 60.0
 _LAST_LINES = 20
 
 # Run in an empty folder, so that no file of the user's stands in for a module; our own folder comes last in the path,
-# for a cloudtune that is not installed.
+# for a cloudtune that is not installed. What else it is told: its folder, and whose process it is.
 _PROGRAM = """\
 import sys
 sys.path.append(sys.argv[1])
 from cloudtune.localcloud.server.server_main import main
-sys.exit(main())
+sys.exit(main(sys.argv[2], int(sys.argv[3])))
 """
+
+#: Of the names of our folders, which go on with the pid of the process that started the cloud.
+_PREFIX = "cloudtune-localcloud-of-"
 
 
 class CloudStartFailed(RuntimeError):
@@ -43,6 +47,9 @@ class CloudStartFailed(RuntimeError):
 
 class ServerProcess:
     """A running server. It ends with this process, however that ends, since it waits at the end of a pipe.
+
+    Its folder among the temporary files goes away with it: this process removes it, or the server if this process is
+    gone, or the next cloud's start if both were killed at once.
 
     Args:
         settings: Of the cloud. Paths are relative to the current folder.
@@ -54,33 +61,34 @@ class ServerProcess:
     def __init__(self, settings: CloudSettings) -> None:
         self._owner = os.getpid()
         self._killed = False
-        self._folder = Path(tempfile.mkdtemp(prefix="cloudtune-localcloud-"))
+        self._folder = LockedFolder(os.path.abspath(tempfile.gettempdir()), f"{_PREFIX}{self._owner}-")
         #: What the server writes to its standard error: kept for as long as the server runs, longer if it broke down.
-        self.log = self._folder / "server.log"
-        work = self._folder / "work"
-        jobs = self._folder / "jobs"
-        work.mkdir()
-        jobs.mkdir()
+        self.log = Path(self._folder.path, "server.log")
         settings = replace(
             settings,
-            folder=os.path.abspath(settings.folder) if settings.folder is not None else str(jobs),
+            folder=os.path.abspath(settings.folder) if settings.folder is not None else self._folder.path,
             state_folder=os.path.abspath(settings.state_folder) if settings.state_folder is not None else None,
             images={pattern: os.path.abspath(path) for pattern, path in settings.images.items()},
         )
+        program = [sys.executable, "-c", _PROGRAM, str(Path(cloudtune.__file__).parents[1])]
         try:
+            work = Path(self._folder.path, "work")
+            work.mkdir()
             with self.log.open("wb") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-c", _PROGRAM, str(Path(cloudtune.__file__).parents[1])],
+                    [*program, self._folder.path, str(self._owner)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
                     cwd=work,
+                    # The folder stays locked until both this process and the server have ended.
+                    pass_fds=[self._folder.lock],
                     env=_server_environment(),
                     # A Ctrl-C in the terminal is for the program that uses the cloud, which takes it down when it ends.
                     start_new_session=True,
                 )
         except BaseException:
-            shutil.rmtree(self._folder)
+            self._folder.remove()
             raise
         try:
             ready = self._begun(settings)
@@ -132,7 +140,8 @@ class ServerProcess:
                 "The local cloud ended with exit code %s. Its log ends:\n%s", self.exit_code, self.last_lines()
             )
         self._process.stdout.close()
-        _remove(self._folder)
+        _remove(self._folder.path)
+        self._folder.close()
 
     def last_lines(self) -> str:
         """The end of the log."""
@@ -148,6 +157,7 @@ class ServerProcess:
             self._process.stdin.flush()
         except BrokenPipeError:  # it is dead already: what it wrote before says why
             pass
+        remove_dead(os.path.dirname(self._folder.path), _PREFIX)
         text = self._first_line()
         ready: dict[str, Any] = json.loads(text) if text else {}
         if "error" in ready:
@@ -175,14 +185,14 @@ def _server_environment() -> dict[str, str]:
     return {**kept, "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 
 
-def _remove(folder: Path) -> None:
+def _remove(folder: str) -> None:
     """Removes a folder in which processes that were just killed may still be busy for a moment."""
     until = time.monotonic() + 5.0
-    while folder.exists():
+    while os.path.exists(folder):
         try:
             shutil.rmtree(folder)
         except OSError as error:
             # A job of a killed server may have taken away the rights on its folders.
             if isinstance(error, PermissionError) or time.monotonic() >= until:
-                job_files.remove(str(folder))
+                job_files.remove(folder)
                 return

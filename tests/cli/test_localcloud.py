@@ -114,10 +114,13 @@ def test_up_when_the_server_dies(up: Up) -> None:
 
 
 def test_a_killed_up_takes_the_cloud_along(up: Up) -> None:
-    """Nothing goes on without the command that shows it."""
+    """Nothing goes on without the command that shows it, and nothing stays."""
     pid = up.cloud().pid
+    folder = Path(psutil.Process(pid).cwd()).parent
+    assert folder.name.startswith("cloudtune-localcloud-")
     up.process.kill()
     wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    assert not folder.exists()
 
 
 def test_up_as_json(tmp_path: Path) -> None:

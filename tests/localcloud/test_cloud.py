@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import boto3
@@ -291,17 +292,52 @@ def test_a_cloud_that_is_forgotten_is_taken_down() -> None:
     ["sys.exit(3)", "os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)", "raise ValueError"],
 )
 def test_the_cloud_ends_with_its_program(ending: str) -> None:
-    """However a program ends that has a cloud open, the server ends too."""
+    """However a program ends that has a cloud open, the server ends too, and their folder goes away."""
     program = f"""
 import os, signal, sys
 from cloudtune.localcloud import LocalCloud
 cloud = LocalCloud().start()
-print(cloud.pid, flush=True)
+print(cloud.pid, cloud.log.parent, flush=True)
 {ending}
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    pid = int(done.stdout)
+    pid, folder = int(done.stdout.split()[0]), Path(done.stdout.split()[1])
     wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", "the server's end")
+    assert not folder.exists()
+
+
+def test_the_next_cloud_removes_what_killed_ones_have_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Program and server killed at once leave their folder with a job's files; that of a cloud that is up stays."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    program = f"""
+import os, signal, sys
+from cloudtune.localcloud import LocalCloud
+from tests.localcloud.conftest import Trainer
+cloud = LocalCloud(sandbox="namespaces").start()
+trainer = Trainer(cloud)
+trainer.create("train-1", {SLEEPS!r})
+trainer.wait_for_line("train-1", "waiting")
+print(cloud.id, cloud.log.parent, flush=True)
+os.kill(cloud.pid, signal.SIGKILL)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    cloud_id, folder = done.stdout.split()
+    assert list(Path(folder).glob("cloudtune-jobs-*/*/*/ml/input/data/code/train.py"))
+    wait_until(lambda: not processes_of(cloud_id), "the end of the job's processes")
+    with LocalCloud() as living:
+        assert not Path(folder).exists()
+        with LocalCloud():
+            assert living.log.exists()
+        living.reset()
+    assert [path.name for path in tmp_path.iterdir()] == []
 
 
 def test_a_child_that_keeps_the_pipe_open_does_not_keep_the_server_up(tmp_path: Path) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import os
 import tempfile
 import threading
 
-from cloudtune.localcloud.jobs import job_files
+from cloudtune.localcloud.jobs.locked_folder import LockedFolder, remove_dead
 
 _PREFIX = "cloudtune-jobs-"
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class JobFolders:
@@ -30,20 +28,17 @@ class JobFolders:
         self._name = name
         self._making = threading.Lock()
         self._numbers = itertools.count(1)
-        self._folder: str | None = None
-        self._lock = -1
+        self._folder: LockedFolder | None = None
 
     def open(self) -> None:
         """Makes the cloud's folder now instead of with the first job. Raises OSError."""
         with self._making:
-            if self._folder is None:
-                self._make()
+            self._made()
 
     def new(self) -> str:
         """An empty folder. Its path is short, since sockets in it may not have long ones. Raises OSError."""
-        self.open()
         with self._making:
-            path = os.path.join(self._folder or "", str(next(self._numbers)))
+            path = os.path.join(self._made().path, str(next(self._numbers)))
             os.mkdir(path, 0o700)
             return path
 
@@ -51,33 +46,13 @@ class JobFolders:
         """Removes all folders. May be called twice."""
         with self._making:
             if self._folder is not None:
-                job_files.remove(self._folder)
-                os.close(self._lock)
+                self._folder.remove()
                 self._folder = None
 
-    def _make(self) -> None:
-        os.makedirs(self._place, mode=0o700, exist_ok=True)
-        for name in os.listdir(self._place):
-            if name.startswith(_PREFIX):
-                _remove_if_dead(os.path.join(self._place, name))
-        new = tempfile.mkdtemp(prefix=f"new-{self._name}-", dir=self._place)
-        self._lock = os.open(new, _FOLDER)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        # Under the name that others look for, nobody ever sees it unlocked while this cloud lives.
-        folder = os.path.join(self._place, _PREFIX + os.path.basename(new).removeprefix("new-"))
-        os.rename(new, folder)
-        self._folder = folder
-
-
-def _remove_if_dead(folder: str) -> None:
-    try:
-        lock = os.open(folder, _FOLDER)
-    except OSError:  # it has just been removed, or is another user's
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        job_files.remove(folder)
-    except BlockingIOError:
-        return
-    finally:
-        os.close(lock)
+    def _made(self) -> LockedFolder:
+        """The cloud's folder. The lock is held."""
+        if self._folder is None:
+            os.makedirs(self._place, mode=0o700, exist_ok=True)
+            remove_dead(self._place, _PREFIX)
+            self._folder = LockedFolder(self._place, f"{_PREFIX}{self._name}-")
+        return self._folder

@@ -17,6 +17,8 @@ import sys
 import threading
 from types import FrameType
 
+from cloudtune.localcloud.jobs import job_files
+
 #: Exit code of a cloud that could not begin for a reason that its user can do something about.
 CANNOT_BEGIN = 2
 
@@ -28,8 +30,22 @@ _OWNER_INTERVAL = 1.0
 _DESCRIPTORS = 1 << 20
 
 
-def main() -> int:
-    """Serves until told to end; returns the exit code."""
+def main(folder: str | None = None, owner: int | None = None) -> int:
+    """Serves until told to end; returns the exit code.
+
+    Args:
+        folder: Of this cloud, removed in the end if the owner is gone by then; otherwise that is the owner's.
+        owner: Process that started the cloud; by default the parent of this one.
+    """
+    owner = os.getppid() if owner is None else owner
+    try:
+        return _serve(owner)
+    finally:
+        if folder is not None and os.getppid() != owner:
+            job_files.remove(folder)
+
+
+def _serve(owner: int) -> int:
     told = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
@@ -40,7 +56,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
-    owner = os.getppid()
     text = sys.stdin.readline()
     _allow_descriptors()
 

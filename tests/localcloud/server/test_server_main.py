@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -85,9 +86,9 @@ def test_the_end_of_its_input_ends_it(start: Start) -> None:
     assert [child for child in children if child.is_running()] == []
 
 
-def test_a_killed_server_takes_its_jobs_along(start: Start) -> None:
+def test_a_killed_server_takes_its_jobs_along(start: Start, tmp_path: Path) -> None:
     """SIGKILL cannot be handled; the jobs die all the same."""
-    server = start(CloudSettings().to_json())
+    server = start(CloudSettings(folder=str(tmp_path)).to_json())
     trainer = Trainer(_Clients(ready(server)["endpoint"]))
     trainer.create("train-1", SLEEPS)
     trainer.wait_for_line("train-1", "waiting")
