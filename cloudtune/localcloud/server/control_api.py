@@ -8,7 +8,9 @@ origins by its Origin header.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -23,10 +25,14 @@ from cloudtune.localcloud.server.http_visitors import is_loopback, refusal
 if TYPE_CHECKING:
     from cloudtune.localcloud.server.cloud_server import CloudServer
 
+logger = logging.getLogger(__name__)
+
 PREFIX = "/cloudtune-localcloud/"
 
 #: Real seconds that one call may wait for a job: clients ask again, so that no call outlives its client for long.
 _LONGEST_WAIT = 20.0
+#: Instances in a quota, calls per second, numbers of faults: more is of no use, and not every part could count it.
+_LARGEST = 2**31 - 1
 
 
 class ControlError(Exception):
@@ -80,6 +86,10 @@ class ControlApi:
             status, answer = "200 OK", self._answer(environ)
         except ControlError as error:
             status, answer = error.status, {"error": str(error)}
+        except Exception:  # whatever breaks in one call, the client reads JSON
+            logger.exception("a call broke down: %s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            text = "The local cloud broke down in this call; its log says where."
+            status, answer = "500 Internal Server Error", {"error": text}
         body = json.dumps(answer, default=_plain).encode()
         start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
@@ -130,8 +140,9 @@ class ControlApi:
 
     def _remove_fault(self, request: _Request) -> Any:
         number = request.words[1]
-        if not number.isdecimal() or not self._server.platform.faults.remove(int(number)):
-            raise _not_found(f"There is no fault {number}.")
+        is_number = number.isdecimal() and len(number) <= len(str(_LARGEST))
+        if not is_number or not self._server.platform.faults.remove(int(number)):
+            raise _not_found(f"There is no fault {number[:100]}.")
         return {}
 
     def _fired(self, _: _Request) -> Any:
@@ -187,8 +198,8 @@ class ControlApi:
 
     def _set_quotas(self, request: _Request) -> Any:
         for name, value in request.body().items():
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise _bad(f"Quota {name!r} is {value!r}; it must be a number of instances.")
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
+                raise _bad(f"Quota {name!r} is {_cut(value)}; it must be a number of instances, {_LARGEST} at most.")
             self._server.platform.quotas.set(name, value)
         return {}
 
@@ -197,7 +208,17 @@ class ControlApi:
         return {}
 
     def _save(self, _: _Request) -> Any:
-        if not self._server.save():
+        try:
+            is_kept = self._server.save()
+        except OSError as error:
+            raise ControlError(
+                "507 Insufficient Storage"
+                if error.errno in (errno.ENOSPC, errno.EDQUOT)
+                else "500 Internal Server Error",
+                f"The state could not be saved to {self._server.settings.state_folder}: {error.strerror or error}. "
+                "What was saved before is kept.",
+            ) from error
+        if not is_kept:
             raise _bad("This cloud keeps no state; start it with a state folder (--state-folder FOLDER).")
         return {}
 
@@ -240,6 +261,8 @@ class _Request:
             value = json.loads(text) if text else {}
         except ValueError as error:
             raise _bad(f"The body is not JSON: {error}.") from error
+        except RecursionError as error:
+            raise _bad("The body is not JSON that can be read: it is too deeply nested.") from error
         if not isinstance(value, dict):
             raise _bad("The body must be a JSON object.")
         return value
@@ -287,9 +310,15 @@ def _row(job: TrainingJob) -> dict[str, Any]:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _bad(f"The rate of {name!r} is {value!r}; it must be a number of calls per second.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value <= _LARGEST:
+        raise _bad(f"The rate of {name!r} is {_cut(value)}; it must be a number of calls per second.")
     return float(value)
+
+
+def _cut(value: Any) -> str:
+    """What was sent, short enough for a sentence."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}…"
 
 
 def _plain(value: Any) -> Any:

@@ -99,7 +99,12 @@ class HttpServer:
         connection = _Connection(self._app, accepted, address, self.port, self._forget)
         with self._lock:
             self._connections.add(connection)
-        connection.thread.start()
+        try:
+            connection.thread.start()
+        except RuntimeError as error:  # no thread is left for it: the client may try again, others may go on
+            logger.error("a connection was closed: %s", error)
+            self._forget(connection)
+            accepted.close()
 
     def _forget(self, connection: _Connection) -> None:
         with self._lock:
@@ -274,10 +279,20 @@ def _call(app: _WSGIApplication, environ: dict[str, Any]) -> tuple[str, list[tup
             if close is not None:
                 close()
         status, headers = started[0]
+        _check_headers(headers)
         return status, headers, b"".join(parts)
     except Exception:  # whatever breaks in one call, the others go on
         logger.exception("a call broke down: %s %s", environ["REQUEST_METHOD"], environ["RAW_URI"])
         return _breakdown(environ)
+
+
+def _check_headers(headers: list[tuple[str, str]]) -> None:
+    """Raises ValueError for headers that HTTP cannot carry, or that would be taken for more than one."""
+    for name, value in headers:
+        name.encode("latin-1")
+        value.encode("latin-1")
+        if "\n" in value or "\r" in value or "\n" in name or "\r" in name:
+            raise ValueError(f"The header {name!r} has more than one line.")
 
 
 def _breakdown(environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:

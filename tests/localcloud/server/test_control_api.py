@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +13,7 @@ import pytest
 
 from cloudtune import __version__
 from cloudtune.localcloud import LocalCloud
+from cloudtune.localcloud.server.control_api import ControlApi
 from tests.localcloud.conftest import BUCKET, Trainer
 
 
@@ -74,6 +77,11 @@ def test_calls_are_filtered(local_cloud: LocalCloud) -> None:
         ("POST", "rates", '{"s3:ListBuckets": "fast"}', 400, "rate"),
         ("POST", "rates", '{"s3:ListBuckets": 0}', 400, "positive"),
         ("POST", "quotas", '{"x": 1.5}', 400, "number of instances"),
+        ("POST", "quotas", f'{{"x": {"9" * 400}}}', 400, "number of instances"),
+        ("POST", "rates", f'{{"s3:ListBuckets": {"9" * 400}}}', 400, "calls per second"),
+        ("POST", "rates", '{"s3:ListBuckets": NaN}', 400, "calls per second"),
+        ("DELETE", f"faults/{'9' * 5_000}", None, 404, "no fault 9"),
+        ("POST", "faults", "[" * 200_000, 400, "too deeply nested"),
         ("GET", "calls?since=yesterday", None, 400, "must be a number"),
         ("POST", "save", None, 400, "--state-folder"),
         ("GET", "credentials/guess", None, 404, "No running job"),
@@ -87,6 +95,19 @@ def test_errors_are_one_sentence(
     assert answered == status, answer
     assert said in answer["error"]
     assert "\n" not in answer["error"]
+    assert len(answer["error"]) < 400
+
+
+def test_an_endpoint_that_breaks_down(caplog: pytest.LogCaptureFixture) -> None:
+    """The client reads JSON still, the log has the traceback."""
+    answers: list[str] = []
+    environ = {"PATH_INFO": "/cloudtune-localcloud/jobs", "REQUEST_METHOD": "GET", "HTTP_HOST": "localhost"}
+    server: Any = SimpleNamespace()  # without a platform
+    with caplog.at_level(logging.ERROR):
+        (body,) = ControlApi(server)(environ, lambda status, headers: answers.append(status))
+    assert answers == ["500 Internal Server Error"]
+    assert "its log says where" in json.loads(body)["error"]
+    assert "AttributeError" in caplog.text
 
 
 @pytest.mark.parametrize(

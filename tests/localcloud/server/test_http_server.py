@@ -193,6 +193,7 @@ def test_a_whole_url_as_target(app: Application, server: HttpServer) -> None:
         b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nlong\r\n",
         b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * (MAX_HEADERS + 1) + b"\r\n",
         b"GET / HTTP/1.1\r\nContent-Length: 99999999999999\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n",
         b"GET /" + b"x" * MAX_LINE + b" HTTP/1.1\r\n\r\n",
     ],
 )
@@ -258,6 +259,46 @@ def test_an_application_that_breaks_down(
     app.answer = lambda environ: b"fine"
     connection.request("GET", "/")
     assert connection.getresponse().read() == b"fine"
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: b", "a\nX-Evil: b", "\u4e2d"])
+def test_headers_that_http_cannot_carry(
+    app: Application, connection: http.client.HTTPConnection, caplog: pytest.LogCaptureFixture, value: str
+) -> None:
+    """The client gets an error instead of a second header or a broken connection."""
+    app.headers = [("X-Odd", value)]
+    with caplog.at_level(logging.ERROR):
+        connection.request("GET", "/key")
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("X-Evil")) == (500, None)
+        answer.read()
+    app.headers = []
+    connection.request("GET", "/key")
+    assert connection.getresponse().read() == b"hello"
+
+
+def test_a_connection_that_no_thread_is_left_for(
+    app: Application, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is closed; the server goes on with the next one, and ends as ever."""
+    started: Callable[[threading.Thread], None] = threading.Thread.start
+    refused: list[threading.Thread] = []
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "cloudtune-localcloud-connection" and not refused:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        started(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    server = HttpServer(app)
+    server.start()
+    with caplog.at_level(logging.ERROR):
+        assert sent_raw(server, b"") == b""
+    assert "can't start new thread" in caplog.text
+    assert sent_raw(server, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").endswith(b"hello")
+    server.close()
+    assert connection_threads() == []
 
 
 def test_closing_ends_idle_connections_and_their_threads(app: Application) -> None:
