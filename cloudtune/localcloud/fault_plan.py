@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from cloudtune.localcloud.clock import CloudClock
-from cloudtune.localcloud.fault import CALL_FAULTS, CLOUD_FAULTS, JOB_FAULTS, LOG_FAULTS, ONLY_FOR, Fault
+from cloudtune.localcloud.fault import CALL_FAULTS, CLOUD_FAULTS, LOG_FAULTS, ONLY_FOR, Fault
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class FaultCase:
 
 @dataclass(frozen=True)
 class Fired:
-    """A fault that fired."""
+    """A fault that struck: for a job recorded when it does, not when the run begins."""
 
     fault_id: int
     kind: str
@@ -33,14 +34,31 @@ class Fired:
     run: int = 0
 
 
+@dataclass(frozen=True)
+class JobFault:
+    """A fault in force that may strike a job.
+
+    Args:
+        number: Of the fault.
+        fault: The fault.
+        since: Cloud seconds since the cloud began, from which it is in force; may be to come.
+    """
+
+    number: int
+    fault: Fault
+    since: float
+
+
 class _Rule:
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Fault, added: float) -> None:
         self.fault = fault
+        self.since = max(fault.after, added)
         self.matches = 0
         self.fired = 0
 
 
 _CALL_AND_CLOUD = {**CALL_FAULTS, **CLOUD_FAULTS}
+_SPECIAL = re.compile(r"[*?\[]")
 #: How many firings are remembered for :meth:`FaultPlan.fired`.
 _KEPT = 100_000
 
@@ -48,9 +66,9 @@ _KEPT = 100_000
 class FaultPlan:
     """Thread-safe.
 
-    What strikes a job depends on the seed, the number of the fault, the job's name and run alone, whatever else goes
-    on. What strikes calls depends on the seed and on how many calls matched before: the same calls in the same order
-    are struck alike. With ``count`` or ``skip``, order matters for jobs too.
+    Whether a fault with a probability strikes a job depends on the seed, the number of the fault, the job's name and
+    run alone, whatever else goes on. What strikes calls depends on the seed and on how many calls matched before: the
+    same calls in the same order are struck alike. With ``count`` or ``skip``, order matters for jobs too.
     """
 
     def __init__(self, clock: CloudClock, seed: int = 0) -> None:
@@ -66,10 +84,12 @@ class FaultPlan:
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Calls ``listener``, which must not block, after each change of the faults in force; returns what ends it."""
-        self._listeners = [*self._listeners, listener]
+        with self._lock:
+            self._listeners = [*self._listeners, listener]
 
         def end() -> None:
-            self._listeners = [other for other in self._listeners if other is not listener]
+            with self._lock:
+                self._listeners = [other for other in self._listeners if other is not listener]
 
         return end
 
@@ -78,7 +98,7 @@ class FaultPlan:
         with self._lock:
             number = self._next_id
             self._next_id += 1
-            self._rules = {**self._rules, number: _Rule(fault)}
+            self._rules = {**self._rules, number: _Rule(fault, self._clock.elapsed())}
             self._update()
         self._tell()
         return number
@@ -104,7 +124,7 @@ class FaultPlan:
         return {number: rule.fault for number, rule in self._rules.items()}
 
     def fired(self) -> list[Fired]:
-        """What has fired, oldest first."""
+        """What has struck, oldest first. A fault of a job whose moment never came is not among it."""
         with self._lock:
             return list(self._fired)
 
@@ -114,21 +134,36 @@ class FaultPlan:
 
     def for_call(self, case: FaultCase) -> dict[str, Fault]:
         """The faults that strike this call, by kind; the first of a kind counts. Counts the match."""
-        return self._draw(_CALL_AND_CLOUD, case, run=None)
+        return self._draw(_CALL_AND_CLOUD, case)
 
     def for_cloud(self) -> dict[str, Fault]:
         """The faults that strike the cloud now, whatever happens in it: those without patterns, by kind."""
-        return self._draw(CLOUD_FAULTS, FaultCase(), run=None)
+        return self._draw(CLOUD_FAULTS, FaultCase())
 
     def for_logs(self, case: FaultCase) -> dict[str, Fault]:
         """The faults that strike this delivery of lines, by kind."""
-        return self._draw(LOG_FAULTS, case, run=None)
+        return self._draw(LOG_FAULTS, case)
 
-    def for_run(self, job: str, run: int) -> dict[str, Fault]:
-        """The faults that strike this run of a training job, by kind. To be asked once per run; runs count from 0."""
-        return self._draw(JOB_FAULTS, FaultCase(job=job), run=run)
+    def for_job(self, kinds: Collection[str], job: str) -> list[JobFault]:
+        """The faults of these kinds that may strike a job, now or later. Draws nothing; counts no match."""
+        if self._active.isdisjoint(kinds):
+            return []
+        return [
+            JobFault(number, rule.fault, rule.since)
+            for number, rule in self._rules.items()
+            if rule.fault.kind in kinds and _glob(job, rule.fault.job)
+        ]
 
-    def _draw(self, kinds: Mapping[str, str], case: FaultCase, run: int | None) -> dict[str, Fault]:
+    def strikes(self, number: int, job: str, run: int) -> bool:
+        """Whether a fault of :meth:`for_job` strikes a run of the job, runs counting from 0. Counts the match.
+
+        To be asked once per fault and run, when it is about to strike. A fault that is no longer in force does not.
+        """
+        with self._lock:
+            rule = self._rules.get(number)
+            return rule is not None and self._fires(number, rule, FaultCase(job=job), run)
+
+    def _draw(self, kinds: Mapping[str, str], case: FaultCase) -> dict[str, Fault]:
         if self._active.isdisjoint(kinds):
             return {}
         elapsed = self._clock.elapsed()
@@ -138,17 +173,23 @@ class FaultPlan:
                 fault = rule.fault
                 if fault.kind not in kinds or fault.kind in struck or not _matches(fault, case, elapsed):
                     continue
-                rule.matches += 1
-                if rule.matches <= fault.skip or (fault.count is not None and rule.fired >= fault.count):
-                    continue
-                drawn = f"{number}/{case.job}/{run}" if run is not None else f"{number}//{rule.matches}"
-                if fault.probability < 1 and _uniform(f"{self._seed}/{drawn}") >= fault.probability:
-                    continue
-                rule.fired += 1
-                struck[fault.kind] = fault
-                if len(self._fired) < _KEPT:
-                    self._fired.append(Fired(number, fault.kind, self._clock.time(), case, run or 0))
+                if self._fires(number, rule, case, run=None):
+                    struck[fault.kind] = fault
         return struck
+
+    def _fires(self, number: int, rule: _Rule, case: FaultCase, run: int | None) -> bool:
+        """Whether a rule that matches fires. With the lock held."""
+        fault = rule.fault
+        rule.matches += 1
+        if rule.matches <= fault.skip or (fault.count is not None and rule.fired >= fault.count):
+            return False
+        drawn = f"{number}/{case.job}/{run}" if run is not None else f"{number}//{rule.matches}"
+        if fault.probability < 1 and _uniform(f"{self._seed}/{drawn}") >= fault.probability:
+            return False
+        rule.fired += 1
+        if len(self._fired) < _KEPT:
+            self._fired.append(Fired(number, fault.kind, self._clock.time(), case, run or 0))
+        return True
 
     def _tell(self) -> None:
         for listener in self._listeners:
@@ -174,7 +215,8 @@ def _makes_sense(kind: str, operation: str) -> bool:
 
 
 def _glob(name: str, pattern: str) -> bool:
-    return pattern == "*" or fnmatchcase(name, pattern)
+    # fnmatch keeps few compiled patterns, and a plan may have hundreds of plain names.
+    return pattern == "*" or (fnmatchcase(name, pattern) if _SPECIAL.search(pattern) else name == pattern)
 
 
 def _uniform(key: str) -> float:

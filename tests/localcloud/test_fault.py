@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudtune.localcloud.fault import KINDS, ONLY_FOR, Fault
+from cloudtune.localcloud.glob_overlap import globs_overlap
 from tests.localcloud.test_settings import faults
 
 
@@ -67,3 +70,60 @@ def test_every_kind_has_a_description_and_makes_a_fault(kind: str) -> None:
 def test_kinds_that_are_for_some_operations_exist() -> None:
     """A renamed kind does not lose its restriction."""
     assert set(ONLY_FOR) <= set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"kind": "capacity", "operation": "sagemaker:CreateTrainingJob"}, "does not strike calls: operation"),
+        ({"kind": "capacity", "who": "client"}, "does not strike calls: who"),
+        ({"kind": "spot_interruption", "resource": "bucket/*"}, "choose by job"),
+        ({"kind": "late_logs", "operation": "logs:*"}, "choose by job or resource"),
+        ({"kind": "shuffled_logs", "who": "job:train-1"}, "does not strike calls: who"),
+        ({"kind": "stale_search", "operation": "sagemaker:Describe*"}, "it strikes sagemaker:Search"),
+        ({"kind": "write_lost", "operation": "s3:GetObject"}, "it strikes s3:PutObject, s3:CopyObject"),
+        ({"kind": "write_lost", "operation": "s3:UploadPart*"}, "never strikes operation"),
+        ({"kind": "slow_down", "operation": "sagemaker:*"}, r"it strikes s3:\*"),
+        ({"kind": "resource_limit", "operation": "sagemaker:Stop*"}, "never strikes operation"),
+        ({"kind": "throttle", "operation": "CreateTrainingJob"}, "written as service:Operation"),
+        ({"kind": "stale_search", "resource": "bucket/key"}, "never strikes resource"),
+        ({"kind": "throttle", "operation": "sagemaker:*", "resource": "bucket/*"}, "never strikes resource"),
+        ({"kind": "throttle", "who": "train-1"}, "who is client or job:"),
+    ],
+)
+def test_rules_that_could_never_strike_are_refused(values: dict[str, Any], said: str) -> None:
+    """They would look like a test that passes under a fault. One sentence names what does not fit."""
+    with pytest.raises(ValueError, match=said):
+        Fault.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kind": "capacity", "job": "train-*"},
+        {"kind": "late_logs", "resource": "/aws/*", "job": "train-1"},
+        {"kind": "stale_search", "operation": "sagemaker:S*", "who": "cl*"},
+        {"kind": "write_lost", "operation": "s3:CompleteMultipartUpload", "resource": "bucket/key"},
+        {"kind": "resource_limit", "operation": "sagemaker:*TrainingJob"},
+        {"kind": "throttle", "operation": "*Object", "resource": "bucket/key"},
+        {"kind": "throttle", "operation": "logs:*", "resource": "/aws/*", "who": "job:train-[12]"},
+        {"kind": "kill_server", "operation": "s[3t]*:*"},
+    ],
+)
+def test_rules_that_can_strike_are_not_refused(values: dict[str, Any]) -> None:
+    """Patterns need not be written in full."""
+    assert Fault.from_dict(values).to_dict() == values
+
+
+PIECES = st.lists(st.sampled_from(["a", "b", ":", "*", "?", "[ab]", "[!a]"]), max_size=3).map("".join)
+
+
+@given(PIECES, PIECES)
+def test_two_globs_overlap_where_a_name_matches_both(one: str, other: str) -> None:
+    """Compared with all short names; two sets that meet may have nothing in common."""
+    names = ("".join(letters) for size in range(7) for letters in itertools.product("ab:", repeat=size))
+    have_one = any(fnmatchcase(name, one) and fnmatchcase(name, other) for name in names)
+    if "[" in one and "[" in other:
+        assert globs_overlap(one, other) or not have_one
+    else:
+        assert globs_overlap(one, other) == have_one == globs_overlap(other, one)

@@ -17,6 +17,13 @@ CREATE = FaultCase("sagemaker:CreateTrainingJob", "train-1", "", "client")
 PUT = FaultCase("s3:PutObject", "train-2", "bucket/a/key", "job:train-2")
 SEARCH = FaultCase("sagemaker:Search", "", "", "client")
 CASES = (CREATE, PUT, SEARCH)
+#: Operations that a fault of a kind may be for.
+OPERATIONS = {
+    "throttle": ["*", "s3:*", "sagemaker:*"],
+    "internal_error": ["*", "s3:*", "sagemaker:*"],
+    "write_lost": ["*", "s3:*"],
+    "stale_search": ["*", "sagemaker:*"],
+}
 
 
 class PlanMachine(RuleBasedStateMachine):
@@ -30,8 +37,7 @@ class PlanMachine(RuleBasedStateMachine):
         self.struck = 0
 
     @rule(
-        kind=st.sampled_from(["throttle", "internal_error", "write_lost", "stale_search"]),
-        operation=st.sampled_from(["*", "s3:*", "sagemaker:*"]),
+        strikes=st.sampled_from([(kind, operation) for kind, some in OPERATIONS.items() for operation in some]),
         job=st.sampled_from(["*", "train-1", "train-*"]),
         who=st.sampled_from(["*", "job:*", "client"]),
         count=st.none() | st.integers(0, 2),
@@ -40,10 +46,10 @@ class PlanMachine(RuleBasedStateMachine):
         lasts=st.integers(0, 5) | st.just(float("inf")),
     )
     def add(
-        self, kind: str, operation: str, job: str, who: str, count: int | None, skip: int, begins: int, lasts: float
+        self, strikes: tuple[str, str], job: str, who: str, count: int | None, skip: int, begins: int, lasts: float
     ) -> None:
         after = self.clock.at + begins
-        fault = Fault(kind, operation, job, who=who, count=count, skip=skip, after=after, until=after + lasts)
+        fault = Fault(*strikes, job, who=who, count=count, skip=skip, after=after, until=after + lasts)
         self.model[self.plan.add(fault)] = (fault, [0, 0])
 
     @rule(seconds=st.integers(0, 3))
@@ -92,8 +98,8 @@ def test_what_strikes_a_job_does_not_depend_on_the_others(seed: int, probability
 
     def struck(jobs: list[str]) -> dict[tuple[str, int], bool]:
         plan = FaultPlan(HandClock(), seed)
-        plan.add(Fault("capacity", probability=probability))
-        return {(job, run): "capacity" in plan.for_run(job, run) for job in jobs for run in range(3)}
+        number = plan.add(Fault("capacity", probability=probability))
+        return {(job, run): plan.strikes(number, job, run) for job in jobs for run in range(3)}
 
     assert struck(order) == struck(sorted(order))
 
@@ -116,8 +122,39 @@ def test_kinds_are_drawn_only_where_they_belong() -> None:
         plan.add(Fault(kind, count=1))
     assert set(plan.for_call(CREATE)) == {"throttle", "kill_server"}
     assert set(plan.for_logs(FaultCase(job="train-1", resource="group/stream"))) == {"late_logs"} <= set(LOG_FAULTS)
-    assert set(plan.for_run("train-1", 0)) == {"capacity"}
+    assert [rule.fault.kind for rule in plan.for_job(JOB_FAULTS, "train-1")] == ["capacity"]
     assert plan.for_cloud() == {}
+
+
+def test_a_job_is_told_what_may_strike_it() -> None:
+    """Faults for it that are in force or will be, with the moment from which they are; until one is taken back."""
+    clock = HandClock()
+    plan = FaultPlan(clock)
+    early = plan.add(Fault("console_stop", job="train-*", after=20))
+    clock.at = 10
+    late = plan.add(Fault("console_stop", after=5, skip=1))
+    plan.add(Fault("console_stop", job="other"))
+    found = {rule.number: rule.since for rule in plan.for_job({"console_stop"}, "train-1")}
+    assert found == {early: 20, late: 10}
+    assert plan.for_job({"capacity"}, "train-1") == []
+    assert plan.fired() == []
+    assert [plan.strikes(late, "train-1", run) for run in (0, 1)] == [False, True]
+    assert [(fired.fault_id, fired.case.job, fired.run, fired.at) for fired in plan.fired()] == [
+        (late, "train-1", 1, clock.time())
+    ]
+    plan.remove(early)
+    assert not plan.strikes(early, "train-1", 0)
+
+
+def test_a_name_is_compared_as_the_shell_does() -> None:
+    """Plain names are compared quickly, names with signs as patterns: both alike for whoever orders a fault."""
+    plan = FaultPlan(HandClock())
+    for pattern in ("train-1", "train-?", "train-[12]", "[t]*"):
+        number = plan.add(Fault("capacity", job=pattern))
+        assert [job for job in ("train-1", "Train-1", "train-1x") if plan.for_job({"capacity"}, job)] == (
+            ["train-1", "train-1x"] if pattern.endswith("*") else ["train-1"]
+        )
+        plan.remove(number)
 
 
 def test_the_whole_cloud_is_struck_only_by_faults_without_patterns() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,13 +13,25 @@ from cloudtune.localcloud.fault import KINDS, Fault
 from cloudtune.localcloud.fault_text import fault_from_text, fault_text
 
 WORDS = st.text("abcxyz*?-_/:.=0123456789 é", min_size=1)
+#: What strikes any call may have all patterns; what other kinds may have, all of them may have.
+PATTERNS = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["throttle", "slow_answer", "kill_server"]),
+        "operation": WORDS.map("s3:{}*".format),
+        "resource": WORDS,
+        "who": WORDS.map("job:{}*".format),
+    }
+) | st.fixed_dictionaries({"kind": st.sampled_from(sorted(KINDS))})
+
+
+def _fault(patterns: dict[str, Any], **fields: Any) -> Fault:
+    return Fault(**patterns, **fields)
+
+
 FAULTS = st.builds(
-    Fault,
-    kind=st.sampled_from(sorted(KINDS)),
-    operation=WORDS,
+    _fault,
+    PATTERNS,
     job=WORDS,
-    resource=WORDS,
-    who=WORDS,
     count=st.none() | st.integers(0, 1000),
     skip=st.integers(0, 1000),
     probability=st.floats(0, 1),

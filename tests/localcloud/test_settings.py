@@ -14,7 +14,7 @@ from cloudtune.localcloud.settings import AWS_RATES, CloudSettings, chosen
 faults = st.builds(
     Fault,
     kind=st.sampled_from(sorted(KINDS)),
-    operation=st.sampled_from(["*", "s3:*", "sagemaker:CreateTrainingJob"]),
+    job=st.sampled_from(["*", "train-*"]),
     count=st.none() | st.integers(0, 5),
     probability=st.floats(0, 1),
     after=st.floats(0, 10),

@@ -12,12 +12,20 @@ from xml.parsers.expat import ExpatError
 
 from moto.core.request import Request
 from moto.s3.exceptions import MissingBucket
-from moto.s3.models import FakeBucket, FakeKey, S3Backend, s3_backends
+from moto.s3.models import FakeBucket, FakeKey, FakeMultipart, S3Backend, s3_backends
 
 from cloudtune.localcloud.aws_error import AwsError
 from cloudtune.localcloud.caller import Caller
 from cloudtune.localcloud.gate.api_request import ApiRequest
 from cloudtune.localcloud.gate.error_answers import Answer
+from cloudtune.localcloud.gate.lost_writes import (
+    lost_completion,
+    lost_copy,
+    lost_deletion,
+    lost_deletions,
+    lost_put,
+    malformed_xml,
+)
 from cloudtune.localcloud.gate.s3_conditions import (
     check_copy_source,
     check_owner,
@@ -44,6 +52,8 @@ _NO_XML = frozenset({"PutObject", "UploadPart", "CopyObject", "UploadPartCopy", 
 _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload", "CreateMultipartUpload", "CopyObject", "UploadPartCopy"})
 _NUMBERS = {"max-keys": (0, 2**31 - 1), "partNumber": (1, 10_000), "max-parts": (0, 2**31 - 1)}
 _MAX_KEY_BYTES = 1024
+#: Copying onto itself is refused where it changes nothing.
+_DIRECTIVE = "x-amz-metadata-directive"
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
 
 
@@ -90,11 +100,16 @@ class S3Gate:
             if call.operation == "ListObjectsV2":
                 return list_objects_v2(backend, bucket, request)
             if call.operation in _OF_UPLOAD:
-                return _answer_upload(call, request, bucket, key, moto)
+                upload = _upload(call, request, bucket, key)
+                if "write_lost" in faults and upload is not None and payload is not None:
+                    return lost_completion(payload, bucket, upload)
+                return _moto_answer(call, request, moto)
             if call.operation in _CONDITIONAL:
                 check_write(request, key, _current(bucket, key))
             if "write_lost" in faults:
-                return _lost(payload)
+                lost = _lost(call, request, payload, backend, source)
+                if lost is not None:
+                    return lost
             return _moto_answer(call, request, moto, exists=not key or _current(bucket, key) is not None)
 
     def _locked(
@@ -148,12 +163,10 @@ def _check_source(backend: S3Backend, request: Request, source: tuple[str, str, 
         check_copy_source(request, key)
 
 
-def _answer_upload(
-    call: ApiRequest, request: Request, bucket: FakeBucket, key: str, moto: Callable[[], Answer]
-) -> Answer:
-    """Operations on an upload in parts."""
+def _upload(call: ApiRequest, request: Request, bucket: FakeBucket, key: str) -> FakeMultipart | None:
+    """The upload in parts that a call is about; None if it is over and the call may be answered all the same."""
     upload_id = request.args["uploadId"]
-    upload = bucket.multiparts.get(upload_id)
+    upload: FakeMultipart | None = bucket.multiparts.get(upload_id)
     current = _current(bucket, key)
     is_completing = call.operation == "CompleteMultipartUpload"
     if upload is None:
@@ -167,7 +180,26 @@ def _answer_upload(
             )
     elif is_completing:
         check_write(request, key, current)
-    return _moto_answer(call, request, moto)
+    return upload
+
+
+def _lost(
+    call: ApiRequest,
+    request: Request,
+    payload: Payload | None,
+    backend: S3Backend,
+    source: tuple[str, str, str | None] | None,
+) -> Answer | None:
+    """The answer to a write that is then forgotten; None where moto is to tell what is wrong with it."""
+    if source is not None:
+        key = backend.get_object(source[0], source[1], version_id=source[2])
+        onto_itself = "/".join(source[:2]) == call.resource
+        if not isinstance(key, FakeKey) or (onto_itself and request.headers.get(_DIRECTIVE) != "REPLACE"):
+            return None
+        return lost_copy(key)
+    if payload is None:
+        return lost_deletion()
+    return lost_deletions(payload) if call.operation == "DeleteObjects" else lost_put(payload)
 
 
 def _moto_answer(call: ApiRequest, request: Request, moto: Callable[[], Answer], exists: bool = True) -> Answer:
@@ -175,7 +207,7 @@ def _moto_answer(call: ApiRequest, request: Request, moto: Callable[[], Answer],
     try:
         return moto()
     except ExpatError as error:
-        raise _malformed_xml() from error
+        raise malformed_xml() from error
     except (LookupError, AttributeError, TypeError, ValueError) as error:
         # moto takes what it needs from parameters, XML and objects without asking whether it is there.
         if not exists:
@@ -185,19 +217,5 @@ def _moto_answer(call: ApiRequest, request: Request, moto: Callable[[], Answer],
             raise
         logger.warning("%s is taken for a bad request: moto stumbled over it.", call.operation, exc_info=True)
         if carries_xml:
-            raise _malformed_xml() from error
+            raise malformed_xml() from error
         raise AwsError("InvalidArgument", f"Invalid argument: {', '.join(request.args)}") from error
-
-
-def _malformed_xml() -> AwsError:
-    return AwsError(
-        "MalformedXML",
-        "The XML you provided was not well-formed or did not validate against our published schema",
-    )
-
-
-def _lost(payload: Payload | None) -> Answer:
-    """The answer to a PutObject or DeleteObject that is then forgotten."""
-    if payload is None:
-        return 204, {}, b""
-    return 200, {"ETag": f'"{payload.md5()}"'}, b""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ from cloudtune.localcloud.jobs.metric_definitions import MetricDefinitions
 from cloudtune.localcloud.jobs.ml_folder import host_groups
 from cloudtune.localcloud.jobs.orders import Killed, Orders
 from cloudtune.localcloud.jobs.outputs import Outputs
+from cloudtune.localcloud.jobs.run_faults import RunFaults
 from cloudtune.localcloud.jobs.run_loop import Cause, Limits, RunEnd, RunLoop
 from cloudtune.localcloud.jobs.timers import LONGEST_WAIT
 from cloudtune.localcloud.jobs.volume_guard import VolumeGuard, volume_limit
@@ -40,7 +40,6 @@ from cloudtune.localcloud.sandbox.open_sandbox import SandboxUnavailable
 from cloudtune.localcloud.sandbox.sandbox import CommandNotRunnable, ContainerStartFailed
 
 if TYPE_CHECKING:
-    from cloudtune.localcloud.fault import Fault
     from cloudtune.localcloud.jobs.executor import Executor
     from cloudtune.localcloud.jobs.slots import Slot
     from cloudtune.localcloud.jobs.training_job import TrainingJob
@@ -100,7 +99,7 @@ class JobLife:
         self._meter = BillingMeter()
         self._retries = int((job.request.get("RetryStrategy") or {}).get("MaximumRetryAttempts") or 0)
         self._epoch = 0
-        self._keeps_instances = True
+        self._faults = RunFaults(platform, job)
 
     # The thread
 
@@ -136,7 +135,7 @@ class JobLife:
 
     def _finish(self, ending: _Ending) -> None:
         discount = self._settings.spot_discount if self.job.is_spot else 0.0
-        wanted = self._keeps_instances and ending.status == "Completed"
+        wanted = ending.status == "Completed" and not (self.job.keep_alive_seconds and self._faults.ask("no_warm_pool"))
         with self._platform.warm_pools.keep(self.job, wanted) as warm_pool:
             self.job.finish(
                 ending.status,
@@ -200,22 +199,21 @@ class JobLife:
     # One run
 
     def _run(self, delay: float) -> _Ending | _Again:
-        faults = self._platform.faults.for_run(self.job.name, self.job.run)
-        self._keeps_instances = "no_warm_pool" not in faults
+        faults = self._faults = RunFaults(self._platform, self.job)
         self.orders.take_interruption()  # one that came too late for the last run
         self._pause(delay)
         if self.job.state.secondary == "Interrupted":
             self.job.move("Starting", "Starting the training job")
-        if "slow_start" in faults:
-            self._pause(faults["slow_start"].seconds)
-        if "capacity" in faults:
+        if slow := faults.ask("slow_start"):
+            self._pause(slow.seconds)
+        if faults.ask("capacity"):
             raise JobFailed(CAPACITY)
         root = self._executor.folders.new()
         hosts = self.hosts = []
         try:
             self._download(root, hosts)
-            end = self._train(root, hosts, faults)
-            return self._after(end, root, hosts, faults)
+            end = self._train(root, hosts)
+            return self._after(end, root, hosts)
         finally:
             self._meter.pause(self._clock.time())
             self.is_running = False
@@ -239,13 +237,13 @@ class JobLife:
             hosts.append(host)
             host.ml.make()
             host.ml.write_config(self.job, name, names)
-            channels.bring(number, len(names), host.ml.channel)
+            channels.bring(name, host.ml.channel)
             if host.sync is not None:
                 host.sync.download()
         self._guard(root).check()
         self._check()
 
-    def _train(self, root: str, hosts: list[Host], faults: Mapping[str, Fault]) -> RunEnd:
+    def _train(self, root: str, hosts: list[Host]) -> RunEnd:
         addresses = self._executor.addresses([host.name for host in hosts])
         try:
             sandbox = self._executor.sandbox()
@@ -260,20 +258,22 @@ class JobLife:
         self.job.move("Training", "Training image download completed. Training in progress.")
         definitions = (self.job.request.get("AlgorithmSpecification") or {}).get("MetricDefinitions") or ()
         metrics = MetricDefinitions(definitions, self.job.record_metric)
-        loop = RunLoop(self._platform, self.job, hosts, self.orders, metrics, self._guard(root), faults, self._limits())
+        loop = RunLoop(
+            self._platform, self.job, hosts, self.orders, metrics, self._guard(root), self._faults, self._limits()
+        )
         try:
             return loop.run()
         finally:
             self.is_running = False
 
-    def _after(self, end: RunEnd, root: str, hosts: list[Host], faults: Mapping[str, Fault]) -> _Ending | _Again:
+    def _after(self, end: RunEnd, root: str, hosts: list[Host]) -> _Ending | _Again:
         """What the end of the containers means for the job."""
         instance_is_gone = end.cause in {Cause.internal_error, Cause.interrupted_without_notice}
         if not (instance_is_gone or end.sync_ceased):
             self._upload_checkpoints(hosts, end.failure_reason is not None)
         stopping = self.job.status == "Stopping"
-        if stopping and "hang_stopping" in faults:
-            self._hang(faults["hang_stopping"].seconds)
+        if stopping and (hang := self._faults.ask("hang_stopping")):
+            self._hang(hang.seconds)
         if end.failure_reason is None and not stopping:
             if end.cause is Cause.internal_error:
                 return self._retry()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cloudtune.localcloud.jobs.host import Host
     from cloudtune.localcloud.jobs.metric_definitions import MetricDefinitions
     from cloudtune.localcloud.jobs.orders import Orders
+    from cloudtune.localcloud.jobs.run_faults import RunFaults
     from cloudtune.localcloud.jobs.training_job import TrainingJob
     from cloudtune.localcloud.jobs.volume_guard import VolumeGuard
     from cloudtune.localcloud.platform import Platform
@@ -72,7 +73,7 @@ class RunLoop:
         orders: What others want of the run.
         metrics: Reads the output of the first host.
         guard: Of the job's volume.
-        faults: That strike this run.
+        faults: Of this run.
         limits: Of time.
     """
 
@@ -84,7 +85,7 @@ class RunLoop:
         orders: Orders,
         metrics: MetricDefinitions,
         guard: VolumeGuard,
-        faults: Mapping[str, Fault],
+        faults: RunFaults,
         limits: Limits,
     ) -> None:
         self._settings = platform.settings
@@ -103,23 +104,21 @@ class RunLoop:
         self._cause: Cause | None = None
         self._failure_reason: str | None = None
         self._sync_ceased = False
+        self._is_killed = False
         self._on: Mapping[str, Callable[[], None]] = {
             "flush": self._flush,
             "sync": self._sync,
-            "sync_ceases": self._cease_to_sync,
             "volume": self._measure,
             "max_runtime": lambda: self._end(Cause.max_runtime, grace=self._settings.stop_grace),
             "max_wait": lambda: self._end(Cause.max_wait, grace=self._settings.stop_grace),
-            "console_stop": self._stop_from_console,
-            "spot_interruption": lambda: self._interrupt(self._faults["spot_interruption"].notice),
-            "job_internal_error": lambda: self._end(Cause.internal_error),
+            "fault": self._strike,
             "terminate": self._terminate,
             "kill": self._kill,
         }
 
     def run(self) -> RunEnd:
         """Returns when all containers have ended and all of their output is read. Raises Killed."""
-        with self._selector:
+        with self._selector, self._faults.while_containers_run(self._orders.wake):
             self._begin()
             while any(host.exit_code is None for host in self._hosts):
                 for key, _ in self._selector.select(self._timers.timeout()):
@@ -140,9 +139,6 @@ class RunLoop:
             assert host.container is not None
             self._selector.register(host.output, selectors.EVENT_READ, partial(self._read, host))
             self._selector.register(host.container, selectors.EVENT_READ, partial(self._look_at, host))
-        for name in ("sync_ceases", "console_stop", "spot_interruption", "job_internal_error"):
-            if name in self._faults and (name != "spot_interruption" or self._job.is_spot):
-                self._timers.set(name, self._clock.real(self._faults[name].seconds))
         for name, seconds in (("max_runtime", self._limits.max_runtime), ("max_wait", self._limits.max_wait)):
             if seconds is not None:
                 self._timers.set(name, self._clock.real(seconds))
@@ -154,12 +150,47 @@ class RunLoop:
 
     def _look_at_orders(self) -> None:
         self._orders.raise_if_killed()
-        if self._job.status == "Stopping":
-            delay = self._faults["slow_stop"].seconds if "slow_stop" in self._faults else 0.0
-            self._end(Cause.stopped, grace=self._settings.stop_grace, delay=delay)
+        if self._job.status == "Stopping" and self._cause is None:
+            slow = self._faults.ask("slow_stop")
+            self._end(Cause.stopped, grace=self._settings.stop_grace, delay=slow.seconds if slow else 0.0)
         notice = self._orders.take_interruption()
         if notice is not None:
             self._interrupt(notice)
+        self._expect_faults()
+
+    def _expect_faults(self) -> None:
+        """Sets the time of the next fault; others may be in force than before."""
+        seconds = self._faults.next_in()
+        if seconds is None:
+            self._timers.drop("fault")
+        else:
+            self._timers.set("fault", self._clock.real(seconds))
+
+    def _strike(self) -> None:
+        for rule in self._faults.due():
+            # What would change nothing any more is not drawn: it has not fired.
+            if self._would_matter(rule.fault) and self._faults.strikes(rule):
+                self._suffer(rule.fault)
+        self._expect_faults()
+
+    def _would_matter(self, fault: Fault) -> bool:
+        if fault.kind == "sync_ceases":
+            return not self._sync_ceased
+        if fault.kind == "console_stop":
+            return self._job.status == "InProgress"
+        if fault.kind == "spot_interruption" and fault.notice:
+            return self._cause is None
+        return not self._is_killed
+
+    def _suffer(self, fault: Fault) -> None:
+        if fault.kind == "sync_ceases":
+            self._cease_to_sync()
+        elif fault.kind == "console_stop":
+            self._stop_from_console()
+        elif fault.kind == "spot_interruption":
+            self._interrupt(fault.notice)
+        else:
+            self._end(Cause.internal_error)
 
     def _read(self, host: Host) -> None:
         if host.output < 0:  # it was read to its end meanwhile
@@ -242,6 +273,7 @@ class RunLoop:
                 host.container.terminate()
 
     def _kill(self) -> None:
+        self._is_killed = True
         for host in self._hosts:
             if host.container is not None and host.exit_code is None:
                 host.container.kill()
