@@ -1,8 +1,8 @@
 """Input channels: from S3 into ``/opt/ml/input/data/<channel>``.
 
-Served: S3Prefix and ManifestFile, FullyReplicated and ShardedByS3Key, plain and Gzip; FastFile is served as File, all
-files being there before the container starts. RecordWrapperType and ShuffleConfig change nothing. Not served, and said
-so in the FailureReason: Pipe, augmented manifests, file systems, data sets.
+Served: S3Prefix and ManifestFile, FullyReplicated and ShardedByS3Key, all instance groups or some, plain and Gzip;
+FastFile is served as File, all files being there before the container starts. RecordWrapperType and ShuffleConfig
+change nothing. Not served, and said so in the FailureReason: Pipe, augmented manifests, file systems, data sets.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.localcloud.jobs.failure_reasons import JobFailed, download_failed, no_objects
+from cloudtune.localcloud.jobs.ml_folder import belongs_to_group, host_groups
 from cloudtune.localcloud.jobs.s3_location import S3Location
 from cloudtune.localcloud.jobs.storage import Storage, StorageError
 
@@ -41,23 +42,25 @@ class InputChannels:
         self._between = between
         self._channels = [(channel, self._look_up(channel)) for channel in job.request.get("InputDataConfig") or ()]
 
-    def bring(self, host: int, hosts: int, folder_of: Callable[[str], str]) -> None:
-        """Fills the folders of one host.
+    def bring(self, host: str, folder_of: Callable[[str], str]) -> None:
+        """Fills the folders of one host, of those channels that belong to it.
 
         Args:
-            host: Counts from 0.
-            hosts: How many there are.
+            host: Such as ``algo-1``.
             folder_of: Makes the folder of a channel and tells its path.
 
         Raises:
             JobFailed: An object cannot be read.
         """
         for channel, files in self._channels:
+            hosts = [name for name, (group, _) in host_groups(self._job).items() if belongs_to_group(channel, group)]
+            if host not in hosts:
+                continue
             folder = folder_of(channel["ChannelName"])
             objects = sorted(files)
             source = channel["DataSource"]["S3DataSource"]
             if source.get("S3DataDistributionType") == "ShardedByS3Key":
-                objects = objects[host::hosts]
+                objects = objects[hosts.index(host) :: len(hosts)]
             for place in objects:
                 path = os.path.join(folder, files[place])
                 os.makedirs(os.path.dirname(path), exist_ok=True)

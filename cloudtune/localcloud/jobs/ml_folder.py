@@ -44,7 +44,8 @@ class MlFolder:
         """Writes what the container is told about its job, as files of JSON in ``input/config``."""
         self._write("hyperparameters", job.request.get("HyperParameters") or {})
         self._write("resourceconfig", _resource_config(job, host, hosts))
-        self._write("inputdataconfig", _input_data_config(job.request))
+        group, _ = host_groups(job)[host]
+        self._write("inputdataconfig", _input_data_config(job.request, group))
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         with open(os.path.join(self.path, "input/config", name + ".json"), "w", encoding="utf-8") as file:
@@ -77,6 +78,12 @@ def host_groups(job: TrainingJob) -> dict[str, tuple[str, str]]:
     return {f"algo-{number}": row for number, row in enumerate(rows, 1)}
 
 
+def belongs_to_group(channel: Mapping[str, Any], group: str) -> bool:
+    """Whether the hosts of an instance group get an input channel: those of all groups do, unless it names some."""
+    names = ((channel.get("DataSource") or {}).get("S3DataSource") or {}).get("InstanceGroupNames")
+    return not names or group in names
+
+
 def _resource_config(job: TrainingJob, host: str, hosts: Sequence[str]) -> dict[str, Any]:
     groups: dict[str, dict[str, Any]] = {}
     belongs = host_groups(job)
@@ -94,10 +101,12 @@ def _resource_config(job: TrainingJob, host: str, hosts: Sequence[str]) -> dict[
     }
 
 
-def _input_data_config(request: Mapping[str, Any]) -> dict[str, Any]:
-    """FastFile is told as File: that is how it is served here."""
+def _input_data_config(request: Mapping[str, Any], group: str) -> dict[str, Any]:
+    """Of the channels that belong to an instance group. FastFile is told as File: that is how it is served here."""
     channels: dict[str, Any] = {}
     for channel in request.get("InputDataConfig") or ():
+        if not belongs_to_group(channel, group):
+            continue
         source = (channel.get("DataSource") or {}).get("S3DataSource") or {}
         row = {
             "TrainingInputMode": "File",

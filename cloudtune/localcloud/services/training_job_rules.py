@@ -30,6 +30,7 @@ def check_rules(request: Mapping[str, Any]) -> None:
     _check_instances(request)
     _check_times(request)
     _check_channels(request.get("InputDataConfig", ()))
+    _check_groups_of_channels(request)
     for path, uri in _s3_uris(request):
         _check_s3_uri(path, uri)
     _check_local_path(request.get("CheckpointConfig", {}).get("LocalPath"))
@@ -130,6 +131,17 @@ def _check_channels(channels: Sequence[Mapping[str, Any]]) -> None:
     for channel in channels:
         if len(channel["DataSource"]) != 1:
             raise validation_error(f"The data source of channel '{channel['ChannelName']}' must be exactly one.")
+
+
+def _check_groups_of_channels(request: Mapping[str, Any]) -> None:
+    groups = {group["InstanceGroupName"] for group in request["ResourceConfig"].get("InstanceGroups", ())}
+    for channel in request.get("InputDataConfig", ()):
+        for name in channel["DataSource"].get("S3DataSource", {}).get("InstanceGroupNames", ()):
+            if name not in groups:
+                raise validation_error(
+                    f"Invalid InstanceGroupNames of channel '{channel['ChannelName']}': ResourceConfig has no instance "
+                    f"group '{name}'."
+                )
 
 
 def _s3_uris(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

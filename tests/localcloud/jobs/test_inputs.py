@@ -164,6 +164,38 @@ else:
             }
 
 
+def test_channels_of_some_groups(tmp_path: Path) -> None:
+    """A channel that names instance groups is for their hosts only: others neither see nor share it."""
+    script = """
+import json, pathlib
+ml = pathlib.Path("/opt/ml/input")
+told = sorted(json.loads((ml / "config/inputdataconfig.json").read_text()))
+print(told, *sorted(str(path.relative_to(ml / "data")) for path in (ml / "data").rglob("*")))
+"""
+    with cloud(tmp_path / "c") as place:
+        for number in range(4):
+            place.put(f"p/{number}", "x")
+        groups = [
+            {"InstanceGroupName": name, "InstanceType": "ml.m5.large", "InstanceCount": count}
+            for name, count in (("first", 1), ("second", 2))
+        ]
+        of_second, of_both, of_all = channel("p", "some", sharded=True), channel("p/1", "both"), channel("p/2", "all")
+        of_second["DataSource"]["S3DataSource"]["InstanceGroupNames"] = ["second"]
+        of_both["DataSource"]["S3DataSource"]["InstanceGroupNames"] = ["second", "first"]
+        job = place.python(
+            script,
+            InputDataConfig=[of_second, of_both, of_all],
+            ResourceConfig={"InstanceGroups": groups, "VolumeSizeInGB": 1},
+        )
+        place.ended(job)
+        assert job.status == "Completed", job.state
+        assert place.lines(job) == [
+            "['all', 'both'] all all/2 both both/1",
+            "['all', 'both', 'some'] all all/2 both both/1 some some/0 some/2",
+            "['all', 'both', 'some'] all all/2 both both/1 some some/1 some/3",
+        ]
+
+
 def test_one_host_fails(tmp_path: Path) -> None:
     """The job fails with the reason of the host that failed; the others are ended."""
     script = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,8 +16,11 @@ IMAGE = {"TrainingImage": "image:1", "TrainingInputMode": "File"}
 GROUP = {"InstanceType": "ml.g4dn.xlarge", "InstanceCount": 1, "InstanceGroupName": "a"}
 
 
-def channel(name: str = "a", uri: str = "s3://bucket/x") -> dict[str, Any]:
-    return {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}}
+def channel(name: str = "a", uri: str = "s3://bucket/x", groups: Sequence[str] = ()) -> dict[str, Any]:
+    source: dict[str, Any] = {"S3DataType": "S3Prefix", "S3Uri": uri}
+    if groups:
+        source["InstanceGroupNames"] = list(groups)
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}}
 
 
 BAD_JOBS: list[tuple[dict[str, Any], str, str]] = [
@@ -63,6 +67,12 @@ BAD_JOBS: list[tuple[dict[str, Any], str, str]] = [
     ({"ResourceConfig": {**ONE, "InstanceGroups": [GROUP]}}, INVALID, "cannot be specified with InstanceGroups"),
     ({"ResourceConfig": {"InstanceGroups": [GROUP, GROUP]}}, INVALID, "group names must be unique"),
     ({"ResourceConfig": {"InstanceGroups": [{**GROUP, "InstanceCount": 0}]}}, INVALID, "instanceGroups.1.member"),
+    (
+        {"ResourceConfig": {"InstanceGroups": [GROUP]}, "InputDataConfig": [channel("c", groups=["a", "b"])]},
+        INVALID,
+        "channel 'c': ResourceConfig has no instance group 'b'",
+    ),
+    ({"InputDataConfig": [channel("c", groups=["a"])]}, INVALID, "no instance group 'a'"),
     ({"ResourceConfig": {"InstancePreferences": [{"InstanceType": "ml.g5.xlarge"}]}}, INVALID, "not supported"),
     ({"StoppingCondition": {"MaxRuntimeInSeconds": 0}}, INVALID, "'stoppingCondition.maxRuntimeInSeconds'"),
     ({"StoppingCondition": {"MaxRuntimeInSeconds": 432_001}}, "ResourceLimitExceeded", "is 432000 Seconds"),
