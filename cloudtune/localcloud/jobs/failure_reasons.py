@@ -70,6 +70,14 @@ def cannot_start(why: str) -> str:
     )
 
 
+def no_isolation() -> str:
+    """Of a job without network, where nothing can take the network away from a process."""
+    return (
+        "ClientError: EnableNetworkIsolation needs namespaces, and this local cloud runs jobs without them on this "
+        "machine. Leave it out, or start the local cloud with sandbox='namespaces' to learn why there are none."
+    )
+
+
 def no_objects(uri: str, bucket: str, region: str, role: str) -> str:
     """Of a channel for which S3 has no object."""
     return (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cloudtune.localcloud.jobs import job_files
 from cloudtune.localcloud.jobs.checkpoint_sync import CheckpointSync
-from cloudtune.localcloud.jobs.failure_reasons import algorithm_error
+from cloudtune.localcloud.jobs.failure_reasons import JobFailed, algorithm_error, no_isolation
 from cloudtune.localcloud.jobs.job_environment import container_command, container_environment, is_isolated
 from cloudtune.localcloud.jobs.job_log import JobLog
 from cloudtune.localcloud.jobs.ml_folder import MlFolder, checkpoint_path
@@ -50,7 +50,9 @@ class Host:
             self.sync = CheckpointSync(platform.storage, place, self.ml.path, path, spool)
 
     def start(self, sandbox: Sandbox, addresses: Mapping[str, str]) -> None:
-        """Starts the container. Raises ContainerStartFailed."""
+        """Starts the container. Raises ContainerStartFailed; JobFailed if it asks for what the sandbox cannot do."""
+        if is_isolated(self._job) and sandbox.kind == "folders":
+            raise JobFailed(no_isolation())
         self.output, output = os.pipe()
         os.set_blocking(self.output, False)
         try:
