@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from cloudtune.localcloud import Fault, LocalCloud
+from cloudtune.localcloud.control_client import ControlRefused
 from cloudtune.localcloud.server_process import CloudStartFailed
 from tests.localcloud.conftest import BUCKET, LOG_GROUP, Trainer, wait_until
 
@@ -217,6 +219,10 @@ def test_one_cloud_at_a_time(folder: str) -> None:
         ("{}", "is not the state of a local cloud"),
         ('{"format": 99}', "newer version of cloudtune"),
         ('{"format": 1}', "is damaged"),
+        pytest.param('{"format": 1, "x": ' + "[" * 100_000, "cannot be read", id="nested"),
+        ('{"format": 1, "time": NaN, "roles": [], "buckets": [], "logs": [], "jobs": []}', "the time is nan"),
+        ('{"format": 1, "time": Infinity, "roles": [], "buckets": [], "logs": [], "jobs": []}', "the time is inf"),
+        ('{"format": 1, "time": 1e300, "roles": [], "buckets": [], "logs": [], "jobs": []}', "the time is 1e"),
         ('{"format": 1, "time": 0, "roles": [{}], "buckets": [], "logs": [], "jobs": []}', "is damaged"),
     ],
 )
@@ -262,6 +268,45 @@ def test_what_is_no_longer_used_is_forgotten(folder: str) -> None:
         assert cloud.client("s3").get_object(Bucket=BUCKET, Key="same")["Body"].read() == b"4"
         cloud.client("s3").delete_object(Bucket=BUCKET, Key="same")
     assert list((Path(folder) / "pieces").iterdir()) == []
+
+
+def test_a_bucket_that_is_there_twice(folder: str) -> None:
+    """What moto refuses is damage too."""
+    with LocalCloud(state_folder=folder) as cloud:
+        cloud.client("s3").create_bucket(Bucket=BUCKET)
+    state = Path(folder) / "state.json"
+    content = json.loads(state.read_text())
+    content["buckets"] *= 2
+    state.write_text(json.dumps(content))
+    with pytest.raises(CloudStartFailed, match="is damaged"):
+        LocalCloud(state_folder=folder).start()
+
+
+def test_a_save_that_there_is_no_room_for(folder: str) -> None:
+    """It says so in one sentence and leaves nothing behind; once there is room all is saved, also what was not."""
+    with LocalCloud(state_folder=folder) as cloud:
+        server = psutil.Process(cloud.pid)
+        if not hasattr(server, "rlimit"):  # only Linux lets others set limits
+            return
+        s3 = cloud.client("s3")
+        s3.create_bucket(Bucket=BUCKET)
+        s3.put_object(Bucket=BUCKET, Key="a", Body=b"a")
+        cloud.save()
+        _, most = server.rlimit(psutil.RLIMIT_FSIZE)
+        server.rlimit(psutil.RLIMIT_FSIZE, (100_000, most))
+        s3.put_object(Bucket=BUCKET, Key="b", Body=b"b")
+        s3.put_object(Bucket=BUCKET, Key="c", Body=b"c" * 200_000)
+        for _ in range(2):
+            with pytest.raises(ControlRefused, match=r"state could not be saved to .*: File too large"):
+                cloud.save()
+        assert list((Path(folder) / "pieces").glob("*.new")) == []
+        s3.put_object(Bucket=BUCKET, Key="c", Body=b"d")
+        cloud.save()
+        server.rlimit(psutil.RLIMIT_FSIZE, (most, most))
+    with LocalCloud(state_folder=folder) as cloud:
+        s3 = cloud.client("s3")
+        found = {key: s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in ("a", "b", "c")}
+        assert found == {"a": b"a", "b": b"b", "c": b"d"}
 
 
 def test_a_state_can_be_copied(folder: str, tmp_path: Path) -> None:

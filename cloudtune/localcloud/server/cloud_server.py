@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Any
 
 from moto.core.base_backend import BackendDict
@@ -82,7 +83,10 @@ class CloudServer:
     def reset(self) -> None:
         """Begins anew with the settings of the start: no jobs, buckets, faults, calls. Jobs that run are killed."""
         with self._changing:
-            self._close_platform()
+            try:
+                self._close_platform()
+            except Exception:  # a folder that stays is no reason to go on without a platform
+                logger.exception("not all of the cloud could be taken down for the reset")
             BackendDict.reset()
             reset_model_data()
             self.platform = self._opened(Platform(self.settings, self.endpoint, cloud_id=self.platform.id))
@@ -94,17 +98,16 @@ class CloudServer:
         """Takes no more calls, writes the state if it is kept, kills all jobs."""
         self.told_to_end.set()
         self._http.close()
-        with self._changing:
-            try:
-                if self._preparing is not None:
-                    self._preparing.join()
-                if self._keeper is not None:
-                    # Jobs first: what they wrote to the end is kept, and that they were running.
-                    if self.platform.executor is not None:
-                        self.platform.executor.close()
-                    self._keeper.close()
-            finally:
-                self._close_platform()
+        # The last step comes first. Each is taken, whatever another raises: above all the state is written.
+        with self._changing, ExitStack() as steps:
+            steps.callback(self.platform.close)
+            if self._keeper is not None:
+                steps.callback(self._keeper.close)
+                if self.platform.executor is not None:
+                    # Before the state: what jobs wrote to the end is kept, and that they were running.
+                    steps.callback(self.platform.executor.close)
+            if self._preparing is not None:
+                steps.callback(self._preparing.join)
 
     def _prepare_soon(self) -> None:
         """Opens the sandbox while nobody waits for it: the first job starts sooner."""

@@ -68,7 +68,7 @@ class LogState:
             end = min(begin + _SEGMENT, total)
             key = (stream.identity, begin, end)
             digest = self._digests.get(key)
-            if digest is None:
+            if digest is None or not self._folder.holds(digest):
                 with logs.arrivals.lock:
                     lines = stream.lines
                     rows = [(lines.arrival(at), lines.time(at), lines.text(at)) for at in range(begin, end)]

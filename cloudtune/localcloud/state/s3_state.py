@@ -103,7 +103,9 @@ class S3State:
 
     def _digest(self, bucket: FakeBucket, version: FakeKey, changed: str, digests: dict[tuple[str, ...], str]) -> str:
         key = (bucket.name, version.name, version.version_id, changed, version.etag)
-        digest = self._digests.get(key) or self._folder.put_piece(version.value)
+        digest = self._digests.get(key)
+        if digest is None or not self._folder.holds(digest):
+            digest = self._folder.put_piece(version.value)
         digests[key] = digest
         return digest
 

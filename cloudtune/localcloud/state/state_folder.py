@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 #: Of what :class:`StateFolder` writes. A cloud reads its own format and those before it.
 FORMAT = 1
+#: Ends the name of a file that is being written.
+_BEGUN = ".new"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class StateUnusable(Exception):
@@ -41,7 +45,15 @@ class StateFolder:
                 f"Another local cloud uses the state folder {self.path}; take it down first (cloudtune localcloud "
                 "down), or choose another --state-folder."
             )
-        self._known = {piece.name for piece in self._pieces.iterdir()}
+        try:
+            _remove_begun(self.path)
+            _remove_begun(self._pieces)
+            self._known = {piece.name for piece in self._pieces.iterdir()}
+        except OSError as error:
+            os.close(self._lock)
+            raise StateUnusable(f"The state folder {self.path} cannot be used: {error.strerror}.") from error
+        # Of these, what the state uses that was written last.
+        self._used: set[str] = set()
 
     def read(self) -> dict[str, Any] | None:
         """What was written last; None if nothing was. Raises StateUnusable."""
@@ -50,7 +62,7 @@ class StateFolder:
             state = json.loads(file.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise StateUnusable(
                 f"{file} cannot be read ({error}); move it away to begin with an empty cloud."
             ) from error
@@ -72,10 +84,21 @@ class StateFolder:
         """
         file = self.path / "state.json"
         self._replace(file, json.dumps({"format": FORMAT, **state}).encode(), durable=True)
-        unused = self._known - set(pieces)
-        for digest in unused:
+        self._used = set(pieces)
+        self.free()
+
+    def free(self) -> None:
+        """Forgets the pieces that the state as it was written last, or was read, does not use.
+
+        A write that failed, or a death, has left them. To be called before pieces are put, so that there is room.
+        """
+        for digest in self._known - self._used:
             (self._pieces / digest).unlink(missing_ok=True)
-        self._known -= unused
+            self._known.discard(digest)
+
+    def holds(self, digest: str) -> bool:
+        """Whether the piece is there."""
+        return digest in self._known
 
     def put_piece(self, content: bytes) -> str:
         """Keeps bytes; returns their digest."""
@@ -86,7 +109,9 @@ class StateFolder:
         return digest
 
     def piece(self, digest: str) -> bytes:
-        """The bytes of that digest. Raises StateUnusable if they are gone, or others."""
+        """The bytes of that digest, for a state that was read. Raises StateUnusable if they are gone, or others."""
+        if not _DIGEST.fullmatch(digest):
+            raise StateUnusable(f"{self.path / 'state.json'} is damaged: {digest[:100]!r} is no name of a piece.")
         file = self._pieces / digest
         try:
             content = file.read_bytes()
@@ -94,6 +119,7 @@ class StateFolder:
             raise StateUnusable(f"{file} cannot be read ({error.strerror}); the state is not complete.") from error
         if hashlib.sha256(content).hexdigest() != digest:
             raise StateUnusable(f"{file} is damaged; the state is not complete.")
+        self._used.add(digest)
         return content
 
     def close(self) -> None:
@@ -101,13 +127,23 @@ class StateFolder:
         os.close(self._lock)
 
     def _replace(self, file: Path, content: bytes, durable: bool) -> None:
-        new = file.with_name(file.name + ".new")
-        with new.open("wb") as written:
-            written.write(content)
-            if durable:
-                written.flush()
-                os.fsync(written.fileno())
-        os.replace(new, file)
+        new = file.with_name(file.name + _BEGUN)
+        try:
+            with new.open("wb") as written:
+                written.write(content)
+                if durable:
+                    written.flush()
+                    os.fsync(written.fileno())
+            os.replace(new, file)
+        except BaseException:  # half a file would keep a full disk full
+            new.unlink(missing_ok=True)
+            raise
+
+
+def _remove_begun(folder: Path) -> None:
+    """What a cloud had begun to write when it died."""
+    for file in folder.glob(f"*{_BEGUN}"):
+        file.unlink(missing_ok=True)
 
 
 def _locked(descriptor: int) -> bool:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
+
+from moto.core.exceptions import ServiceException
 
 from cloudtune.localcloud.state.iam_state import roles_from_json, roles_to_json
 from cloudtune.localcloud.state.job_state import jobs_from_json, jobs_to_json
@@ -20,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: Real seconds between two looks for changes: what a cloud that is killed may lose.
 SAVE_INTERVAL = 2.0
+#: Seconds since 1970: the year 9000. Python's dates end with 9999.
+_LATEST = 221_845_392_000
 
 
 class StateKeeper:
@@ -47,12 +52,12 @@ class StateKeeper:
         if state is None:
             return
         try:
-            self.platform.clock.not_before(state["time"])
+            self.platform.clock.not_before(_time(state["time"]))
             roles_from_json(state["roles"])
             self._s3.from_json(state["buckets"])
             self._logs.from_json(state["logs"], self.platform.logs)
             jobs_from_json(state["jobs"], self.platform)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError, ServiceException) as error:
             raise StateUnusable(
                 f"{self._folder.path / 'state.json'} is damaged ({type(error).__name__}: {error}); move it away to "
                 "begin with an empty cloud."
@@ -63,8 +68,9 @@ class StateKeeper:
         self._thread.start()
 
     def save(self) -> None:
-        """Writes the state if it is not what was written last."""
+        """Writes the state if it is not what was written last. Raises OSError; what was written last is kept then."""
         with self._saving:
+            self._folder.free()
             # Jobs first: what a job has written is there when its record says that it ended.
             state: dict[str, Any] = {"jobs": jobs_to_json(self.platform)}
             state["logs"], lines = self._logs.to_json(self.platform.logs)
@@ -80,12 +86,11 @@ class StateKeeper:
         self._ending.set()
         if self._thread.ident is not None:
             self._thread.join()
-        # What faults hold back would be lost: there is nobody to deliver it later.
-        self.platform.logs.deliver(everything=True)
-        try:
-            self.save()
-        finally:
-            self._folder.close()
+        with ExitStack() as steps:  # the last comes first; each is taken, whatever another raises
+            steps.callback(self._folder.close)
+            steps.callback(self.save)
+            # What faults hold back would be lost: there is nobody to deliver it later.
+            steps.callback(self.platform.logs.deliver, everything=True)
 
     def let_go(self) -> None:
         """Lets go of the folder without a save: the state could not be taken over."""
@@ -102,5 +107,15 @@ class StateKeeper:
             except OSError as error:  # a full disk: there may be room later
                 logger.error("the state could not be saved: %s", error)
                 continue
+            except Exception:  # whatever breaks in one save, the next may do
+                logger.exception("the state could not be saved")
+                continue
             # Once more after the last job has ended: its last state is not a call.
             self._calls_seen = -1 if running else calls
+
+
+def _time(value: Any) -> float:
+    """A cloud time from a file. Raises ValueError, TypeError."""
+    if not 0 <= value < _LATEST:
+        raise ValueError(f"the time is {value!r}")
+    return float(value)

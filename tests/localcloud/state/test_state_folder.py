@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -104,4 +106,60 @@ def test_pieces_that_were_left_by_a_death_are_forgotten_with_the_next_write(tmp_
     folder = StateFolder(tmp_path)
     folder.write({}, ())
     assert list((tmp_path / "pieces").iterdir()) == []
+    folder.close()
+
+
+def test_a_piece_that_there_is_no_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of it stays, so that a full disk can be written to once there is room again."""
+    folder = StateFolder(tmp_path)
+    kept = folder.put_piece(b"kept")
+    folder.write({}, [kept])
+    write = io.BufferedWriter.write
+
+    class Full(io.BufferedWriter):
+        def write(self, content: Any, /) -> int:
+            write(self, bytes(content)[:3])
+            self.flush()
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda path, mode: Full(io.FileIO(path, mode)))
+        with pytest.raises(OSError, match="No space left"):
+            folder.put_piece(b"too large")
+    assert [piece.name for piece in (tmp_path / "pieces").iterdir()] == [kept]
+    assert not folder.holds(hashlib.sha256(b"too large").hexdigest())
+    folder.piece(folder.put_piece(b"too large"))
+    folder.close()
+
+
+def test_what_a_death_left_half_written_is_removed(tmp_path: Path) -> None:
+    """As soon as another cloud uses the folder: it may be what fills the disk."""
+    (tmp_path / "pieces").mkdir()
+    for name in ("state.json.new", f"pieces/{'0' * 64}.new"):
+        (tmp_path / name).write_bytes(b"half")
+    folder = StateFolder(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["lock", "pieces"]
+    folder.close()
+
+
+def test_pieces_that_no_state_uses_give_their_room_to_the_next(tmp_path: Path) -> None:
+    """Those of a write that failed; what the state on the disk uses stays, also where it was read and not written."""
+    folder = StateFolder(tmp_path)
+    used = folder.put_piece(b"used")
+    folder.write({}, [used])
+    folder.close()
+    folder = StateFolder(tmp_path)
+    folder.piece(used)
+    unused = folder.put_piece(b"unused")
+    folder.free()
+    assert (folder.holds(used), folder.holds(unused)) == (True, False)
+    assert [piece.name for piece in (tmp_path / "pieces").iterdir()] == [used]
+    folder.close()
+
+
+def test_a_state_that_names_other_files(tmp_path: Path) -> None:
+    """Nothing outside the folder is read."""
+    folder = StateFolder(tmp_path)
+    with pytest.raises(StateUnusable, match="no name of a piece"):
+        folder.piece("../../etc/passwd")
     folder.close()

@@ -1,0 +1,71 @@
+"""The end of a server, whatever breaks on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.core.base_backend import BackendDict
+
+from cloudtune.localcloud import CloudSettings
+from cloudtune.localcloud.gate.seams import Seams
+from cloudtune.localcloud.server.cloud_server import CloudServer
+from cloudtune.localcloud.state.state_folder import StateFolder
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[CloudServer]:
+    server = CloudServer(CloudSettings(state_folder=str(tmp_path / "state"), folder=str(tmp_path / "jobs")))
+    server.start()
+    yield server
+    server.platform.close()
+    BackendDict.reset()
+
+
+def create_bucket(server: CloudServer) -> None:
+    boto3.client(
+        "s3", "us-east-1", endpoint_url=server.endpoint, aws_access_key_id="a", aws_secret_access_key="b"
+    ).create_bucket(Bucket="data")
+
+
+def test_the_state_is_saved_although_the_jobs_cannot_be_ended(
+    server: CloudServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was answered is kept; the error is raised all the same, and the process has room for another cloud."""
+    create_bucket(server)
+
+    def fail() -> None:
+        raise RecursionError("a folder that cannot be removed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.platform.executor, "close", fail)
+        patch.setattr(server.platform.logs, "deliver", lambda **_: fail())
+        with pytest.raises(RecursionError, match="cannot be removed"):
+            server.close()
+    folder = StateFolder(tmp_path / "state")
+    state = folder.read()
+    folder.close()
+    assert state is not None
+    assert [bucket["name"] for bucket in state["buckets"]] == ["data"]
+    assert Seams._open is None
+
+
+def test_a_reset_goes_on_although_the_jobs_cannot_be_ended(
+    server: CloudServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise the server would answer without a platform."""
+    create_bucket(server)
+    before = server.platform
+
+    def fail() -> None:
+        raise RecursionError("a folder that cannot be removed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(before.executor, "close", fail)
+        server.reset()
+    assert "a folder that cannot be removed" in caplog.text
+    assert server.platform is not before
+    create_bucket(server)
+    server.close()
