@@ -118,7 +118,8 @@ def of_os_error(error: OSError) -> str:
     """Of the platform's own files that cannot be written or read."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "ClientError: No space left on device, where this machine keeps the files of jobs."
-    return f"ClientError: The files of the job cannot be handled: {error}"
+    # Where the files lie on this machine is not the job's business; the cloud's log tells it.
+    return f"ClientError: The files of the job cannot be handled: {error.strerror or error}"[:MAX_CHARACTERS]
 
 
 def _signal_name(number: int) -> str:

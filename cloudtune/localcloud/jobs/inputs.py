@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,11 @@ from cloudtune.localcloud.jobs.storage import Storage, StorageError
 
 if TYPE_CHECKING:
     from cloudtune.localcloud.jobs.training_job import TrainingJob
+
+#: Null characters, what some systems take for a separator, and what has no form in UTF-8.
+_NOT_IN_NAMES = re.compile(r"[\0\\\ud800-\udfff]")
+#: Bytes that file systems allow for a name, and for a path with what stands before it.
+_LONGEST_NAME, _LONGEST_PATH = 255, 3072
 
 #: Object -> path below the channel's folder.
 Files = dict[S3Location, str]
@@ -109,8 +115,10 @@ def check_paths(paths: Iterable[str], whose: str) -> None:
     folders: dict[str, str] = {}
     for path in paths:
         parts = path.split("/")
-        if "\0" in path or "\\" in path or any(part in {"", ".", ".."} for part in parts):
+        if _NOT_IN_NAMES.search(path) or any(part in {"", ".", ".."} for part in parts):
             raise JobFailed(download_failed(f"key {path!r} of {whose} is no path inside of a folder."))
+        if len(path.encode()) > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_NAME for part in parts):
+            raise JobFailed(download_failed(f"key {path[:100]!r}... of {whose} is too long for the name of a file."))
         if path in files:
             raise JobFailed(download_failed(f"two objects of {whose} would both be the file {path!r}."))
         files.add(path)
@@ -164,10 +172,10 @@ def _of_manifest(uri: str, content: bytes) -> Files:
     try:
         rows = json.loads(content)
         first, names = rows[0], rows[1:]
-        prefix = S3Location.parse(first["prefix"])
-        if not all(isinstance(name, str) for name in names):
+        if not all(isinstance(name, str) for name in (first["prefix"], *names)):
             raise TypeError("a name is not a string")
-    except (ValueError, TypeError, LookupError) as error:
+        prefix = S3Location.parse(first["prefix"])
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise JobFailed(
             download_failed(
                 f'{uri} is no manifest: it should be a list that begins with {{"prefix": "s3://..."}} and '

@@ -78,8 +78,9 @@ def test_manifest_gzip_and_fast_file(tmp_path: Path) -> None:
         ) == ["./a/one 1", "./b/deep/two 2"]
         place.put("list3", json.dumps([{"prefix": f"s3://{BUCKET}/m/"}, "three"]))
         assert "m/three" in refused(place, channel("list3", kind="ManifestFile"))
-        place.put("no-list", "{}")
-        assert "no-list is no manifest" in refused(place, channel("no-list", kind="ManifestFile"))
+        for content in ("{}", '[{"prefix": 5}, "one"]', f'[{{"prefix": "s3://{BUCKET}/m/"}}, 1]', "[" * 100_000):
+            place.put("no-list", content)
+            assert "no-list is no manifest" in refused(place, channel("no-list", kind="ManifestFile"))
         assert "cannot be decompressed" in refused(place, channel("m/one", CompressionType="Gzip"))
 
 
@@ -106,6 +107,14 @@ def test_no_key_leaves_its_folder(tmp_path: Path, key: str) -> None:
         assert "is no path inside of a folder" in refused(place, channel("p/"))
         place.put("list", json.dumps([{"prefix": f"s3://{BUCKET}/"}, key]))
         assert "is no path inside of a folder" in refused(place, channel("list", kind="ManifestFile"))
+
+
+@pytest.mark.parametrize("path", ["a" * 256, "\N{EURO SIGN}" * 86, "/".join(["a" * 200] * 16)])
+def test_keys_that_are_too_long_for_files(path: str) -> None:
+    """A key that no file can have fails the job, and its reason is about the key."""
+    with pytest.raises(JobFailed, match=r"Data download failed: key '[a€/]+'\.\.\. of channel 'x' is too long"):
+        check_paths([path], "channel 'x'")
+    check_paths(["a" * 255, "b/" + "c" * 255], "channel 'x'")
 
 
 def test_a_key_that_is_another_keys_folder(tmp_path: Path) -> None:
@@ -211,7 +220,7 @@ time.sleep(600)
         assert job.state.failure_reason == "AlgorithmError: I am algo-2, exit code: 5"
 
 
-@given(st.lists(st.text(alphabet="ab./\\\0", max_size=8), max_size=6))
+@given(st.lists(st.text(alphabet="ab./\\\0\ud800", max_size=8), max_size=6))
 def test_paths_that_are_let_through(paths: list[str]) -> None:
     """Whatever the keys are: those that pass can all be files below one folder, and none is elsewhere."""
     try:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cloudtune.localcloud.jobs import job_files
 from cloudtune.localcloud.jobs.billing import BillingMeter
-from cloudtune.localcloud.jobs.failure_reasons import JobFailed
+from cloudtune.localcloud.jobs.failure_reasons import MAX_CHARACTERS, JobFailed, of_os_error
 from cloudtune.localcloud.jobs.image_environments import ImageEnvironment
 from cloudtune.localcloud.jobs.s3_location import S3Location
 from cloudtune.localcloud.jobs.slots import Slot, Slots
@@ -152,3 +152,12 @@ def test_walking_where_files_vanish(tmp_path: Path) -> None:
             os.symlink("/etc/passwd", tmp_path / "top" / "c" / "x")
     assert found == ["a/x"]
     assert list(job_files.walk(str(tmp_path), "nothing")) == []
+
+
+def test_what_is_told_of_errors_of_files() -> None:
+    """What went wrong, but not where this machine keeps files; never more than AWS tells."""
+    assert of_os_error(PermissionError(13, "Permission denied", "/tmp/private/path")) == (
+        "ClientError: The files of the job cannot be handled: Permission denied"
+    )
+    assert "No space left on device" in of_os_error(OSError(28, "No space left on device", "/tmp/private/path"))
+    assert len(of_os_error(OSError("x" * 5000))) == MAX_CHARACTERS
