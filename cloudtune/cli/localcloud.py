@@ -185,12 +185,12 @@ def _last_line(cloud: LocalCloud) -> str:
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the command like Ctrl-C, so that nothing is left behind."""
+    """SIGTERM, or the terminal's end, ends the command like Ctrl-C, so that nothing is left behind."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = [(number, signal.signal(number, interrupt)) for number in (signal.SIGTERM, signal.SIGINT)]
+    before = [(number, signal.signal(number, interrupt)) for number in _ending_signals()]
     try:
         yield
     finally:
@@ -209,7 +209,7 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
         elif not (number == signal.SIGINT and _in_foreground()):  # there the terminal has told the command itself
             process.send_signal(number)
 
-    before = [(number, signal.signal(number, pass_on)) for number in (signal.SIGTERM, signal.SIGINT)]
+    before = [(number, signal.signal(number, pass_on)) for number in _ending_signals()]
     try:
         try:
             process = subprocess.Popen(command, env=environment)
@@ -226,6 +226,12 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
         for number, handler in before:
             signal.signal(number, handler)
     return code if code >= 0 else 128 - code
+
+
+def _ending_signals() -> list[signal.Signals]:
+    """What ends a program from outside. A hangup does not under nohup, which has it ignored."""
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    return numbers if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [*numbers, signal.SIGHUP]
 
 
 def _in_foreground() -> bool:

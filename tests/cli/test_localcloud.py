@@ -70,7 +70,7 @@ def trainer(local_cloud: LocalCloud) -> Trainer:
     return Trainer(local_cloud)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_up_until_it_is_told_to_end(up: Up, number: int) -> None:
     """It prints what to export, tells of each job, and leaves nothing behind; the way it ends is no error."""
     environment = up.environment()
@@ -89,6 +89,20 @@ def test_up_until_it_is_told_to_end(up: Up, number: int) -> None:
     assert up.process.wait(60) == 0
     assert not psutil.pid_exists(pid)
     assert up.err.read_text().endswith("taking the local cloud down: 2 jobs (1 Completed, 1 InProgress)\n")
+
+
+def test_a_hangup_that_is_ignored(tmp_path: Path) -> None:
+    """Under nohup the cloud stays up when the terminal goes."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        up = Up(tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    cloud = up.cloud()
+    up.process.send_signal(signal.SIGHUP)
+    assert up.cloud().id == cloud.id
+    cloud.control.shut_down()
+    assert up.process.wait(60) == 0
 
 
 def test_down_ends_up(up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +214,7 @@ def test_run_with_commands_that_end_badly(workplace: Workplace, command: list[st
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_run_passes_signals_on(workplace: Workplace, number: int) -> None:
     """The command handles them, in its own time; the cloud is up until it has ended."""
     script = f"""
