@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING
 from cloudtune.localcloud.jobs import job_files
 from cloudtune.localcloud.jobs.checkpoint_sync import CheckpointSync
 from cloudtune.localcloud.jobs.failure_reasons import JobFailed, algorithm_error, no_isolation
-from cloudtune.localcloud.jobs.job_environment import container_command, container_environment, is_isolated
+from cloudtune.localcloud.jobs.job_environment import (
+    container_command,
+    container_environment,
+    is_isolated,
+    temporary_folders,
+)
 from cloudtune.localcloud.jobs.job_log import JobLog
 from cloudtune.localcloud.jobs.ml_folder import MlFolder, checkpoint_path
 from cloudtune.localcloud.jobs.s3_location import S3Location
+from cloudtune.localcloud.jobs.volume_guard import volume_of
 from cloudtune.localcloud.sandbox.sandbox import Container, ContainerSpec, Sandbox
 
 if TYPE_CHECKING:
@@ -46,8 +52,8 @@ class Host:
         path = checkpoint_path(job.request)
         if path is not None:
             place = S3Location.parse(job.request["CheckpointConfig"]["S3Uri"])
-            spool = os.path.join(root, "checkpoint")
-            self.sync = CheckpointSync(platform.storage, place, self.ml.path, path, spool)
+            largest = volume_of(job, platform.settings)
+            self.sync = CheckpointSync(platform.storage, place, self.ml.path, path, largest)
 
     def start(self, sandbox: Sandbox, addresses: Mapping[str, str]) -> None:
         """Starts the container. Raises ContainerStartFailed; JobFailed if it asks for what the sandbox cannot do."""
@@ -65,6 +71,8 @@ class Host:
                     hostname=self.name,
                     hosts=addresses,
                     network=not is_isolated(self._job),
+                    temporary=temporary_folders(self._root),
+                    keep=list((self._job.request.get("HyperParameters") or {}).values()),
                 )
             )
         finally:

@@ -11,7 +11,6 @@ import gzip
 import json
 import os
 import re
-import shutil
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,8 @@ from cloudtune.localcloud.jobs.storage import Storage, StorageError
 
 if TYPE_CHECKING:
     from cloudtune.localcloud.jobs.training_job import TrainingJob
+
+_CHUNK = 1 << 20
 
 #: Null characters, what some systems take for a separator, and what has no form in UTF-8.
 _NOT_IN_NAMES = re.compile(r"[\0\\\ud800-\udfff]")
@@ -39,7 +40,7 @@ class InputChannels:
     Args:
         storage: Where the objects are.
         job: Whose channels.
-        between: Called after every file: raises to end the download.
+        between: Called again and again while files come: raises to end the download.
     """
 
     def __init__(self, storage: Storage, job: TrainingJob, between: Callable[[], None]) -> None:
@@ -95,9 +96,9 @@ class InputChannels:
 
     def _fetch(self, place: S3Location, path: str, gunzip: bool) -> None:
         try:
-            self._storage.download(place.bucket, place.key, path)
+            self._storage.download(place.bucket, place.key, path, self._between)
             if gunzip:
-                _gunzip(path)
+                _gunzip(path, self._between)
         except StorageError as error:
             raise JobFailed(
                 self._missing(place.uri, place) if _is_missing(error) else download_failed(str(error))
@@ -185,12 +186,13 @@ def _of_manifest(uri: str, content: bytes) -> Files:
     return {S3Location(prefix.bucket, prefix.key + name): name for name in names}
 
 
-def _gunzip(path: str) -> None:
-    compressed = path + ".compressed"
-    os.replace(path, compressed)
-    with gzip.open(compressed) as source, open(path, "wb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
-    os.unlink(compressed)
+def _gunzip(path: str, between: Callable[[], None]) -> None:
+    with open(path, "rb") as compressed:
+        os.unlink(path)  # it has no name meanwhile: any other could be that of another file, or too long
+        with gzip.open(compressed) as source, open(path, "wb") as file:
+            while chunk := source.read(_CHUNK):
+                file.write(chunk)
+                between()
 
 
 def _is_missing(error: StorageError) -> bool:

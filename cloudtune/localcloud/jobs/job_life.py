@@ -35,7 +35,7 @@ from cloudtune.localcloud.jobs.outputs import Outputs
 from cloudtune.localcloud.jobs.run_faults import RunFaults
 from cloudtune.localcloud.jobs.run_loop import Cause, Limits, RunEnd, RunLoop
 from cloudtune.localcloud.jobs.timers import LONGEST_WAIT
-from cloudtune.localcloud.jobs.volume_guard import VolumeGuard, volume_limit
+from cloudtune.localcloud.jobs.volume_guard import VolumeGuard, volume_of
 from cloudtune.localcloud.sandbox.open_sandbox import SandboxUnavailable
 from cloudtune.localcloud.sandbox.sandbox import CommandNotRunnable, ContainerStartFailed
 
@@ -99,6 +99,8 @@ class JobLife:
         self._meter = BillingMeter()
         self._retries = int((job.request.get("RetryStrategy") or {}).get("MaximumRetryAttempts") or 0)
         self._epoch = 0
+        #: When the containers of the run ended.
+        self._was_stopping = False
         self._faults = RunFaults(platform, job)
 
     # The thread
@@ -226,7 +228,13 @@ class JobLife:
         now = self._clock.time()
         self._meter.begin(now)
         self.job.move("Downloading", "Downloading input data", training_start=self.job.state.training_start or now)
-        channels = InputChannels(self._platform.storage, self.job, between=self._check)
+        guard = self._guard(root)
+
+        def between() -> None:
+            self._check()
+            guard.check_if_due()
+
+        channels = InputChannels(self._platform.storage, self.job, between)
         names = list(host_groups(self.job))
         # Streams of two runs must not meet, however short the first one was.
         self._epoch = max(int(now), self._epoch + 1)
@@ -239,8 +247,8 @@ class JobLife:
             host.ml.write_config(self.job, name, names)
             channels.bring(name, host.ml.channel)
             if host.sync is not None:
-                host.sync.download()
-        self._guard(root).check()
+                host.sync.download(between)
+        guard.check()
         self._check()
 
     def _train(self, root: str, hosts: list[Host]) -> RunEnd:
@@ -268,6 +276,7 @@ class JobLife:
 
     def _after(self, end: RunEnd, root: str, hosts: list[Host]) -> _Ending | _Again:
         """What the end of the containers means for the job."""
+        self._was_stopping = self.job.status == "Stopping"
         instance_is_gone = end.cause in {Cause.internal_error, Cause.interrupted_without_notice}
         if not (instance_is_gone or end.sync_ceased):
             self._upload_checkpoints(hosts, end.failure_reason is not None)
@@ -285,8 +294,8 @@ class JobLife:
         for host in hosts:
             try:
                 if host.sync is not None:
-                    host.sync.upload_rest()
-            except (JobFailed, OSError) as error:
+                    host.sync.upload_rest(self._go_on_uploading)
+            except (JobFailed, JobStopped, OSError) as error:
                 if not has_failed:
                     raise
                 _log.warning("The last checkpoints of training job %s are lost: %s", self.job.name, error)
@@ -306,7 +315,7 @@ class JobLife:
             return ending
         try:
             return self._upload(ending, root, hosts)
-        except (JobFailed, OSError) as error:
+        except (JobFailed, JobStopped, OSError) as error:
             if ending.status == "Failed":  # what failed first is the reason
                 _log.warning("The output of training job %s could not be uploaded: %s", self.job.name, error)
                 return ending
@@ -315,12 +324,19 @@ class JobLife:
     def _upload(self, ending: _Ending, root: str, hosts: list[Host]) -> _Ending:
         self.job.move("Uploading", "Uploading generated training model")
         folders = [host.ml.path for host in hosts]
-        outputs = Outputs(self._platform.storage, self.job.request, folders, os.path.join(root, "output"))
+        largest = volume_of(self.job, self._settings)
+        outputs = Outputs(self._platform.storage, self.job.request, folders, largest, self._go_on_uploading)
         outputs.upload_data()
         if ending.status == "Failed":
             return ending
         artifacts = outputs.upload_model()
         return _Ending(ending.status, ending.secondary, ending.message, model_artifacts=artifacts)
+
+    def _go_on_uploading(self) -> None:
+        """Called while files go up. What a job saved when it was told to stop goes up; another stop ends the upload."""
+        self.orders.raise_if_killed()
+        if self.job.status == "Stopping" and not self._was_stopping:
+            raise JobStopped
 
     def _retry(self) -> _Again:
         if self._retries == 0:
@@ -352,5 +368,4 @@ class JobLife:
         )
 
     def _guard(self, root: str) -> VolumeGuard:
-        gigabytes = (self.job.request.get("ResourceConfig") or {}).get("VolumeSizeInGB")
-        return VolumeGuard(root, volume_limit(self._settings.volume_limit, gigabytes))
+        return VolumeGuard(root, volume_of(self.job, self._settings))

@@ -63,6 +63,10 @@ class Limits:
     max_wait: float | None
 
 
+class _SyncEnds(Exception):
+    """A pass over the checkpoints is not to go on."""
+
+
 class RunLoop:
     """Drives the containers of a run until the last has ended. Waits for events; looks at nothing in between.
 
@@ -121,10 +125,7 @@ class RunLoop:
         with self._selector, self._faults.while_containers_run(self._orders.wake):
             self._begin()
             while any(host.exit_code is None for host in self._hosts):
-                for key, _ in self._selector.select(self._timers.timeout()):
-                    key.data()
-                for name in self._timers.due():
-                    self._on[name]()
+                self._turn(self._timers.timeout())
         try:
             if self._failure_reason is None:
                 self._guard.check()
@@ -132,6 +133,12 @@ class RunLoop:
             self._fail(str(error))
         self._flush()
         return RunEnd(self._cause or Cause.exited, self._failure_reason, self._sync_ceased)
+
+    def _turn(self, timeout: float | None) -> None:
+        for key, _ in self._selector.select(timeout):
+            key.data()
+        for name in sorted(self._timers.due(), key="sync".__eq__):  # what may take long comes last
+            self._on[name]()
 
     def _begin(self) -> None:
         self._selector.register(self._orders, selectors.EVENT_READ, self._look_at_orders)
@@ -284,10 +291,19 @@ class RunLoop:
             host.log.flush()
 
     def _sync(self) -> None:
-        for host in self._hosts:
-            if host.sync is not None:
-                host.sync.upload_changed()
+        try:
+            for host in self._hosts:
+                if host.sync is not None:
+                    host.sync.upload_changed(self._go_on_meanwhile)
+        except _SyncEnds:
+            return
         self._timers.set("sync", self._settings.sync_interval)
+
+    def _go_on_meanwhile(self) -> None:
+        """While a large file goes up, output is read, and orders, limits and faults have their way."""
+        self._turn(0.0)
+        if self._sync_ceased or all(host.exit_code is not None for host in self._hosts):
+            raise _SyncEnds
 
     def _cease_to_sync(self) -> None:
         self._sync_ceased = True

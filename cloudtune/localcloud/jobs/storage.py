@@ -6,7 +6,8 @@ import datetime as dt
 import hashlib
 import os
 import uuid
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 _PARTITION = "aws"
 _CHUNK = 1 << 20
+#: S3's limit of a key, in bytes of UTF-8.
+_LONGEST_KEY = 1024
 
 
 class StorageError(Exception):
     """What S3 would have answered.
 
     Args:
-        code: S3's: ``NoSuchBucket`` or ``NoSuchKey``.
+        code: S3's: ``NoSuchBucket``, ``NoSuchKey`` or ``KeyTooLongError``.
         message: One sentence that names the object.
     """
 
@@ -56,6 +59,39 @@ class StoredObject:
     modified: float
 
 
+class NewObject:
+    """An object that is being written, and that nobody sees yet.
+
+    Args:
+        key: moto's, empty.
+        between: Called after every write.
+    """
+
+    def __init__(self, key: FakeKey, between: Callable[[], None]) -> None:
+        self._key = key
+        self._between = between
+        self._digest = hashlib.md5(usedforsecurity=False)
+        self._size = 0
+        #: Whether it is not to be stored after all.
+        self.dropped = False
+
+    def write(self, data: bytes) -> int:
+        """Adds to its content; returns how many bytes. Raises OSError if the disk is full."""
+        self._key._value_buffer.write(data)
+        self._digest.update(data)
+        self._size += len(data)
+        self._between()
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back; a file has this."""
+
+    def end(self) -> None:
+        """Notes what the content was."""
+        self._key.contentsize = self._size
+        self._key._etag = self._digest.hexdigest()
+
+
 class Storage:
     """The objects of the cloud's account, for whoever moves files on behalf of jobs. Thread-safe."""
 
@@ -67,6 +103,10 @@ class Storage:
     def locked(self, bucket: str, key: str) -> AbstractContextManager[None]:
         """Nobody else writes or reads this object meanwhile, not even through the API. Reentrant."""
         return self.locks.holding([(bucket, key)])
+
+    def require(self, bucket: str) -> None:
+        """Raises StorageError NoSuchBucket if there is no such bucket."""
+        self._bucket(bucket)
 
     def list(self, bucket: str, prefix: str = "") -> list[StoredObject]:
         """The objects whose keys begin with ``prefix``, sorted by key. Raises StorageError NoSuchBucket."""
@@ -84,8 +124,14 @@ class Storage:
         with self.locked(bucket, key):
             return bytes(self._key(bucket, key).value)
 
-    def download(self, bucket: str, key: str, path: str) -> None:
+    def download(self, bucket: str, key: str, path: str, between: Callable[[], None] = lambda: None) -> None:
         """Writes an object to a file, without ever holding a large one in memory.
+
+        Args:
+            bucket: Of the object.
+            key: Of the object.
+            path: Of the file.
+            between: Called again and again while a large object comes: raises to end that.
 
         Raises:
             StorageError: NoSuchBucket, NoSuchKey; the file is not touched then.
@@ -105,7 +151,7 @@ class Storage:
                 if descriptor < 0:
                     target.write(small)
                 else:
-                    _copy(descriptor, target)
+                    _copy(descriptor, target, between)
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
@@ -114,10 +160,34 @@ class Storage:
         """Stores a file as an object, as one atomic step. A file that grows or shrinks meanwhile does no harm.
 
         Raises:
-            StorageError: NoSuchBucket.
+            StorageError: NoSuchBucket, KeyTooLongError.
             OSError: The file cannot be read.
         """
+        with self.writing(bucket, key) as new, open(path, "rb") as source:
+            while chunk := source.read(_CHUNK):
+                new.write(chunk)
+
+    @contextmanager
+    def writing(self, bucket: str, key: str, between: Callable[[], None] = lambda: None) -> Iterator[NewObject]:
+        """What is written within the block becomes an object at its end, as one atomic step.
+
+        Nothing is stored if the block raises, or if it sets ``dropped``.
+
+        Args:
+            bucket: Of the object.
+            key: Of the object.
+            between: Called after every write: raises to end it all.
+
+        Raises:
+            StorageError: NoSuchBucket, KeyTooLongError.
+        """
         holder = self._bucket(bucket)
+        length = len(key.encode("utf-8", "surrogatepass"))
+        if length > _LONGEST_KEY:
+            raise StorageError(
+                "KeyTooLongError",
+                f"Your key is too long: s3://{bucket}/{key[:100]}... has {length} bytes, S3 takes {_LONGEST_KEY}.",
+            )
         new_key = FakeKey(
             name=key,
             value=b"",
@@ -127,11 +197,16 @@ class Storage:
             is_versioned=holder.is_versioned,
             version_id=str(uuid.uuid4()) if holder.is_versioned else "null",
         )
+        new = NewObject(new_key, between)
         try:
-            _fill(new_key, path)
+            yield new
         except BaseException:
             new_key.dispose()
             raise
+        if new.dropped:
+            new_key.dispose()
+            return
+        new.end()
         with self.locked(bucket, key):
             versions = holder.keys.getlist(key, []) if holder.is_versioned else []
             holder.keys.setlist(key, [*versions, new_key])
@@ -154,22 +229,10 @@ def _seconds(moment: dt.datetime) -> float:
     return moment.replace(tzinfo=dt.timezone.utc).timestamp()
 
 
-def _copy(descriptor: int, target: IO[bytes]) -> None:
+def _copy(descriptor: int, target: IO[bytes], between: Callable[[], None]) -> None:
     """Copies a file from its beginning. The position that copies of a descriptor share is neither used nor moved."""
     offset = 0
     while chunk := os.pread(descriptor, _CHUNK, offset):
         target.write(chunk)
         offset += len(chunk)
-
-
-def _fill(key: FakeKey, path: str) -> None:
-    """Streams a file into a key that nobody else has seen yet."""
-    digest = hashlib.md5(usedforsecurity=False)
-    size = 0
-    with open(path, "rb") as source:
-        while chunk := source.read(_CHUNK):
-            key._value_buffer.write(chunk)
-            digest.update(chunk)
-            size += len(chunk)
-    key.contentsize = size
-    key._etag = digest.hexdigest()
+        between()

@@ -14,6 +14,11 @@ from cloudtune.localcloud.jobs.checkpoint_sync import CheckpointSync
 from cloudtune.localcloud.jobs.s3_location import S3Location
 from tests.localcloud.jobs.place import BUCKET, cloud
 
+
+def go_on() -> None:
+    """Nothing ends the pass."""
+
+
 CHECKPOINTS = {"S3Uri": f"s3://{BUCKET}/ck/"}
 
 
@@ -93,19 +98,16 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
         (ml / "ck").mkdir(parents=True)
         growing = ml / "ck" / "growing"
         growing.write_text("1")
-        sync = CheckpointSync(place.platform.storage, S3Location(BUCKET, "ck"), str(ml), "ck", str(tmp_path / "spool"))
-        original = sync._copy
+        sync = CheckpointSync(place.platform.storage, S3Location(BUCKET, "ck"), str(ml), "ck")
 
-        def while_it_grows(file: Any) -> bool:
+        def grow() -> None:
             with growing.open("a") as end:
                 end.write("2")
-            return original(file)
 
-        sync._copy = while_it_grows  # type: ignore[method-assign]
-        sync.upload_changed()
+        sync.upload_changed(grow)
         assert place.objects("ck") == []
-        sync._copy = original  # type: ignore[method-assign]
-        sync.upload_changed()
+        growing.write_text("12")
+        sync.upload_changed(go_on)
         assert place.get("ck/growing") == b"12"
 
 
@@ -124,7 +126,7 @@ def test_after_the_last_pass_s3_has_what_was_written_last(tmp_path_factory: Any,
     with cloud(folder / "c") as place:
         ml = folder / "ml"
         (ml / "ck").mkdir(parents=True)
-        sync = CheckpointSync(place.platform.storage, S3Location(BUCKET, "ck"), str(ml), "ck", str(folder / "spool"))
+        sync = CheckpointSync(place.platform.storage, S3Location(BUCKET, "ck"), str(ml), "ck")
         for step, name, content in steps:
             path = ml / "ck" / name
             if step == "write":
@@ -133,8 +135,8 @@ def test_after_the_last_pass_s3_has_what_was_written_last(tmp_path_factory: Any,
             elif step == "remove":
                 path.unlink(missing_ok=True)
             else:
-                sync.upload_changed()
-        sync.upload_rest()
+                sync.upload_changed(go_on)
+        sync.upload_rest(go_on)
         for at, _, names in os.walk(ml / "ck"):
             for name in names:
                 path = Path(at, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from cloudtune.localcloud.fault import Fault
@@ -133,8 +134,8 @@ def stop_at_first_download(place: Place) -> None:
     storage = place.platform.storage
     download = storage.download
 
-    def and_stop(bucket: str, key: str, path: str) -> None:
-        download(bucket, key, path)
+    def and_stop(bucket: str, key: str, path: str, between: Callable[[], None] = lambda: None) -> None:
+        download(bucket, key, path, between)
         for job in place.platform.jobs:
             if job.want_stop():
                 place.platform.stop_wanted(job)
