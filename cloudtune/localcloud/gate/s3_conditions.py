@@ -60,8 +60,8 @@ def check_copy_source(request: Request, source: FakeKey) -> None:
         for name in ("match", "none-match", "modified-since", "unmodified-since")
     }
     modified = source.last_modified.replace(microsecond=0, tzinfo=dt.timezone.utc)
-    unmodified_since = _date(taken["unmodified-since"])
-    modified_since = _date(taken["modified-since"])
+    unmodified_since = http_date(taken["unmodified-since"])
+    modified_since = http_date(taken["modified-since"])
     if taken["match"] is not None:
         if taken["match"] != "*" and not _same(taken["match"], source):
             raise _failed("x-amz-copy-source-If-Match")
@@ -96,12 +96,15 @@ def check_presigned(request: Request, now: Callable[[], float]) -> None:
         try:
             signed = dt.datetime.strptime(query["X-Amz-Date"], _AMZ_DATE).replace(tzinfo=dt.timezone.utc)
             ends = signed.timestamp() + int(query["X-Amz-Expires"])
-        except (KeyError, ValueError):
+        except (KeyError, OverflowError, ValueError):
             raise AwsError(
                 "AuthorizationQueryParametersError", "X-Amz-Date and X-Amz-Expires must be a date and seconds."
             ) from None
-    elif "Signature" in query and query.get("Expires", "").isdigit():  # signature version 2
-        ends = int(query["Expires"])
+    elif "Signature" in query and "Expires" in query:  # signature version 2
+        try:
+            ends = int(query["Expires"])
+        except ValueError:
+            raise AwsError("AccessDenied", "Invalid date (should be seconds since epoch)", 403) from None
     else:
         return
     if now() > ends:
@@ -123,7 +126,12 @@ def _same(etag: str, key: FakeKey) -> bool:
     return etag.strip('"') == key.etag.strip('"')
 
 
-def _date(text: str | None) -> dt.datetime | None:
-    """None, as HTTP has it, for dates that cannot be read."""
-    parsed = email.utils.parsedate_to_datetime(text) if text and email.utils.parsedate_tz(text) else None
-    return parsed.replace(tzinfo=dt.timezone.utc) if parsed is not None and parsed.tzinfo is None else parsed
+def http_date(text: str | None) -> dt.datetime | None:
+    """A date of a header; None, as HTTP has it, for what is none. Where no zone is named, it is in UTC."""
+    try:
+        parsed = email.utils.parsedate_to_datetime(text) if text and email.utils.parsedate_tz(text) else None
+        if parsed is not None and parsed.tzinfo is None:
+            return parsed.replace(tzinfo=dt.timezone.utc)
+        return parsed.astimezone(dt.timezone.utc) if parsed is not None else None
+    except (OverflowError, ValueError):
+        return None

@@ -35,6 +35,7 @@ from cloudtune.localcloud.gate.s3_conditions import (
     no_such_key,
 )
 from cloudtune.localcloud.gate.s3_listing import list_objects_v2
+from cloudtune.localcloud.gate.s3_parameters import check_parameters, put_right
 from cloudtune.localcloud.gate.s3_payload import Payload
 
 if TYPE_CHECKING:
@@ -50,11 +51,8 @@ _OF_UPLOAD = frozenset({"UploadPart", "UploadPartCopy", "ListParts", "CompleteMu
 _NO_XML = frozenset({"PutObject", "UploadPart", "CopyObject", "UploadPartCopy", "CreateMultipartUpload"})
 #: Their checksum headers are about the object that comes to be, not about the body.
 _CHECKSUM_OF_OBJECT = frozenset({"CompleteMultipartUpload", "CreateMultipartUpload", "CopyObject", "UploadPartCopy"})
-_NUMBERS = {"max-keys": (0, 2**31 - 1), "partNumber": (1, 10_000), "max-parts": (0, 2**31 - 1)}
-_MAX_KEY_BYTES = 1024
 #: Copying onto itself is refused where it changes nothing.
 _DIRECTIVE = "x-amz-metadata-directive"
-_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
 
 
 class S3Gate:
@@ -83,7 +81,8 @@ class S3Gate:
             AwsError: As S3 would.
         """
         check_presigned(request, time.time)
-        _check_parameters(call, request)
+        check_parameters(call, request)
+        put_right(request)
         payload = Payload(request) if request.method in ("PUT", "POST") else None
         if payload is not None and call.operation not in _CHECKSUM_OF_OBJECT:
             payload.verify()
@@ -133,23 +132,6 @@ def _bucket(backend: S3Backend, name: str) -> FakeBucket | None:
 def _current(bucket: FakeBucket, key: str) -> FakeKey | None:
     current = bucket.keys.get(key)
     return current if isinstance(current, FakeKey) else None
-
-
-def _check_parameters(call: ApiRequest, request: Request) -> None:
-    """What moto would stumble over."""
-    _, _, key = call.resource.partition("/")
-    if request.method not in _METHODS or (key and call.operation == "PostObject"):
-        raise AwsError("MethodNotAllowed", "The specified method is not allowed against this resource.", 405)
-    if len(key.encode("utf-8", "surrogatepass")) > _MAX_KEY_BYTES:
-        raise AwsError("KeyTooLongError", "Your key is too long")
-    for name in request.args:
-        if name in _NUMBERS:
-            low, high = _NUMBERS[name]
-            text = request.args[name]
-            if not (text.isdecimal() and low <= int(text) <= high):
-                raise AwsError("InvalidArgument", f"{name} must be an integer between {low} and {high}, inclusive")
-    if call.operation == "UploadPart" and "partNumber" not in request.args:
-        raise AwsError("InvalidArgument", "This operation does not accept a query-string without partNumber.")
 
 
 def _check_source(backend: S3Backend, request: Request, source: tuple[str, str, str | None]) -> None:

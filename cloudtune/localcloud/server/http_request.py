@@ -118,6 +118,8 @@ def _read_headers(reader: BinaryIO, environ: dict[str, Any]) -> None:
         if kept:
             preserved[key] = name
         value = value.strip()
+        if "\r" in value or "\0" in value:
+            raise BadRequest("400 Bad Request", f"The header {name} has characters that end a line or a text.")
         target[key] = f"{target[key]},{value}" if key in target else value
     # A header with underscores never stands in for one with dashes, which would have the same name in WSGI.
     for key, value in underscored.items():

@@ -183,6 +183,7 @@ def test_a_whole_url_as_target(app: Application, server: HttpServer) -> None:
         b"GET http://[ HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
         b"GET / HTTP/1.1\r\nspace : x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX-A: a\rX-Evil: b\r\n\r\n",
         b"GET / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
         b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         b"GET / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
