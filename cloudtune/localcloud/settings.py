@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +26,10 @@ AWS_RATES: Mapping[str, float] = {
     "logs:GetLogEvents": 10.0,
     "logs:DescribeLogStreams": 5.0,
 }
+
+
+class FolderUnusable(Exception):
+    """Folders for jobs cannot be made where the settings say; the message names the place and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -133,3 +139,20 @@ def chosen(settings: CloudSettings | None, overrides: Mapping[str, Any]) -> Clou
         meant = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(sorted(known))}."
         raise TypeError(f"A local cloud has no setting {unknown[0]!r}{meant}")
     return dataclasses.replace(settings or CloudSettings(), **overrides)
+
+
+def check_folder(folder: str) -> None:
+    """Makes the folder for jobs' folders, and a folder in it for a moment.
+
+    Raises:
+        FolderUnusable: It is a file, or nothing can be made in it.
+    """
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        os.rmdir(tempfile.mkdtemp(dir=folder))
+    except OSError as error:
+        reason = "it is a file" if os.path.isfile(folder) else error.strerror
+        raise FolderUnusable(
+            f"Jobs cannot have their folders in {folder}: {reason}; choose another folder, or none to have them where "
+            "temporary files go."
+        ) from error

@@ -18,7 +18,7 @@ from cloudtune.localcloud.server.aws_api import AwsApi
 from cloudtune.localcloud.server.control_api import PREFIX, ControlApi
 from cloudtune.localcloud.server.http_server import HttpServer
 from cloudtune.localcloud.services.roles import create_default_role
-from cloudtune.localcloud.settings import CloudSettings
+from cloudtune.localcloud.settings import CloudSettings, check_folder
 from cloudtune.localcloud.state.state_keeper import StateKeeper
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class CloudServer:
 
     Raises:
         PortTaken: Something else listens on the port.
+        FolderUnusable: Folders for jobs cannot be made where the settings say.
         StateUnusable: The state folder cannot be read, or another cloud uses it.
     """
 
@@ -48,6 +49,8 @@ class CloudServer:
         self._keeper: StateKeeper | None = None
         self._preparing: threading.Thread | None = None
         try:
+            if settings.folder is not None:
+                check_folder(settings.folder)
             self.platform = self._opened(Platform(settings, self.endpoint))
             if settings.state_folder is not None:
                 self._keeper = StateKeeper(settings.state_folder, self.platform)

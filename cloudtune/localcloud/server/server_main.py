@@ -59,7 +59,7 @@ def _serve(owner: int) -> int:
     text = sys.stdin.readline()
     _allow_descriptors()
 
-    from cloudtune.localcloud.settings import CloudSettings
+    from cloudtune.localcloud.settings import CloudSettings, FolderUnusable
 
     try:
         settings = CloudSettings.from_json(text)
@@ -83,7 +83,7 @@ def _serve(owner: int) -> int:
 
     try:
         server = CloudServer(settings)
-    except (PortTaken, SeamMoved, StateUnusable) as error:
+    except (FolderUnusable, PortTaken, SeamMoved, StateUnusable) as error:
         _tell({"error": str(error)})
         return CANNOT_BEGIN
     try:

@@ -9,9 +9,10 @@ import boto3
 import pytest
 from moto.core.base_backend import BackendDict
 
-from cloudtune.localcloud import CloudSettings
+from cloudtune.localcloud import CloudSettings, LocalCloud
 from cloudtune.localcloud.gate.seams import Seams
 from cloudtune.localcloud.server.cloud_server import CloudServer
+from cloudtune.localcloud.server_process import CloudStartFailed
 from cloudtune.localcloud.state.state_folder import StateFolder
 
 
@@ -69,3 +70,19 @@ def test_a_reset_goes_on_although_the_jobs_cannot_be_ended(
     assert server.platform is not before
     create_bucket(server)
     server.close()
+
+
+@pytest.mark.parametrize(("place", "reason"), [("file", "it is a file"), ("file/below", "Not a directory")])
+def test_a_folder_that_jobs_cannot_have_theirs_in(tmp_path: Path, place: str, reason: str) -> None:
+    """The cloud does not begin and says why, in place of each job."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CloudStartFailed, match=f"cannot have their folders in {tmp_path / place}: {reason}"):
+        LocalCloud(folder=str(tmp_path / place)).start()
+    assert (tmp_path / "file").read_text() == ""
+
+
+def test_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    """It is made, and nothing is left in it."""
+    with LocalCloud(folder=str(tmp_path / "new" / "folder")) as cloud:
+        assert cloud.jobs() == []
+    assert list((tmp_path / "new" / "folder").iterdir()) == []
