@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import selectors
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -188,11 +188,10 @@ def _server_environment() -> dict[str, str]:
 def _remove(folder: str) -> None:
     """Removes a folder in which processes that were just killed may still be busy for a moment."""
     until = time.monotonic() + 5.0
-    while os.path.exists(folder):
-        try:
-            shutil.rmtree(folder)
-        except OSError as error:
-            # A job of a killed server may have taken away the rights on its folders.
-            if isinstance(error, PermissionError) or time.monotonic() >= until:
-                job_files.remove(folder)
-                return
+    while time.monotonic() < until:
+        error = job_files.try_to_remove(folder)
+        if error is None:
+            return
+        if error.errno != errno.ENOTEMPTY:  # nobody writes there any more
+            break
+    job_files.remove(folder)

@@ -250,6 +250,18 @@ def test_folders_without_rights() -> None:
     assert not folder.exists()
 
 
+def test_folders_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nested deeper than any path may be long: removed by whoever's turn it is, with the other clouds undisturbed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    nests = "import os; os.chdir('/opt/ml/model')\nfor _ in range(3000): os.mkdir('a' * 9); os.chdir('a' * 9)"
+    with LocalCloud() as cloud:
+        trainer = Trainer(cloud)
+        trainer.create("train-1", f"{nests}\n{SLEEPS}")
+        trainer.wait_for_line("train-1", "waiting")
+        cloud.kill()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_fault_that_kills_the_server(caplog: pytest.LogCaptureFixture) -> None:
     """The server kills itself at the call that matches; what called sees a broken connection; the log tells."""
     with LocalCloud() as cloud:
