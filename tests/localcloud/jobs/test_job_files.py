@@ -46,7 +46,7 @@ def test_folders_without_end(tmp_path: Path) -> None:
     assert descriptors() == before
 
 
-@pytest.mark.parametrize("where", ["$TMPDIR", "/opt/ml/code"])
+@pytest.mark.parametrize("where", ['"${TMPDIR:-/tmp}"', "/opt/ml/code"])
 def test_a_job_that_nests_without_end(tmp_path: Path, where: str) -> None:
     """Such a job completes as any other, and its folder goes away; cloud and later jobs do not notice."""
     with cloud(tmp_path / "c") as place:
@@ -90,6 +90,22 @@ def test_rights_that_were_taken_away(tmp_path: Path) -> None:
         os.close(at)
     job_files.remove(str(tmp_path / "top"))
     assert os.listdir(tmp_path) == []
+
+
+def test_outputs_that_were_locked(tmp_path: Path) -> None:
+    """What a job made unreadable goes up all the same, as on AWS, where the platform is root; then it is removed."""
+    script = """
+for at in model output/data checkpoints; do
+  mkdir -p /opt/ml/$at/a/b/c; echo $at > /opt/ml/$at/a/b/c/x; cd /opt/ml/$at; chmod 000 a/b/c/x a/b/c a/b a
+done
+mkdir -p /tmp/1/2/3/4/5; chmod 000 /tmp/1/2/3/4/5 /tmp/1/2/3/4 /tmp/1/2/3 /tmp/1/2 /tmp/1; chmod 000 /opt/ml
+"""
+    with cloud(tmp_path / "c") as place:
+        job = place.run("sh", "-c", script, CheckpointConfig={"S3Uri": f"s3://{BUCKET}/ck"})
+        assert job.status == "Completed", job.state
+        assert place.archive(f"out/{job.name}/output/model.tar.gz") == {"a/b/c/x": b"model\n"}
+        assert place.archive(f"out/{job.name}/output/output.tar.gz") == {"a/b/c/x": b"output/data\n"}
+        assert place.get("ck/a/b/c/x") == b"checkpoints\n"
 
 
 def test_a_removal_never_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
