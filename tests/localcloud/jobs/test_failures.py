@@ -96,7 +96,7 @@ def test_a_job_that_fills_its_volume(tmp_path: Path) -> None:
     """A job that holds more than its volume is ended as failed while it runs, and also if it has just ended."""
     with cloud(tmp_path / "c", volume_limit=2_000_000) as place:
         lasting = place.run("sh", "-c", "head -c 5000000 /dev/zero > /opt/ml/model/zeros; sleep 600")
-        quick = place.run("sh", "-c", "head -c 5000000 /dev/zero > $TMPDIR/zeros")
+        quick = place.run("sh", "-c", "head -c 5000000 /dev/zero > ${TMPDIR:-/tmp}/zeros")
         for job in (lasting, quick):
             assert job.status == "Failed"
             assert "No space left on device" in (job.state.failure_reason or "")
@@ -145,13 +145,16 @@ def test_files_without_rights_are_removed(tmp_path: Path) -> None:
 
 
 def test_outputs_that_cannot_be_stored(tmp_path: Path) -> None:
-    """A bucket that is missing fails a job that would complete, and changes nothing for one that failed before."""
+    """A missing bucket fails a job that would complete, with output or without; one that failed stays failed."""
     with cloud(tmp_path / "c") as place:
         nowhere = {"S3OutputPath": "s3://no-such-bucket/out"}
         good = place.run("sh", "-c", "echo > /opt/ml/model/x", OutputDataConfig=nowhere)
         bad = place.run("sh", "-c", "echo > /opt/ml/output/data/x; exit 2", OutputDataConfig=nowhere)
-        assert (good.state.failure_reason or "").startswith("ClientError: Artifact upload failed: ")
-        assert "no-such-bucket" in (good.state.failure_reason or "")
+        nothing = place.run("true", OutputDataConfig=nowhere)
+        plain = place.run("true", OutputDataConfig={**nowhere, "CompressionType": "NONE"})
+        for job in (good, nothing, plain):
+            assert (job.state.failure_reason or "").startswith("ClientError: Artifact upload failed: ")
+            assert "no-such-bucket" in (job.state.failure_reason or "")
         assert bad.state.failure_reason == "AlgorithmError: , exit code: 2"
 
 
