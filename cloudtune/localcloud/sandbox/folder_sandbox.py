@@ -18,7 +18,8 @@ class FolderSandbox(SpawnedSandbox):
     ``SAGEMAKER_BASE_DIR`` (with ``SM_STUDIO_LOCAL_MODE``, without which it would wait until ``algo-1`` resolves) tells
     it to AWS's sagemaker-training toolkit, ``CLOUDTUNE_ML_FOLDER`` to cloudtune's agent; in command, environment and
     working directory ``/opt/ml`` is replaced. Programs that have ``/opt/ml`` written in them do not work here. All
-    containers share the machine's host name, processes, ``/dev/shm`` and network; without network none is started.
+    containers share the machine's host name, processes, ``/dev/shm``, ``/tmp`` (``TMPDIR`` is a folder of the job) and
+    network; without network none is started.
 
     What descends from a container dies with it: its session, and whatever has the container's mark in its
     environment. A daemon that cleared its environment *and* left the session lives until the sandbox ends on Linux. On
@@ -44,10 +45,13 @@ class FolderSandbox(SpawnedSandbox):
         def mapped(text: str) -> str:
             return _ML_PATH.sub(lambda _: spec.ml_folder, text)
 
+        own = spec.temporary.get("/tmp")  # noqa: S108  # the key of the job's own folder
+        temporary = {} if own is None else {"TMPDIR": own}
         return {
             **super()._request(spec),
             "command": [mapped(argument) for argument in spec.command],
             "environment": {
+                **temporary,
                 **{name: mapped(value) for name, value in spec.environment.items()},
                 "SAGEMAKER_BASE_DIR": spec.ml_folder,
                 "SM_STUDIO_LOCAL_MODE": "True",

@@ -12,6 +12,8 @@ class NamespaceSandbox(SpawnedSandbox):
     machine is changed for it: where there is no ``/opt/ml``, the container sees one beside all else in ``/opt``. Where
     the folder that becomes ``/opt/ml`` lies in ``/dev/shm``, the machine's shared memory stays in sight.
 
+    What it makes in ``/tmp`` and ``/var/tmp`` lands in folders of the job; what the machine has there stays in sight.
+
     An ordinary user is root in the container, as a job on SageMaker is, with that user's rights to files. When the
     spawner dies, which it does with the server, the kernel ends all containers with all their descendants.
 

@@ -8,6 +8,7 @@ import socket
 import struct
 
 from cloudtune.localcloud.sandbox import linux
+from cloudtune.localcloud.sandbox.covered_folder import bind, cover
 
 TYPE_CHECKING = False  # importing typing would make the spawner larger, and every fork of it dearer
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def take_private_view(request: dict[str, Any]) -> None:
     The process must be the first of its pid namespace, and alone in it.
 
     Args:
-        request: ``ml_folder``, ``hostname``, ``hosts`` (name -> address) and ``network`` of the container.
+        request: ``ml_folder``, ``temporary`` and ``keep``, ``hostname``, ``hosts`` (name -> address) and ``network`` of
+            the container; its ``command`` and ``environment`` tell, too, what it needs.
 
     Raises:
         ViewRefused: A step failed.
@@ -48,15 +50,16 @@ def take_private_view(request: dict[str, Any]) -> None:
     _step("mount a /proc of its own", lambda: linux.mount("proc", "/proc", "proc", flags))
     _step(f"set the host name {request['hostname']!r}", lambda: linux.sethostname(request["hostname"]))
     # Opened before anything is mounted, since the folder may lie in what is covered then.
-    ml = _open_folder(ml_folder)
+    ml = _open_folder(ml_folder, "/opt/ml")
     _step("have an /etc/hosts of its own", lambda: _mount_hosts(request["hosts"], ml_folder))
     if os.path.isdir(_SHARED_MEMORY) and not os.path.realpath(ml_folder).startswith(f"{_SHARED_MEMORY}/"):
         shared = linux.MS_NOSUID | linux.MS_NODEV
         _step("have shared memory of its own", lambda: linux.mount("shm", _SHARED_MEMORY, "tmpfs", shared, "mode=1777"))
     if not os.path.isdir("/opt/ml"):
         _step("put an /opt with a folder ml over the machine's", _cover_opt)
-    _step("mount its folder on /opt/ml", lambda: _bind(f"/proc/self/fd/{ml}", "/opt/ml"))
+    _step("mount its folder on /opt/ml", lambda: bind(f"/proc/self/fd/{ml}", "/opt/ml"))
     os.close(ml)
+    _cover_temporary(request)
 
 
 def _step(what: str, function: Callable[[], None]) -> None:
@@ -66,11 +69,11 @@ def _step(what: str, function: Callable[[], None]) -> None:
         raise ViewRefused(f"A container cannot {what}: {error.strerror}.") from error
 
 
-def _open_folder(path: str) -> int:
+def _open_folder(path: str, becomes: str) -> int:
     try:
         return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise ViewRefused(f"The folder {path!r} cannot become /opt/ml: {error.strerror}.") from error
+        raise ViewRefused(f"The folder {path!r} cannot become {becomes}: {error.strerror}.") from error
 
 
 def _bring_loopback_up() -> None:
@@ -93,32 +96,39 @@ def _mount_hosts(hosts: dict[str, str], ml_folder: str) -> None:
             file.writelines(f"{address} {name}\n".encode() for name, address in hosts.items())
             file.write(machine)
         os.chmod(path, 0o644)
-        _bind(path, "/etc/hosts")
+        bind(path, "/etc/hosts")
     finally:
         linux.detach(ml_folder)
 
 
 def _cover_opt() -> None:
     """A file system in memory over /opt, in which everything that was there is bound back, and an empty ``ml``."""
-    below = os.open("/opt", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        linux.mount("opt", "/opt", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755")
-        os.mkdir("/opt/ml")
-        for entry in os.scandir(below):
-            if entry.name == "ml":  # a file, or a link that leads nowhere
-                continue
-            hidden, seen = f"/proc/self/fd/{below}/{entry.name}", f"/opt/{entry.name}"
-            if entry.is_symlink():
-                os.symlink(os.readlink(hidden), seen)
-                continue
-            if entry.is_dir():
-                os.mkdir(seen)
-            else:
-                os.close(os.open(seen, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-            _bind(hidden, seen)
-    finally:
-        os.close(below)
+    cover("/opt", None, spare=["ml"])  # which is a file, or a link that leads nowhere
+    os.mkdir("/opt/ml")
 
 
-def _bind(source: str, target: str) -> None:
-    linux.mount(source, target, None, linux.MS_BIND | linux.MS_REC)
+def _cover_temporary(request: dict[str, Any]) -> None:
+    """Folders of the job over /tmp and the like.
+
+    What the job leaves there goes with the job and counts in its volume, and no other job sees it. What the machine
+    has there stays in sight, since the job's own folders, its interpreter, its code or its data may be among it.
+    """
+    folders: dict[str, str] = request["temporary"]
+    needed = [
+        request["ml_folder"],
+        *folders.values(),
+        *request["keep"],
+        *request["command"],
+        *request["environment"].values(),
+    ]
+    opened = {path: _open_folder(folder, path) for path, folder in folders.items() if os.path.isdir(path)}
+    covered = set()
+    for path, folder in opened.items():
+        place = os.path.realpath(path)  # /var/tmp may be a link to /tmp
+        if place not in covered:
+            covered.add(place)
+            try:
+                cover(place, f"/proc/self/fd/{folder}", needed)
+            except OSError as error:
+                raise ViewRefused(f"A container cannot have a {path} of its own: {error.strerror}.") from error
+        os.close(folder)

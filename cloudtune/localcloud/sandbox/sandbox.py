@@ -27,6 +27,10 @@ class ContainerSpec:
         output: Descriptor that becomes stdout and stderr. The sandbox duplicates it; the caller closes its own.
         hostname: Of the container, such as ``algo-1``.
         hosts: Names of all hosts of the job -> loopback address. ``folders`` cannot make them known.
+        temporary: ``/tmp`` and the like -> absolute path of the job's folder that namespaces lay over it (what the
+            machine has there stays in sight). In ``folders``, ``TMPDIR`` names the folder of ``/tmp`` instead.
+        keep: Texts with paths that the command needs. They matter only where the machine's ``/tmp`` has very many
+            entries, of which only those stay in sight that are named here, in command or environment.
         network: False: nothing but a loopback interface of its own. ``folders`` refuses to start such a container.
     """
 
@@ -38,6 +42,8 @@ class ContainerSpec:
     hostname: str = "algo-1"
     hosts: Mapping[str, str] = field(default_factory=dict)
     network: bool = True
+    temporary: Mapping[str, str] = field(default_factory=dict)
+    keep: Sequence[str] = ()
 
 
 class Container(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from typing import Any
 
@@ -47,6 +48,9 @@ class SpawnedSandbox:
             "hostname": spec.hostname,
             "hosts": dict(spec.hosts),
             "network": spec.network,
+            "temporary": dict(spec.temporary),
+            # What this process imports from, the command may import from, too.
+            "keep": [*spec.keep, *sys.path, sys.prefix, sys.base_prefix],
         }
 
     def close(self) -> None:

@@ -61,6 +61,8 @@ class SpawnerLink:
         self._ending = threading.Lock()
         self._gone = False
         self._numbers = itertools.count()
+        # Some interpreters, those of continuous integration for one, do not find their own library without it.
+        libraries = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
         self._control, theirs = socket.socketpair()
         try:
             with theirs:
@@ -69,7 +71,7 @@ class SpawnerLink:
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     cwd="/",
-                    env={ENV_SANDBOX: self.nonce},
+                    env={ENV_SANDBOX: self.nonce, **libraries},
                     start_new_session=True,  # Ctrl-C is for the server
                 )
         except OSError as error:

@@ -82,10 +82,12 @@ class SandboxContract:
         finally:
             signal.signal(signal.SIGUSR1, before)
         shown = dict(line.split() for line in out.splitlines()[:-1])
-        # Python itself ignores SIGPIPE and SIGXFSZ, and catches SIGINT.
+        # Python itself ignores SIGPIPE and SIGXFSZ, and catches SIGINT. Two signals are the C library's own: nobody
+        # can set them, and its posix_spawn, which subprocess uses from Python 3.13 on, leaves one of them ignored.
         assert code == 0
-        assert int(shown["SigIgn:"], 16) == 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
-        assert int(shown["SigBlk:"], 16) == 0
+        known = sum(1 << number - 1 for number in signal.valid_signals())
+        assert int(shown["SigIgn:"], 16) & known == 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1, out
+        assert int(shown["SigBlk:"], 16) == 0, out
         assert shown["Umask:"] == "0022"
         assert out.splitlines()[-1].startswith("[0, 1, 2] /dev/null")
 
@@ -235,7 +237,7 @@ print(os.waitpid(child, os.WNOHANG), flush=True)
 
     def test_a_hundred_run_at_once(self, place: Place) -> None:
         """None of them waits for another, and all end at a word."""
-        started = [place.start(["/bin/sh", "-c", "echo up; read x </dev/zero"]) for _ in range(100)]
+        started = [place.start(["/bin/sh", "-c", "echo up; exec sleep 1000"]) for _ in range(100)]
         assert [running.line() for running in started] == ["up"] * 100
         for running in started:
             running.container.kill()

@@ -123,6 +123,7 @@ class Place:
         cwd: str = "/opt/ml/code",
         hosts: Mapping[str, str] | None = None,
         network: bool = True,
+        temporary: Mapping[str, str] | None = None,
     ) -> Running:
         """Starts Python code, or a command."""
         command = [sys.executable, "-S", "-c", program] if isinstance(program, str) else program
@@ -137,6 +138,7 @@ class Place:
                 "algo-1",
                 {"algo-1": "127.0.0.1"} if hosts is None else hosts,
                 network,
+                temporary or {},
             )
             return Running(self.sandbox.start(spec), read)
         except BaseException:

@@ -24,6 +24,12 @@ class TestFolders(SandboxContract):
         assert out == f"{names}|{folder}|{folder}|True|{folder}/code\n"
         assert place.sandbox.ml_path(folder) == folder
 
+    def test_temporary_files_go_to_the_jobs_folder(self, place: Place) -> None:
+        """TMPDIR says so, unless the job was given another."""
+        command, temporary = [sys.executable, "-S", "-c", SHOW, "TMPDIR"], {"/tmp": "/its/own", "/var/tmp": "/other"}
+        assert place.run(command, temporary=temporary)[1].startswith("TMPDIR|/its/own|")
+        assert place.run(command, environment={"TMPDIR": "/x"}, temporary=temporary)[1].startswith("TMPDIR|/x|")
+
     @pytest.mark.parametrize(
         ("given", "seen"),
         [

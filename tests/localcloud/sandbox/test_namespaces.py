@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudtune.localcloud.sandbox.covered_folder import MANY
 from cloudtune.localcloud.sandbox.sandbox import ContainerStartFailed
 from tests.localcloud.sandbox.contract import SandboxContract
 from tests.localcloud.sandbox.place import ENDLESS, Place
@@ -109,3 +110,46 @@ class TestNamespaces(SandboxContract):
         """The message names the folder that cannot become /opt/ml."""
         with pytest.raises(ContainerStartFailed, match=r"'/no/such/folder' cannot become /opt/ml: No such file"):
             place.start("pass", ml_folder="/no/such/folder")
+
+    def test_a_temporary_folder_of_its_own(self, place: Place, machines_tmp: Path) -> None:
+        """What a job makes in /tmp lands in its folder, not on the machine; what was there, of any kind, stays."""
+        own = place.folder / "own"
+        own.mkdir()
+        (machines_tmp / "file").write_text("machine's")
+        os.symlink("file", machines_tmp / "link")
+        os.symlink("/nowhere", machines_tmp / "dangling")
+        os.mkfifo(machines_tmp / "pipe")
+        (machines_tmp / "locked").mkdir(mode=0)
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(machines_tmp / "s"))
+            server.listen()
+            program = (
+                "import os, socket, sys\nos.chdir(sys.argv[1])\n"
+                "print(open('link').read(), sorted(os.listdir()))\n"
+                "socket.socket(socket.AF_UNIX).connect('s')\nopen('new', 'w').write('x')"
+            )
+            command = [sys.executable, "-S", "-c", program, str(machines_tmp)]
+            code, out = place.run(command, temporary={str(machines_tmp): str(own)})
+        names = ["dangling", "file", "link", "locked", "pipe", "s"]
+        assert (code, out) == (0, f"machine's {names}\n")
+        assert (own / "new").read_text() == "x"
+        assert sorted(os.listdir(machines_tmp)) == names
+
+    def test_of_very_many_entries_those_needed_stay(self, place: Place, machines_tmp: Path) -> None:
+        """A start does not take long because /tmp is full: only what command and environment name is bound back."""
+        own = place.folder / "own"
+        own.mkdir()
+        for number in range(MANY + 1):
+            (machines_tmp / f"f{number}").write_text("")
+        program = "import os, sys; print(sorted(os.listdir(sys.argv[1])))"
+        command = [sys.executable, "-S", "-c", program, str(machines_tmp), f"--data={machines_tmp}/f7"]
+        environment = {"A": f"/x:{machines_tmp}/f8/y:z"}
+        code, out = place.run(command, environment=environment, temporary={str(machines_tmp): str(own)})
+        assert (code, out) == (0, "['f7', 'f8']\n")
+
+    @pytest.fixture
+    def machines_tmp(self, tmp_path: Path) -> Path:
+        """Stands for the machine's /tmp."""
+        folder = tmp_path / "t"
+        folder.mkdir()
+        return folder
