@@ -32,16 +32,14 @@ def container_environment(platform: Platform, job: TrainingJob, host: str, root:
         platform: The cloud.
         job: Whose container.
         host: Such as ``algo-1``.
-        root: Folder of the run; ``home`` and ``tmp`` in it are made.
+        root: Folder of the run; ``home`` in it is made.
     """
-    home, temporary = os.path.join(root, "home"), os.path.join(root, "tmp")
+    home = os.path.join(root, "home")
     os.makedirs(home, exist_ok=True)
-    os.makedirs(temporary, exist_ok=True)
     image = (job.request.get("AlgorithmSpecification") or {}).get("TrainingImage") or ""
     suggested = {
         **ImageEnvironment.of(platform.settings.images, image).variables(os.path.join(root, "bin")),
         "HOME": home,
-        "TMPDIR": temporary,
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "AWS_REGION": job.region,
@@ -61,6 +59,19 @@ def container_environment(platform: Platform, job: TrainingJob, host: str, root:
         "CURRENT_HOST": host,
         MARKER: platform.id,
     }
+
+
+def temporary_folders(root: str) -> dict[str, str]:
+    """The folders that the container has as /tmp and /var/tmp, which are made.
+
+    Args:
+        root: Folder of the run.
+    """
+    folders = {"/tmp": os.path.join(root, "tmp"), "/var/tmp": os.path.join(root, "var-tmp")}  # noqa: S108  # its own
+    for folder in folders.values():
+        os.makedirs(folder, exist_ok=True)
+        os.chmod(folder, 0o1777)  # noqa: S103  # as /tmp is; the folder above lets nobody in
+    return folders
 
 
 def container_command(job: TrainingJob) -> list[str]:
