@@ -100,7 +100,12 @@ class CloudServer:
     def close(self) -> None:
         """Takes no more calls, writes the state if it is kept, kills all jobs."""
         self.told_to_end.set()
-        self._http.close()
+        try:
+            self._http.close()
+        finally:
+            self._take_down()
+
+    def _take_down(self) -> None:
         # The last step comes first. Each is taken, whatever another raises: above all the state is written.
         with self._changing, ExitStack() as steps:
             steps.callback(self.platform.close)
@@ -116,10 +121,9 @@ class CloudServer:
         """Opens the sandbox while nobody waits for it: the first job starts sooner."""
         executor = self.platform.executor
         if executor is not None:
-            self._preparing = threading.Thread(
-                target=executor.prepare, name="cloudtune-localcloud-sandbox", daemon=True
-            )
-            self._preparing.start()
+            preparing = threading.Thread(target=executor.prepare, name="cloudtune-localcloud-sandbox", daemon=True)
+            preparing.start()
+            self._preparing = preparing
 
     def _close_platform(self) -> None:
         if self._preparing is not None:

@@ -31,7 +31,7 @@ def create_bucket(server: CloudServer) -> None:
     ).create_bucket(Bucket="data")
 
 
-def test_the_state_is_saved_although_the_jobs_cannot_be_ended(
+def test_the_state_is_saved_although_nothing_can_be_ended(
     server: CloudServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was answered is kept; the error is raised all the same, and the process has room for another cloud."""
@@ -41,6 +41,8 @@ def test_the_state_is_saved_although_the_jobs_cannot_be_ended(
         raise RecursionError("a folder that cannot be removed")
 
     with monkeypatch.context() as patch:
+        server._http.close()
+        patch.setattr(server._http, "close", fail)
         patch.setattr(server.platform.executor, "close", fail)
         patch.setattr(server.platform.logs, "deliver", lambda **_: fail())
         with pytest.raises(RecursionError, match="cannot be removed"):
