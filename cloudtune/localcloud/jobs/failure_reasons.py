@@ -47,18 +47,21 @@ def pending_too_long() -> JobStopped:
     return JobStopped(message="Training job was pending for longer than MaxPendingTimeInSeconds provided")
 
 
-def algorithm_error(failure: str, exit_code: int) -> str:
+def algorithm_error(failure: str, exit_code: int, host: str = "") -> str:
     """Of a container that ended with an exit code other than 0, negative for a signal.
 
     Args:
         failure: What the container wrote to /opt/ml/output/failure, or the last lines of its output.
         exit_code: As the sandbox tells it.
+        host: Named where the job has several, such as ``algo-2``.
+
+    Without a text nothing stands between colon and comma, as on AWS: "AlgorithmError: , exit code: 1".
     """
     if exit_code < 0:
         end = f", exit code: {128 - exit_code} ({_signal_name(-exit_code)})"
     else:
         end = f", exit code: {exit_code}"
-    start = "AlgorithmError: "
+    start = f"AlgorithmError: {host}: " if host else "AlgorithmError: "
     return start + failure[: MAX_CHARACTERS - len(start) - len(end)] + end
 
 

@@ -16,7 +16,7 @@ from cloudtune.localcloud.jobs.job_environment import (
     temporary_folders,
 )
 from cloudtune.localcloud.jobs.job_log import JobLog
-from cloudtune.localcloud.jobs.ml_folder import MlFolder, checkpoint_path
+from cloudtune.localcloud.jobs.ml_folder import MlFolder, checkpoint_path, host_groups
 from cloudtune.localcloud.jobs.s3_location import S3Location
 from cloudtune.localcloud.jobs.volume_guard import volume_of
 from cloudtune.localcloud.sandbox.sandbox import Container, ContainerSpec, Sandbox
@@ -94,7 +94,8 @@ class Host:
         """
         code = self.exit_code or 0
         failure = job_files.read_text(self.ml.path, "output/failure", 1024)
-        return algorithm_error(failure or (self.log.last_lines if code > 0 else ""), code)
+        text = failure or (self.log.last_lines if code > 0 else "")
+        return algorithm_error(text, code, self.name if len(host_groups(self._job)) > 1 else "")
 
     def close(self) -> None:
         """Kills the container, and sends the rest of the log that is known."""

@@ -58,6 +58,16 @@ def test_a_failure_text_is_cut_but_the_exit_code_stays(tmp_path: Path) -> None:
         assert reason.endswith("xx, exit code: 9")
 
 
+def test_the_host_that_failed_is_named(tmp_path: Path) -> None:
+    """Of several hosts the one that ended first with a failure is told, with or without a text of its own."""
+    with cloud(tmp_path / "c") as place:
+        three = {"InstanceType": "ml.m5.large", "InstanceCount": 3, "VolumeSizeInGB": 1}
+        for text in ("", "no memory"):
+            script = f"test $CURRENT_HOST = algo-2 || exec sleep 600; printf '{text}'; exit 7"
+            job = place.run("sh", "-c", script, ResourceConfig=three)
+            assert job.state.failure_reason == f"AlgorithmError: algo-2: {text}, exit code: 7"
+
+
 def test_an_image_without_train(tmp_path: Path) -> None:
     """A job without an entry point runs ``train``; where there is none, the reason names it."""
     with cloud(tmp_path / "c", images={"*": str(tmp_path / "venv")}) as place:
