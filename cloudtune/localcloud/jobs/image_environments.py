@@ -52,6 +52,8 @@ class ImageEnvironment:
             _wrap(wrappers, self.interpreter)
             path = f"{wrappers}:{path}"
         variables = {"PATH": path}
+        if self.interpreter == sys.executable and "LD_LIBRARY_PATH" in os.environ:
+            variables["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]  # it may not find its own library without
         if not os.path.exists(os.path.join(os.path.dirname(folder), "pyvenv.cfg")):
             # HOME is another one in the job; what the user installed for this interpreter is still to be found.
             variables["PYTHONUSERBASE"] = site.getuserbase()
