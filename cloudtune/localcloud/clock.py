@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
 
 
@@ -38,5 +39,5 @@ class CloudClock:
         self.began += max(0.0, moment - self.time())
 
     def real(self, seconds: float) -> float:
-        """How many real seconds a thread must wait for these cloud seconds to pass."""
-        return seconds / self.scale
+        """How many real seconds a thread must wait for these cloud seconds to pass; no more than threads can."""
+        return min(seconds / self.scale, threading.TIMEOUT_MAX)

@@ -68,6 +68,9 @@ KINDS: Mapping[str, str] = {**CALL_FAULTS, **LOG_FAULTS, **JOB_FAULTS, **CLOUD_F
 _WITH_RESOURCE = ("s3:*", "logs:*")
 _CALLERS = ("client", "job:*")
 
+#: Times, and seconds: three thousand years. JSON may have integers that are no floats any more.
+_MOST = 10**11
+
 _TYPES: tuple[tuple[tuple[str, ...], tuple[type, ...], str], ...] = (
     (("kind", "operation", "job", "resource", "who"), (str,), "a string"),
     (("count",), (int, type(None)), "a whole number or None"),
@@ -124,6 +127,8 @@ class Fault:
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
                 raise ValueError(f"{name} of fault {self.kind!r} is {value!r}; it must be finite and not negative.")
+            if value is not None and value > _MOST:  # no clock could count it
+                raise ValueError(f"{name} of fault {self.kind!r} is too large; it must be {_MOST:,} at most.")
         if not self.until >= self.after:
             raise ValueError(
                 f"Fault {self.kind!r} is to last until {self.until!r}, but to begin after {self.after!r}: it would "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
 
 import pytest
@@ -27,6 +28,12 @@ def test_time_runs_as_many_times_faster_as_asked(monkeypatch: pytest.MonkeyPatch
     assert clock.elapsed() == pytest.approx(2000)
     assert clock.time() == pytest.approx(clock.began + 2000)
     assert clock.real(2000) == pytest.approx(2)
+
+
+def test_threads_are_never_asked_to_wait_longer_than_they_can() -> None:
+    """Python refuses waits of centuries; a fault may well last for ever."""
+    for seconds in (1e11, float("inf")):
+        assert CloudClock(0.001).real(seconds) == threading.TIMEOUT_MAX
 
 
 def test_a_date_is_the_same_moment_in_utc() -> None:

@@ -52,6 +52,8 @@ def test_a_misspelt_kind_is_answered_with_the_one_that_was_meant() -> None:
         ({"kind": "throttle", "operation": None}, "operation"),
         ({"kind": "throttle", "notice": "no"}, "notice"),
         ({"kind": 7}, "kind"),
+        ({"kind": "throttle", "seconds": 10**400}, "seconds"),
+        ({"kind": "throttle", "count": 10**400}, "count"),
     ],
 )
 def test_values_without_sense_are_refused_by_name(values: dict[str, Any], named: str) -> None:
