@@ -200,7 +200,7 @@ def test_a_fault_that_would_change_nothing_is_not_used_up(tmp_path: Path) -> Non
     """A stop of a job that is being stopped, an interruption of one that is not spot: the count is left for others."""
     with cloud(tmp_path / "c", time_scale=100.0) as place:
         place.platform.faults.add(Fault("slow_stop", seconds=100, count=1))
-        place.platform.faults.add(Fault("spot_interruption", seconds=30, count=1))
+        place.platform.faults.add(Fault("spot_interruption", seconds=10, count=1))
         stopping = up(place)
         place.stop(stopping)
         place.wait_for(lambda: kinds(place) == ["slow_stop"])
