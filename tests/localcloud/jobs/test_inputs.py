@@ -217,7 +217,7 @@ time.sleep(600)
     with cloud(tmp_path / "c") as place:
         resources = {"InstanceType": "ml.m5.large", "InstanceCount": 3, "VolumeSizeInGB": 1}
         job = place.ended(place.python(script, ResourceConfig=resources))
-        assert job.state.failure_reason == "AlgorithmError: I am algo-2, exit code: 5"
+        assert job.state.failure_reason == "AlgorithmError: algo-2: I am algo-2, exit code: 5"
 
 
 @given(st.lists(st.text(alphabet="ab./\\\0\ud800", max_size=8), max_size=6))
