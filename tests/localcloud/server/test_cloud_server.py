@@ -47,6 +47,8 @@ def test_the_state_is_saved_although_nothing_can_be_ended(
         patch.setattr(server.platform.logs, "deliver", lambda **_: fail())
         with pytest.raises(RecursionError, match="cannot be removed"):
             server.close()
+    assert server.platform.executor is not None
+    server.platform.executor.close()
     folder = StateFolder(tmp_path / "state")
     state = folder.read()
     folder.close()
@@ -69,6 +71,8 @@ def test_a_reset_goes_on_although_the_jobs_cannot_be_ended(
         patch.setattr(before.executor, "close", fail)
         server.reset()
     assert "a folder that cannot be removed" in caplog.text
+    assert before.executor is not None
+    before.executor.close()
     assert server.platform is not before
     create_bucket(server)
     server.close()
