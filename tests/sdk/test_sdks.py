@@ -66,7 +66,8 @@ def train(
             for result in results
         }
         model = cloud.client("s3").list_objects_v2(Bucket=BUCKET)
-        assert any(entry["Key"].endswith("model.tar.gz") for entry in model["Contents"])
+        keys = [entry["Key"] for entry in model["Contents"]]
+        assert any(key.endswith("model.tar.gz") for key in keys), (keys, done.stdout[-2000:], described)
     return results, described, lines
 
 

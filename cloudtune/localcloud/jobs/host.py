@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cloudtune.localcloud.jobs import job_files
 from cloudtune.localcloud.jobs.checkpoint_sync import CheckpointSync
 from cloudtune.localcloud.jobs.failure_reasons import JobFailed, algorithm_error, no_isolation
+from cloudtune.localcloud.jobs.image_environments import behind_links
 from cloudtune.localcloud.jobs.job_environment import (
     container_command,
     container_environment,
@@ -62,17 +63,21 @@ class Host:
         self.output, output = os.pipe()
         os.set_blocking(self.output, False)
         try:
+            environment = container_environment(self._platform, self._job, self.name, self._root)
             self.container = sandbox.start(
                 ContainerSpec(
                     command=container_command(self._job),
-                    environment=container_environment(self._platform, self._job, self.name, self._root),
+                    environment=environment,
                     ml_folder=self.ml.path,
                     output=output,
                     hostname=self.name,
                     hosts=addresses,
                     network=not is_isolated(self._job),
                     temporary=temporary_folders(self._root),
-                    keep=list((self._job.request.get("HyperParameters") or {}).values()),
+                    keep=[
+                        *(self._job.request.get("HyperParameters") or {}).values(),
+                        *behind_links(environment["PATH"]),
+                    ],
                 )
             )
         finally:

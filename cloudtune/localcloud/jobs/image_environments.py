@@ -60,6 +60,12 @@ class ImageEnvironment:
         return variables
 
 
+def behind_links(path: str) -> list[str]:
+    """Where the folders of a PATH, and a Python in them, really are."""
+    folders = path.split(":")
+    return [os.path.realpath(place) for folder in folders for place in (folder, os.path.join(folder, "python"))]
+
+
 def _wrap(folder: str, interpreter: str) -> None:
     """Not a link: through a link, Python would not find the virtual environment it belongs to."""
     os.makedirs(folder, exist_ok=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cloudtune.localcloud.jobs import job_files
 from cloudtune.localcloud.jobs.billing import BillingMeter
 from cloudtune.localcloud.jobs.failure_reasons import MAX_CHARACTERS, JobFailed, of_os_error
-from cloudtune.localcloud.jobs.image_environments import ImageEnvironment
+from cloudtune.localcloud.jobs.image_environments import ImageEnvironment, behind_links
 from cloudtune.localcloud.jobs.s3_location import S3Location
 from cloudtune.localcloud.jobs.slots import Slot, Slots
 from cloudtune.localcloud.jobs.timers import Timers
@@ -161,3 +161,14 @@ def test_what_is_told_of_errors_of_files() -> None:
     )
     assert "No space left on device" in of_os_error(OSError(28, "No space left on device", "/tmp/private/path"))
     assert len(of_os_error(OSError("x" * 5000))) == MAX_CHARACTERS
+
+
+def test_an_environment_behind_a_link(tmp_path: Path) -> None:
+    """A container has to see the environment where it really is, and the interpreter that it links to."""
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "python3").touch()
+    (tmp_path / "real" / "bin").mkdir(parents=True)
+    (tmp_path / "real" / "bin" / "python").symlink_to(tmp_path / "base" / "python3")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    found = behind_links(f"{tmp_path}/link/bin:/usr/bin")
+    assert {str(tmp_path / "real" / "bin"), str(tmp_path / "base" / "python3")} <= set(found)
