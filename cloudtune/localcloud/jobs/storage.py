@@ -74,13 +74,23 @@ class NewObject:
         self._size = 0
         #: Whether it is not to be stored after all.
         self.dropped = False
+        #: Whether it cannot be stored any more.
+        self.abandoned = False
 
     def write(self, data: bytes) -> int:
-        """Adds to its content; returns how many bytes. Raises OSError if the disk is full."""
+        """Adds to its content; returns how many bytes. Raises OSError if the disk is full.
+
+        After an error nothing is written any more, and nothing raised: what a compressor still holds comes when it is
+        closed, or even later.
+        """
+        if self.abandoned:
+            return len(data)
+        self.abandoned = True
         self._key._value_buffer.write(data)
         self._digest.update(data)
         self._size += len(data)
         self._between()
+        self.abandoned = False
         return len(data)
 
     def flush(self) -> None:
@@ -203,7 +213,7 @@ class Storage:
         except BaseException:
             new_key.dispose()
             raise
-        if new.dropped:
+        if new.dropped or new.abandoned:
             new_key.dispose()
             return
         new.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import pickle
 import threading
@@ -177,3 +178,22 @@ def test_locks_of_several_objects_never_wait_for_each_other() -> None:
     for thread in threads:
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_a_compressor_that_is_cut_short(cloud: StandIn) -> None:
+    """What it still holds when the writing is ended from outside goes nowhere, and raises nothing later."""
+
+    class Ended(Exception):
+        pass
+
+    def end() -> None:
+        raise Ended
+
+    with (
+        pytest.raises(Ended),
+        cloud.storage.writing(BUCKET, "key", end) as new,
+        gzip.GzipFile("", "wb", 1, new) as compressed,
+    ):
+        compressed.write(os.urandom(1 << 20))
+    new.write(b"later")
+    assert cloud.storage.list(BUCKET) == []
