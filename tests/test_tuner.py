@@ -26,6 +26,7 @@ from cloudtune.store import entries
 from cloudtune.store.local_store import LocalStore
 from cloudtune.store.places import experiment_path
 from tests.chaos.leftovers import marked_processes
+from tests.own_children import own_children
 
 TRAIN = """
 import argparse, time
@@ -78,7 +79,7 @@ def test_nothing_of_the_process_is_left_behind(script: Path) -> None:
     assert os.listdir("/proc/self/fd") == fds
     assert threading.enumerate() == threads
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)] == handlers
-    assert psutil.Process().children() == []
+    assert own_children() == []
     assert marked_processes(tuner.name, os.environ["CLOUDTUNE_FOLDER"]) == []
 
 
@@ -236,7 +237,7 @@ def test_an_idle_tuner_sleeps(tmp_path: Path) -> None:
     woken: list[int] = []
 
     def voluntary_switches() -> int:
-        family = [psutil.Process(), *psutil.Process().children()]
+        family = [psutil.Process(), *own_children()]
         # One thread of this process is the test itself; its own sleeps are counted out below.
         return sum(
             int(line.split()[1])

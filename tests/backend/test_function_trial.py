@@ -12,6 +12,7 @@ from cloudtune.backend import PythonBackend
 from cloudtune.trial import Outcome
 from tests.contracts.backend_contract import Driver
 from tests.contracts.training_program import train
+from tests.own_children import own_children
 
 #: Python imports this before anything else: in it, as many forks fail as the file ``fail`` has letters.
 NO_PROCESSES_LEFT = """
@@ -44,7 +45,7 @@ def test_too_many_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reu
     driver = Driver(PythonBackend(train, reuse_processes=reuse), tmp_path)
     driver.open()
     try:
-        [supervisor] = psutil.Process().children()
+        [supervisor] = own_children()
         for trial_id in (0, 1):
             driver.start(trial_id, reports=1, hold=True)
             driver.wait_for_reports(trial_id, 1)

@@ -19,6 +19,7 @@ from cloudtune.store.places import validate_name
 from cloudtune.trial import Outcome, Trial
 from tests.contracts import training_program
 from tests.contracts.backend_contract import BackendContract, Driver
+from tests.own_children import own_children
 
 PROGRAM = Path(training_program.__file__)
 
@@ -53,7 +54,7 @@ class TestLocalBackend(BackendContract):
                 driver.backend.resume_trial(trial)
             else:
                 driver.backend.start_trial(trial)
-            [child] = psutil.Process().children()
+            [child] = own_children()
             child.kill()
             assert driver.end_of(0, attempt).outcome is Outcome.interrupted
         with pytest.raises(BackendBroken, match=r"killed 4 times.*supervisor\.log"):
@@ -65,7 +66,7 @@ class TestLocalBackend(BackendContract):
             driver.start(trial_id, reports=1, hold=True)
         for trial_id in range(4):
             driver.wait_for_reports(trial_id, 1)
-        [supervisor] = psutil.Process().children()
+        [supervisor] = own_children()
         driver.events += driver.backend.poll(0)
         before = supervisor.num_ctx_switches().voluntary
         own = _own_switches()

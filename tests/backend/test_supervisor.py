@@ -17,6 +17,7 @@ from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.trial import Outcome
 from tests.contracts import training_program
 from tests.contracts.backend_contract import Driver
+from tests.own_children import own_children
 
 BACKENDS = [
     pytest.param(lambda: LocalBackend(training_program.__file__), id="scripts"),
@@ -34,7 +35,7 @@ def test_neither_end_nor_complaint_can_be_written(tmp_path: Path, make_backend: 
     driver = Driver(backend, tmp_path)
     driver.open()
     try:
-        [supervisor] = psutil.Process().children()
+        [supervisor] = own_children()
         driver.start(0, reports=1, hold=True)
         driver.wait_for_reports(0, 1)
         (tmp_path / "trials" / "0" / "end-0.json").mkdir()
@@ -43,7 +44,7 @@ def test_neither_end_nor_complaint_can_be_written(tmp_path: Path, make_backend: 
         driver.start(1, reports=1)
         assert driver.end_of(1).outcome is Outcome.completed
         assert backend.stderr(1) == ""
-        assert psutil.Process().children() == [supervisor]
+        assert own_children() == [supervisor]
     finally:
         backend.close(stop_running=True)
 

@@ -6,7 +6,6 @@ import fcntl
 import os
 from pathlib import Path
 
-import psutil
 import pytest
 
 from cloudtune.backend import LocalBackend, supervisor_link
@@ -14,6 +13,7 @@ from cloudtune.errors import BackendBroken
 from cloudtune.trial import Outcome, Trial
 from tests.contracts import training_program
 from tests.contracts.backend_contract import Driver, open_descriptors
+from tests.own_children import own_children
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_opening(driver: Driver, tmp_path: Path) -> None:
 def test_starting_anew(driver: Driver, tmp_path: Path) -> None:
     """Nor when its own supervisor has died, and another tuner's is there already."""
     driver.open()
-    [supervisor] = psutil.Process().children()
+    [supervisor] = own_children()
     driver.start(0, reports=1, hold=True)
     driver.wait_for_reports(0, 1)
     supervisor.kill()

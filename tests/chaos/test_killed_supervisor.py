@@ -7,7 +7,6 @@ import random
 import signal
 from typing import Any
 
-import psutil
 import pytest
 
 from cloudtune import StoppingCriterion, Tuner
@@ -18,6 +17,7 @@ from cloudtune.trial import Trial
 from tests.chaos.leftovers import descriptors, threads
 from tests.chaos.program import make_backend, make_scheduler
 from tests.chaos.test_killed_tuner import check_nothing_left, check_whole
+from tests.own_children import own_children
 
 KILLS = 4
 
@@ -36,7 +36,7 @@ class KillsSupervisors(TunerCallback):
         if self._reports_left > 0 or len(self.killed) == KILLS:
             return
         self._reports_left = self._random.randint(1, 12)
-        for child in psutil.Process().children():
+        for child in own_children():
             if child.pid not in self.killed:
                 self.killed.add(child.pid)
                 os.kill(child.pid, signal.SIGKILL)

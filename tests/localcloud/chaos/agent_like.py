@@ -26,7 +26,10 @@ def main() -> int:
         config = json.load(file)
     try:
         with tarfile.open(f"{ML}/input/data/source/source.tar.gz") as archive:
-            archive.extractall(f"{ML}/code", filter="data")
+            if hasattr(tarfile, "data_filter"):
+                archive.extractall(f"{ML}/code", filter="data")
+            else:  # an older Python; the archive is the owner's own
+                archive.extractall(f"{ML}/code")
     except (tarfile.TarError, OSError, EOFError) as error:
         with open(f"{ML}/output/failure", "w", encoding="utf-8") as file:
             file.write(f"the source archive cannot be read: {error}")
