@@ -152,6 +152,7 @@ class Seams:
 
 
 def _not_in_moto(request: Request, full_url: str, headers: Any) -> Answer:
+    """Stands where moto has no handler; the gate answers for it as for every operation that moto does not know."""
     raise NotImplementedError
 
 

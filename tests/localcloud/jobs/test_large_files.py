@@ -63,6 +63,7 @@ def test_a_cloud_that_closes_while_files_go_up(tmp_path: Path, monkeypatch: pyte
             lambda: place.python(SPARSE, path, ResourceConfig=VAST, CheckpointConfig=CHECKPOINTS),
         )
         place.platform.close()
+        assert place.executor.running() == []
 
 
 def test_a_stop_while_the_last_checkpoint_goes_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from pathlib import Path
 
@@ -99,8 +100,10 @@ def test_wakeup() -> None:
     wakeup = Wakeup()
     for _ in range(100_000):
         wakeup.wake()
+    readable = select.select([wakeup], [], [], 0)[0]
+    assert readable == [wakeup]
     wakeup.wait(None)
-    wakeup.wait(0)
+    assert select.select([wakeup], [], [], 0)[0] == []
     wakeup.close()
     wakeup.wake()
     wakeup.close()

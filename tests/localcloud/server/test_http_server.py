@@ -362,6 +362,7 @@ def test_closing_twice_and_without_a_start(app: Application) -> None:
     server.close()
     server.close()
     again = HttpServer(app, port)
+    assert again.port == port
     again.close()
 
 

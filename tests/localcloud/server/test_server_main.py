@@ -93,6 +93,7 @@ def test_a_killed_server_takes_its_jobs_along(start: Start, tmp_path: Path) -> N
     trainer.create("train-1", SLEEPS)
     trainer.wait_for_line("train-1", "waiting")
     children = psutil.Process(server.pid).children(recursive=True)
+    assert children, "the job was to run in a child of the server"
     server.kill()
     wait_until(lambda: not any(_lives(child) for child in children), "the end of the job")
 

@@ -78,6 +78,7 @@ def test_limits_of_a_single_job_can_be_raised(sagemaker: SmallSagemaker) -> None
     sagemaker.create("a", StoppingCondition={"MaxRuntimeInSeconds": 864_000})
     sagemaker.quotas.set("Maximum number of instances per training job", 30)
     sagemaker.create("b", ResourceConfig={"InstanceType": "ml.c5.xlarge", "InstanceCount": 30})
+    assert sagemaker.quotas.used("ml.c5.xlarge for training job usage", *_where()) == 30
 
 
 def test_warm_pools_do_not_refuse_a_job() -> None:
