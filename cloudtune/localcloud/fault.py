@@ -16,6 +16,7 @@ CALL_FAULTS: Mapping[str, str] = {
     "internal_error": "The service answers 500 InternalServerError (S3: InternalError) and has done nothing.",
     "slow_down": "S3 answers 503 SlowDown.",
     "access_denied": "AccessDeniedException, from S3 AccessDenied (403).",
+    "expired_token": "The call is refused: ExpiredTokenException, from S3 ExpiredToken (400).",
     "resource_limit": "ResourceLimitExceeded.",
     "answer_lost": "The service does what was asked; the connection breaks before the answer.",
     "request_lost": "The connection breaks before the service sees the request.",

@@ -18,6 +18,7 @@ _SPELLINGS = {
     "ThrottlingException": ("Throttling", "SlowDown"),
     "InternalServerError": ("InternalFailure", "InternalError"),
     "AccessDeniedException": ("AccessDenied", "AccessDenied"),
+    "ExpiredTokenException": ("ExpiredToken", "ExpiredToken"),
     "UnknownOperationException": ("InvalidAction", "NotImplemented"),
 }
 _STATUS = {"SlowDown": 503, "AccessDenied": 403}

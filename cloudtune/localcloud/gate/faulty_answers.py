@@ -19,6 +19,8 @@ def throttled(protocol: str) -> AwsError:
 
 def refuse(faults: Mapping[str, Fault], service: str, call: ApiRequest, caller: Caller) -> None:
     """Raises the AwsError of the first fault, if any, that keeps the service from doing anything."""
+    if "expired_token" in faults:  # AWS looks at the credentials before it asks what they allow
+        raise _expired(call.protocol)
     if "access_denied" in faults:
         resource = call.resource or call.job or "*"
         raise AwsError(
@@ -35,6 +37,15 @@ def refuse(faults: Mapping[str, Fault], service: str, call: ApiRequest, caller: 
         raise internal_error(call.protocol)
     if "resource_limit" in faults:
         raise _resource_limit(call)
+
+
+def _expired(protocol: str) -> AwsError:
+    text = (
+        "The provided token has expired."
+        if protocol == "s3"
+        else "The security token included in the request is expired"
+    )
+    return AwsError("ExpiredTokenException", text, 403 if protocol == "query" else 400)
 
 
 def internal_error(protocol: str) -> AwsError:

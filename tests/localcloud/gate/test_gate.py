@@ -81,6 +81,7 @@ def test_every_service_is_recorded(cloud: StandIn, service: str) -> None:
         ("throttle", ("ThrottlingException", 400), ("Throttling", 400), ("SlowDown", 503)),
         ("internal_error", ("InternalServerError", 500), ("InternalFailure", 500), ("InternalError", 500)),
         ("access_denied", ("AccessDeniedException", 400), ("AccessDenied", 403), ("AccessDenied", 403)),
+        ("expired_token", ("ExpiredTokenException", 400), ("ExpiredToken", 403), ("ExpiredToken", 400)),
     ],
 )
 @pytest.mark.parametrize("service", SERVICES)
