@@ -95,7 +95,7 @@ def _rows(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
         row = {"trial_id": str(record.trial.trial_id), "status": record.status.value, "iter": str(record.num_reports)}
         for values in (record.trial.config, own_values(record)):
             row.update((printable(key), format_value(value)) for key, value in values.items())
-        seconds, cost = record.worker_time + record.attempt_time, record.cost + record.attempt_cost
+        seconds, cost = record.worker_time + record.attempt_time, record.cost
         if seconds:
             row["worker-time"] = f"{seconds:.2f}"
         if cost:

@@ -35,6 +35,14 @@ class Criterion:
         """Active tuning times (seconds) at which the verdict may change although nothing happens."""
         return []
 
+    def counts_committed(self) -> bool:
+        """Whether the verdict depends on what running trials may still cost."""
+        return False
+
+    def affords(self, status: TuningStatus) -> bool:
+        """Whether one more attempt, of a new trial or of one that was interrupted, is within committed money."""
+        return True
+
     def describe(self) -> list[tuple[str, float, Callable[[TuningStatus], float]]]:
         """Limits a progress display can show: (name, limit, how far the experiment is)."""
         return []
@@ -62,6 +70,12 @@ class _Combined(Criterion):
 
     def wake_times(self) -> list[float]:
         return [time for part in self._parts for time in part.wake_times()]
+
+    def counts_committed(self) -> bool:
+        return any(part.counts_committed() for part in self._parts)
+
+    def affords(self, status: TuningStatus) -> bool:
+        return all(part.affords(status) for part in self._parts)
 
     def describe(self) -> list[tuple[str, float, Callable[[TuningStatus], float]]]:
         return [line for part in self._parts for line in part.describe()]
@@ -103,6 +117,9 @@ class StoppingCriterion(Criterion):
         max_num_trials_finished: Trials that will not run again: completed, stopped or failed.
         max_num_evaluations: Reports over all trials.
         max_cost: US dollars over all trials, where instance prices are known.
+        count_committed: Count committed money against ``max_cost``: no trial is started that, with those running and if
+            each of them ran as long as it may (``max_run``), could bring the cost above it. By default only what was
+            spent counts, and running trials may take the cost a little beyond the limit.
         min_metric_value: Ends when any report has a value of the named metric at or below the threshold.
         max_metric_value: Ends when any report has a value of the named metric at or above the threshold.
 
@@ -118,14 +135,18 @@ class StoppingCriterion(Criterion):
     max_cost: float | None = None
     min_metric_value: Mapping[str, float] | None = None
     max_metric_value: Mapping[str, float] | None = None
+    count_committed: bool = False
 
     def __post_init__(self) -> None:
-        if all(getattr(self, f.name) is None for f in fields(self)):
+        limits = [f for f in fields(self) if f.name != "count_committed"]
+        if all(getattr(self, f.name) is None for f in limits):
             raise ValueError(
                 "StoppingCriterion() has no limit, the experiment would never end; "
                 "pass at least one, for instance max_wallclock_time=600"
             )
-        for f in fields(self):
+        if self.count_committed and self.max_cost is None:
+            raise ValueError("StoppingCriterion: count_committed says how max_cost is counted; pass max_cost as well")
+        for f in limits:
             limit = getattr(self, f.name)
             if limit is None or isinstance(limit, Mapping):
                 continue
@@ -151,10 +172,20 @@ class StoppingCriterion(Criterion):
                 return Verdict.STOP
         if _reached(status.num_trials_started, self.max_num_trials_started):
             return Verdict.DRAIN
+        if not self.affords(status):
+            return Verdict.DRAIN
         return Verdict.GO
 
     def wake_times(self) -> list[float]:
         return [] if self.max_wallclock_time is None else [self.max_wallclock_time]
+
+    def counts_committed(self) -> bool:
+        return self.count_committed
+
+    def affords(self, status: TuningStatus) -> bool:
+        if not self.count_committed or self.max_cost is None:
+            return True
+        return status.committed_cost + status.next_attempt_cost <= self.max_cost
 
     def describe(self) -> list[tuple[str, float, Callable[[TuningStatus], float]]]:
         shown: list[tuple[str, float | None, Callable[[TuningStatus], float]]] = [

@@ -71,13 +71,27 @@ class Report(NamedTuple):
 
 
 class End(NamedTuple):
-    """An attempt has ended and its worker is free. It comes after all reports of the attempt."""
+    """An attempt has ended. It comes after all reports of the attempt; its worker may become free a little later."""
 
     trial_id: int
     attempt: int
     outcome: Outcome
     reason: str = ""  # one sentence for people: exit code, signal, last lines of output
     exit_code: int | None = None
+    blameless: bool = False  # of an interruption: the trial has not even begun (no machine, a name taken)
+    bill_follows: bool = False  # what the attempt has cost is told later, by a Bill
 
 
-TrialEvent = Report | End
+class Bill(NamedTuple):
+    """What an attempt has cost. It comes after the end of the attempt; a later bill replaces an earlier one."""
+
+    trial_id: int
+    attempt: int
+    dollars: float | None  # None: no price is known for the instance type
+    seconds: float  # billable
+    retained_seconds: float  # during which a warm pool kept its instances
+    instance_type: str
+    final: bool  # no other bill for the attempt follows
+
+
+TrialEvent = Report | End | Bill

@@ -230,6 +230,7 @@ class Tuner:
                 callback.on_tuning_start(self)
             logger.info("results of trials will be saved on %s", self.tuner_path)
             loop.run()
+            stop_running = not loop.left_running
         except Fenced:
             stop_running = False
             raise
@@ -247,6 +248,7 @@ class Tuner:
         )
         self.trial_backend.open(place)
         self.trial_backend.attach(left_running(self.status))
+        self.trial_backend.settle(list(self.status.unsettled))
         self._loop = TuningLoop(
             backend=self.trial_backend,
             scheduler=self.scheduler,

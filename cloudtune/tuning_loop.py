@@ -18,7 +18,7 @@ from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler, Tri
 from cloudtune.stopping_criterion import Criterion, Verdict
 from cloudtune.store import entries
 from cloudtune.store.store import Entry, Store
-from cloudtune.trial import End, Outcome, Report, Trial, TrialStatus
+from cloudtune.trial import Bill, End, Outcome, Report, Trial, TrialEvent, TrialStatus
 from cloudtune.tuning_status import WISH_END, WISH_FAIL, WISH_PAUSE, WISH_STOP, TrialRecord, TuningStatus
 
 logger = logging.getLogger(__name__)
@@ -76,6 +76,9 @@ class TuningLoop:
         self.drain_at_end = drain_at_end
         #: Set from a signal handler: why the loop is to end soon.
         self.interrupted_by: str | None = None
+        #: True once the loop has ended and left trials running for the next tuner.
+        self.left_running = False
+        self._counts_committed = criterion.counts_committed()
         self._metrics = scheduler.metric_names()
         self._required = [*self._metrics, *([scheduler.resource_attr] if scheduler.resource_attr else [])]
         self._entries: list[Entry] = []
@@ -101,7 +104,9 @@ class TuningLoop:
             StorageFull: The log cannot grow; the trials were left to the backend to stop.
         """
         self._read_clock()
+        self._carry_on()
         while True:
+            self._count_money()
             why = self._why_to_end()
             if why is not None:
                 break
@@ -110,10 +115,38 @@ class TuningLoop:
             self._read_clock()
             self._handle(events)
             self._tick()
-        self._stop_running()
+        if self.interrupted_by is not None and self.backend.leave_running_when_interrupted:
+            self.left_running = bool(self.status.running)
+        else:
+            self._stop_running()
         self._log({"event": entries.FINISH, "why": why, "state": self._state(), "time": self._now})
         self._commit()
         return why
+
+    def _carry_on(self) -> None:
+        """Does what an earlier tuner has logged and perhaps not done any more: all of it may be done twice."""
+        for trial_id, record in self.status.running.items():
+            if record.wish == WISH_PAUSE:
+                self.backend.pause_trial(trial_id)
+            elif record.wish is not None:
+                self.backend.stop_trial(trial_id)
+        if self.backend.delete_checkpoints:
+            for trial_id, record in self.status.records.items():
+                if record.status.is_finished:
+                    self.backend.delete_checkpoint(trial_id)
+
+    def _count_money(self) -> None:
+        """Tells the status what running trials, and one more, may cost at most."""
+        if not self._counts_committed:
+            return
+        limit = self.backend.trial_cost_limit()
+        if limit is None:
+            raise ValueError(
+                "StoppingCriterion(count_committed=True) needs to know what trials cost, and no price is known for "
+                "their instance type; add it to the prices file (see `cloudtune doctor`), or leave count_committed out"
+            )
+        self.status.next_attempt_cost = limit
+        self.status.committed_cost = self.status.billed_cost + self.backend.committed_cost() + self._starting * limit
 
     def _why_to_end(self) -> str | None:
         """Fills the free workers, unless it is time to end: then the reason."""
@@ -122,13 +155,16 @@ class TuningLoop:
         if self.status.num_trials_failed > self.max_failures:
             return "too many failed trials"
         verdict = self.criterion.verdict(self.status)
-        if verdict is Verdict.GO or (verdict is Verdict.DRAIN and self.status.interrupted):
+        affordable = self.criterion.affords(self.status)
+        if verdict is Verdict.GO or (verdict is Verdict.DRAIN and self.status.interrupted and affordable):
             self._fill_workers(new_trials=verdict is Verdict.GO)
             if self._exhausted and not self.status.running and not self.status.interrupted:
                 return "nothing left to suggest"
             return None
         if self.status.running and (verdict is Verdict.DRAIN or self.drain_at_end):
             return None
+        if verdict is Verdict.DRAIN and not affordable and self.status.unsettled:
+            return None  # a bill may be lower than what was put aside for it
         return "stopping criterion reached"
 
     def _state(self) -> str:
@@ -187,12 +223,29 @@ class TuningLoop:
 
     # ------------------------------------------------------------------ events
 
-    def _handle(self, events: Sequence[Report | End]) -> None:
+    def _handle(self, events: Sequence[TrialEvent]) -> None:
         for event in events:
             if isinstance(event, Report):
                 self._on_report(event)
-            else:
+            elif isinstance(event, End):
                 self._on_end(event)
+            else:
+                self._on_bill(event)
+
+    def _on_bill(self, bill: Bill) -> None:
+        self._log(
+            {
+                "event": entries.BILL,
+                "trial": bill.trial_id,
+                "attempt": bill.attempt,
+                "dollars": bill.dollars,
+                "seconds": bill.seconds,
+                "retained": bill.retained_seconds,
+                "instance_type": bill.instance_type,
+                "final": bill.final,
+                "time": self._now,
+            }
+        )
 
     def _on_report(self, report: Report) -> None:
         record = self.status.records[report.trial_id]
@@ -280,18 +333,19 @@ class TuningLoop:
         record = self.status.records[end.trial_id]
         told_before = record.wish == WISH_FAIL
         status, reason = self._status_after(record, end)
-        self._log(
-            {
-                "event": entries.END,
-                "trial": end.trial_id,
-                "attempt": end.attempt,
-                "outcome": end.outcome.value,
-                "reason": reason,
-                "exit_code": end.exit_code,
-                "time": self._now,
-                "status": status.value,
-            }
-        )
+        entry: Entry = {
+            "event": entries.END,
+            "trial": end.trial_id,
+            "attempt": end.attempt,
+            "outcome": end.outcome.value,
+            "reason": reason,
+            "exit_code": end.exit_code,
+            "time": self._now,
+            "status": status.value,
+        }
+        if end.bill_follows:
+            entry["bill_follows"] = True
+        self._log(entry)
         self._left.discard(end.trial_id)
         self._exhausted = False
         tell_scheduler(self.scheduler, record)
@@ -319,7 +373,7 @@ class TuningLoop:
         # A decision to stop is in the log before the trial is told; without one, an earlier tuner was just ending.
         if outcome is Outcome.stopped and wish != WISH_END and end.trial_id not in self._left:
             return TrialStatus.stopped, end.reason or "stopped from outside"
-        if outcome is Outcome.interrupted and end.trial_id not in self._left:
+        if outcome is Outcome.interrupted and end.trial_id not in self._left and not end.blameless:
             times = self._interruptions[end.trial_id] = self._interruptions.get(end.trial_id, 0) + 1
             if times > MAX_INTERRUPTIONS:
                 return (
@@ -358,6 +412,8 @@ class TuningLoop:
         for record in list(self.status.interrupted.values()):
             if free <= 0:
                 return
+            if not self.criterion.affords(self.status):
+                break
             free -= 1
             attempt = record.trial.attempt + 1
             self._log({"event": entries.RETRY, "trial": record.trial.trial_id, "attempt": attempt, "time": self._now})
@@ -418,6 +474,7 @@ class TuningLoop:
         else:
             self._effects.append(lambda: self.backend.start_trial(trial, record.checkpoint_from))
         self._starting += 1
+        self._count_money()
         for callback in self.callbacks:
             if resumed:
                 callback.on_resume_trial(trial)
@@ -427,13 +484,18 @@ class TuningLoop:
     # ------------------------------------------------------------------ ending
 
     def _stop_running(self) -> None:
-        """Stops what runs and takes in its last reports; a trial ended like this goes on when the experiment does."""
+        """Stops what runs and takes in its last reports; a trial ended like this goes on when the experiment does.
+
+        Returns when all workers are free, nothing is kept that costs money, and all costs are known.
+        """
         self._commit()
         for trial_id, record in list(self.status.running.items()):
             if record.wish is None:
                 self.status.set_wish(record, WISH_END)
-            self.backend.stop_trial(trial_id)
-        while self.status.running:
+                self.backend.pause_trial(trial_id)  # its checkpoint is wanted
+            elif record.wish != WISH_PAUSE:
+                self.backend.stop_trial(trial_id)
+        while self.status.running or not self.backend.wind_down():
             self._commit()
             events = self.backend.poll(self._timeout())
             self._read_clock()

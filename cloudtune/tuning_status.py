@@ -28,11 +28,11 @@ class TrialRecord:
     """One trial, as the log tells it."""
 
     __slots__ = (
-        "attempt_cost",
         "attempt_time",
+        "bills",
         "checkpoint_from",
-        "cost",
         "delivered",
+        "estimates",
         "last_metrics",
         "last_result",
         "num_reports",
@@ -67,9 +67,10 @@ class TrialRecord:
         #: Greatest resource level in earlier runs with this configuration, and in the current one.
         self.resource_before = -math.inf
         self.resource_now = -math.inf
-        #: Dollars and seconds of earlier attempts, and of the newest.
-        self.cost = 0.0
-        self.attempt_cost = 0.0
+        #: Dollars of each attempt: as its reports have it, and as the bill says. None where there is nothing.
+        self.estimates: dict[int, float] | None = None
+        self.bills: dict[int, float] | None = None
+        #: Seconds of earlier attempts, and of the newest.
         self.worker_time = 0.0
         self.attempt_time = 0.0
 
@@ -77,6 +78,27 @@ class TrialRecord:
     def first_reason(self) -> str:
         """The first line of :attr:`reason`, one sentence without its end; last lines of output may follow there."""
         return self.reason.partition("\n")[0]
+
+    @property
+    def cost(self) -> float:
+        """Dollars: what was billed, and an estimate for attempts that have no bill yet."""
+        return sum({**(self.estimates or {}), **(self.bills or {})}.values())
+
+    def estimate(self, attempt: int, dollars: float) -> float:
+        """Notes what a report says the attempt has cost so far; returns by how much the trial's cost grew."""
+        if self.estimates is None:
+            self.estimates = {}
+        before = self.estimates.get(attempt, 0.0)
+        self.estimates[attempt] = max(before, dollars)
+        return 0.0 if self.bills and attempt in self.bills else self.estimates[attempt] - before
+
+    def bill(self, attempt: int, dollars: float) -> float:
+        """Notes a bill, which replaces estimate and earlier bill; returns by how much the trial's cost changed."""
+        before = (self.bills or {}).get(attempt, (self.estimates or {}).get(attempt, 0.0))
+        if self.bills is None:
+            self.bills = {}
+        self.bills[attempt] = dollars
+        return dollars - before
 
     def begin_run(self, run: int) -> None:
         """A new start of the trial's process: what it reported before may come again."""
@@ -95,9 +117,8 @@ class TrialRecord:
         self.status = TrialStatus.in_progress
         self.wish = None
         self.reason = ""
-        self.cost += self.attempt_cost
         self.worker_time += self.attempt_time
-        self.attempt_cost = self.attempt_time = 0.0
+        self.attempt_time = 0.0
 
 
 #: A metric's best value, the trial that reported it, and at which resource level, where that is known.
@@ -137,7 +158,16 @@ class TuningStatus:
         self.num_suggestions = 0
         self.num_evaluations = 0
         self.num_by_status = dict.fromkeys(TrialStatus, 0)
+        #: Dollars: bills, and estimates for attempts that have none yet.
         self.cost = 0.0
+        #: Dollars that were billed.
+        self.billed_cost = 0.0
+        #: Attempts (trial id, attempt) that have ended and whose final bill is still to come.
+        self.unsettled: dict[tuple[int, int], None] = {}
+        #: Dollars that were billed, and that attempts without a bill may cost at most; set by the tuner, as is what one
+        #: more attempt may cost at most.
+        self.committed_cost = 0.0
+        self.next_attempt_cost = 0.0
         #: Active tuning time in seconds, of the newest entry or as set by the tuner.
         self.wallclock_time = 0.0
         self.metric_min: dict[str, float] = {}
@@ -188,6 +218,8 @@ class TuningStatus:
             self._start_attempt(record, entry["attempt"], record.trial.config)
         elif event == entries.END:
             self._on_end(entry)
+        elif event == entries.BILL:
+            self._on_bill(entry)
         elif event == entries.FINISH:
             self.finished_why = entry["why"]
             self.finished_state = entry.get("state", entries.FINISHED)
@@ -243,9 +275,7 @@ class TuningStatus:
             record.begin_run(run)
         cost = metrics.get(constants.ST_WORKER_COST)
         if cost is not None:
-            gained = max(0.0, cost - record.attempt_cost)
-            record.attempt_cost += gained
-            self.cost += gained
+            self.cost += record.estimate(entry["attempt"], cost)
         record.attempt_time = max(record.attempt_time, metrics.get(constants.ST_WORKER_TIME, 0.0))
         if "replay" in entry or "late" in entry:
             return
@@ -298,6 +328,16 @@ class TuningStatus:
         record.wish = None
         if record.status is TrialStatus.interrupted:
             self.interrupted[record.trial.trial_id] = record
+        if entry.get("bill_follows"):
+            self.unsettled[entry["trial"], entry["attempt"]] = None
+
+    def _on_bill(self, entry: Entry) -> None:
+        if entry["dollars"] is not None:
+            record, attempt = self.records[entry["trial"]], entry["attempt"]
+            self.billed_cost += entry["dollars"] - (record.bills or {}).get(attempt, 0.0)
+            self.cost += record.bill(attempt, entry["dollars"])
+        if entry["final"]:
+            self.unsettled.pop((entry["trial"], entry["attempt"]), None)
 
     @property
     def incumbent(self) -> Incumbent | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,12 +20,14 @@ class ExperimentPlace:
         experiment_id: Six random characters drawn once per experiment, kept in its log.
         path: Local folder for the trials' files (logs, checkpoints).
         n_workers: How many trials run at the same time at most.
+        tag: What experiments of one study have in common; by default the experiment's own name.
     """
 
     name: str
     experiment_id: str
     path: Path
     n_workers: int
+    tag: str = ""
 
     @property
     def marker(self) -> str:
@@ -61,6 +63,9 @@ class TrialBackend(ABC):
     #: Whether the tuner deletes a trial's checkpoint once the trial will not run again.
     delete_checkpoints: bool = False
 
+    #: Whether trials go on when a signal ends the tuner, to be taken over by the next one. Only where they can.
+    leave_running_when_interrupted: bool = False
+
     #: Default for the name of an experiment with this backend.
     default_name: str = "cloudtune"
 
@@ -76,6 +81,9 @@ class TrialBackend(ABC):
         attempt is no longer running, an end: the true one where it is known, else ``interrupted``.
         No process of an earlier tuner that this one does not know runs on.
         """
+
+    def settle(self, unsettled: Iterable[tuple[int, int]]) -> None:  # noqa: B027 - most backends send no bills
+        """Takes over attempts (trial id, attempt) that have ended, but whose final bill is not in the log yet."""
 
     @abstractmethod
     def start_trial(self, trial: Trial, checkpoint_trial_id: int | None = None) -> None:
@@ -101,6 +109,7 @@ class TrialBackend(ABC):
         """Blocks until there is an event, :meth:`wake` was called, or ``timeout`` seconds (None: for ever) passed.
 
         Every report is delivered exactly once; those of one trial in order, and before the end of their attempt.
+        It also returns, if need be without an event, when a worker has become free.
         """
 
     @abstractmethod
@@ -109,7 +118,26 @@ class TrialBackend(ABC):
 
     @abstractmethod
     def busy_workers(self) -> int:
-        """Number of attempts that were started and whose end has not been delivered yet."""
+        """Number of attempts that were started and still occupy a worker: at least until their end was delivered.
+
+        Where a machine is given back only some time after the trial has ended, it counts until then.
+        """
+
+    def wind_down(self) -> bool:
+        """Called again and again, after each poll, when no trial runs any more and none will be started.
+
+        Gives back what is kept for trials to come. Returns True when nothing is left that costs money, and everything
+        that is known of costs was delivered.
+        """
+        return self.busy_workers() == 0
+
+    def committed_cost(self) -> float:
+        """Dollars that attempts without a bill may cost at most, if each runs as long as it may."""
+        return 0.0
+
+    def trial_cost_limit(self) -> float | None:
+        """Dollars that one more attempt may cost at most; None: no price is known."""
+        return 0.0
 
     @abstractmethod
     def copy_checkpoint(self, source_trial_id: int, target_trial_id: int) -> None:

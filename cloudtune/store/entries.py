@@ -16,7 +16,9 @@ event           meaning and fields
                 decision to pause: neither counts for scheduler or results. ``extra``: true if it counts for the
                 results only (it came after a decision to stop, or lacks a metric).
 ``end``         ``trial``, ``attempt``, ``outcome``, ``reason``, ``exit_code``, ``time``, ``status`` (of the trial from
-                now on).
+                now on); ``bill_follows``: true if what the attempt has cost is still to be told.
+``bill``        What an attempt has cost: ``trial``, ``attempt``, ``dollars`` (or null), ``seconds`` (billable),
+                ``retained`` (seconds of a warm pool), ``instance_type``, ``final``, ``time``. A later one replaces it.
 ``clock``       ``time``: nothing else happened for a while; keeps the active time known.
 ``finish``      The tuner ended in order: ``why``, ``time``, ``state`` (finished; interrupted: by a signal; failed: too
                 many trials did). A later epoch may continue.
@@ -36,6 +38,7 @@ SUGGEST = "suggest"
 RETRY = "retry"
 REPORT = "report"
 END = "end"
+BILL = "bill"
 CLOCK = "clock"
 FINISH = "finish"
 
