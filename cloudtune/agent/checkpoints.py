@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Optional
+    from collections.abc import Callable
 
     from cloudtune.agent.forms import Task
     from cloudtune.agent.s3 import S3
@@ -23,20 +23,20 @@ class Checkpoints:
     """
 
     def __init__(
-        self, s3: S3, task: Task, run: int, folder: str, reports_made: Optional[Callable[[], int]] = None
+        self, s3: S3, task: Task, run: int, folder: str, reports_made: Callable[[], int] | None = None
     ) -> None:
         raise NotImplementedError
 
     @property
-    def newest(self) -> Optional[str]:
+    def newest(self) -> str | None:
         """The newest complete generation of the trial, as far as this run has restored or saved one."""
         raise NotImplementedError
 
-    def restore(self) -> Optional[str]:
+    def restore(self) -> str | None:
         """Has the folder hold the newest complete generation and nothing else; its name, or None (then it is empty)."""
         raise NotImplementedError
 
-    def save_if_due(self, reports_shipped: Callable[[], int], now: bool = False) -> Optional[str]:
+    def save_if_due(self, reports_shipped: Callable[[], int], now: bool = False) -> str | None:
         """Saves a generation while the script runs, if it is time and something changed.
 
         May run in a thread of its own; :meth:`save_final` in another has it give up as soon as possible.
@@ -51,8 +51,8 @@ class Checkpoints:
         raise NotImplementedError
 
     def save_final(
-        self, reports_shipped: Callable[[], int], killed: bool = False, ended: Optional[float] = None
-    ) -> Optional[str]:
+        self, reports_shipped: Callable[[], int], killed: bool = False, ended: float | None = None
+    ) -> str | None:
         """Saves what the script, which has ended, left behind.
 
         Args:
