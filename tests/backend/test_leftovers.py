@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 
 from cloudtune.backend import leftovers
-from tests.contracts.backend_contract import gone
+from tests.contracts.local_process_contract import gone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found by their mark in /proc")
 

@@ -18,13 +18,14 @@ from cloudtune.errors import BackendBroken
 from cloudtune.store.places import validate_name
 from cloudtune.trial import Outcome, Trial
 from tests.contracts import training_program
-from tests.contracts.backend_contract import BackendContract, Driver
+from tests.contracts.backend_contract import Driver
+from tests.contracts.local_process_contract import LocalProcessContract
 from tests.own_children import own_children
 
 PROGRAM = Path(training_program.__file__)
 
 
-class TestLocalBackend(BackendContract):
+class TestLocalBackend(LocalProcessContract):
     """The contract."""
 
     def make_backend(self, **options: Any) -> TrialBackend:

@@ -15,18 +15,19 @@ from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.report import Reporter
 from cloudtune.store.places import validate_name
 from cloudtune.trial import Outcome, Trial
-from tests.contracts.backend_contract import BackendContract, Driver
+from tests.contracts.backend_contract import Driver
+from tests.contracts.local_process_contract import LocalProcessContract
 from tests.contracts.training_program import train
 
 
-class TestPythonBackend(BackendContract):
+class TestPythonBackend(LocalProcessContract):
     """The contract, with a process per trial."""
 
     def make_backend(self, **options: Any) -> TrialBackend:
         return PythonBackend(train, **options)
 
 
-class TestPythonBackendReuse(BackendContract):
+class TestPythonBackendReuse(LocalProcessContract):
     """The contract, with processes that run one trial after another."""
 
     def make_backend(self, **options: Any) -> TrialBackend:

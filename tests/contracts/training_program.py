@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+#: What a report may carry, in the order of growing oddness.
+ODD_VALUES: dict[str, Any] = {
+    "fraction": 0.1 + 0.2,
+    "small": 5e-324,
+    "big": 2**70,
+    "yes": True,
+    "nan": float("nan"),
+    "infinite": float("inf"),
+    "negative": float("-inf"),
+    "text": 'größer ✓ 数 🙂 "quoted" \\ \t \n [tune-metric]: {"a": 1} \u2028 \x7f',
+    "nested": {"a": [1, [2.5, None], {"b": ""}], "": []},
+    "long": "ü" * 6_000,
+}
+
 
 def train(
     reports: int = 0,
+    odd: bool = False,
     hold: bool = False,
     ignore_sigterm: bool = False,
     goes_to: str | None = None,
@@ -69,6 +84,8 @@ def train(
             threads=os.environ.get("OMP_NUM_THREADS", ""),
             attempt=os.environ["CLOUDTUNE_ATTEMPT"],
         )
+    if odd:
+        report(**ODD_VALUES)
     if hold:
         while True:
             signal.pause()
@@ -97,7 +114,7 @@ def main() -> None:
             parser.add_argument(f"--{name}", default=parameter.default)
     known, unknown = parser.parse_known_args()
     values = vars(known)
-    for name in ("reports", "hold", "ignore_sigterm", "flood", "exit_code", "by_signal", "hard_exit"):
+    for name in ("reports", "odd", "hold", "ignore_sigterm", "flood", "exit_code", "by_signal", "hard_exit"):
         if isinstance(values[name], str):
             values[name] = ast.literal_eval(values[name])
     sys.argv[1:] = unknown
