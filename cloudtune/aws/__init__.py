@@ -1,4 +1,4 @@
-"""The only place that talks to AWS: sessions, retries and rate budget, S3, training jobs, prices, quotas, roles, images.
+"""The only place that talks to AWS: sessions, retries and rate budget, S3, training jobs, prices, quotas, roles.
 
 The public names are imported when they are first used (PEP 562): boto3 is loaded by whoever needs it.
 """

@@ -1,38 +1,163 @@
-"""Sessions and clients of boto3, and the one way in which cloudtune calls AWS."""
+"""Sessions and clients of boto3, and the one way in which cloudtune calls AWS.
+
+A process has one :class:`Aws` per region and profile (:func:`aws_for`), and one rate budget for all of them. Calls of
+S3 are repeated by botocore first, which is quick; all others only by us, so that the budget sees each refusal.
+"""
 
 from __future__ import annotations
 
+import functools
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeVar
+
+from cloudtune.aws.errors import (
+    Cancelled,
+    CredentialsExpired,
+    InvalidRequest,
+    ServiceFailure,
+    Throttled,
+    Unreachable,
+    classify,
+)
+from cloudtune.aws.fork_safety import renew_after_fork
+from cloudtune.aws.patience import Patience
+from cloudtune.aws.rate_budget import RateBudget, process_budget, wait_for
 
 T = TypeVar("T")
 
+#: Connections that a client keeps; threads that do many things at once (see :attr:`Aws.threads`) are fewer.
+_CONNECTIONS = 64
+_THREADS = 32
+#: How often botocore itself tries a call, the first time included.
+_ATTEMPTS = 10
+#: What a message names a call by: the first of these parameters that it has.
+_NAMING = ("TrainingJobName", "ResourceArn", "RoleName", "QuotaCode", "ServiceCode", "logStreamName", "logGroupName")
+
+
+class _Connections:
+    """A session of boto3 and what was made of it. Replaced as a whole when credentials have to be read anew."""
+
+    def __init__(self) -> None:
+        self.session: Any = None
+        self.clients: dict[tuple[str, int], Any] = {}
+        self.identity: Mapping[str, Any] | None = None
+
 
 class Aws:
-    """AWS as one account and region see it. Thread-safe; may be pickled; a forked child has connections of its own."""
+    """AWS as one account and region see it.
 
-    def __init__(self, region: str | None = None, profile: str | None = None) -> None:
+    Thread-safe. May be pickled: connections are made anew where it is loaded. A forked child makes its own as well.
+    Nothing is read or connected before it is needed.
+
+    Args:
+        region: Such as ``us-east-1``; by default that of ``AWS_REGION``, ``AWS_DEFAULT_REGION`` or the profile.
+        profile: Of ``~/.aws/config``; by default ``AWS_PROFILE`` or none.
+        budget: By default the one of this process.
+    """
+
+    def __init__(self, region: str | None = None, profile: str | None = None, budget: RateBudget | None = None) -> None:
         self.profile = profile
+        self._region = region
+        self._budget = budget
+        self._after_fork()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()
+        self._connections = _Connections()
+        self._threads: ThreadPoolExecutor | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"region": self._region, "profile": self.profile}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc] # what an unpickled object needs is what a new one needs
+
+    def __repr__(self) -> str:
+        return f"Aws(region={self._region!r}, profile={self.profile!r})"
 
     @property
     def region(self) -> str:
         """Such as ``us-east-1``. Raises InvalidRequest where none is set."""
-        raise NotImplementedError
+        if self._region is None:
+            self._region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or self._of_profile()
+        return self._region
+
+    def _of_profile(self) -> str:
+        with self._lock:
+            region = self._session(None).region_name
+        if not region:
+            raise InvalidRequest("No AWS region is set; pass a region, or set AWS_REGION (such as us-east-1).")
+        return str(region)
 
     @property
     def account(self) -> str:
-        """Twelve digits; asked from STS once."""
-        raise NotImplementedError
+        """Twelve digits. Asked from STS once."""
+        return str(self._identity()["Account"])
+
+    @property
+    def caller_arn(self) -> str:
+        """Who calls: ARN of a user or of an assumed role. Asked from STS once."""
+        return str(self._identity()["Arn"])
+
+    def _identity(self) -> Mapping[str, Any]:
+        connections = self._connections
+        if connections.identity is None:
+            connections.identity = self.call("sts", "get_caller_identity")
+        return connections.identity
 
     @property
     def partition(self) -> str:
-        """``aws``, ``aws-cn``, ``aws-us-gov``."""
-        raise NotImplementedError
+        """``aws``, ``aws-cn``, ``aws-us-gov`` and the like."""
+        from botocore.exceptions import UnknownRegionError
+
+        with self._lock:
+            session = self._session(self.region)
+        try:
+            return str(session.get_partition_for_region(self.region))
+        except UnknownRegionError:  # newer than this botocore; all new ones so far are in AWS's own partition
+            return "aws"
+
+    @property
+    def budget(self) -> RateBudget:
+        """What paces the calls."""
+        return self._budget or process_budget()
+
+    @property
+    def threads(self) -> Executor:
+        """For doing many things at once, such as reading objects. What runs in them must not wait for them."""
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(_THREADS, "cloudtune-aws")
+            return self._threads
 
     def client(self, service: str, attempts: int | None = None) -> Any:
-        """boto3's client, made when it is first wanted, shared by all threads."""
-        raise NotImplementedError
+        """boto3's client, shared by all threads.
+
+        After :meth:`refresh` it is another one: ask for it at each use.
+
+        Args:
+            service: Such as ``s3``.
+            attempts: How often botocore tries each call, the first time included; by default 10.
+
+        Raises:
+            AwsError: There is no region, no such profile or service.
+        """
+        key = (service, attempts or _ATTEMPTS)
+        client = self._connections.clients.get(key)
+        if client is not None:
+            return client
+        try:
+            with self._lock:
+                if key not in self._connections.clients:
+                    session = self._session(self.region)
+                    self._connections.clients[key] = session.client(service, config=_config(key[1]))
+                return self._connections.clients[key]
+        except _boto_errors() as error:
+            raise classify(error, f"A client of {service}") from error
 
     def call(
         self,
@@ -43,8 +168,32 @@ class Aws:
         cancel: threading.Event | None = None,
         **params: Any,
     ) -> dict[str, Any]:
-        """Calls an operation (``create_training_job``) within the rate budget."""
-        raise NotImplementedError
+        """Calls an operation, within the rate budget, and again where that helps.
+
+        Args:
+            service: As boto3 names it: ``sagemaker``.
+            operation: As boto3 names its method: ``create_training_job``.
+            patience: For how many seconds a call is repeated that was throttled, not answered, or failed by AWS's own
+                fault. 0: never. None: 60; while AWS throttles, 600.
+            cancel: Ends the waiting when it is set.
+            **params: Of the operation.
+
+        Returns:
+            AWS's answer.
+
+        Raises:
+            AwsError: One of its subclasses; the call's credentials were read anew once if they had expired.
+        """
+        attempts = _ATTEMPTS if service == "s3" else 1
+        api = f"{service}:{''.join(part.title() for part in operation.split('_'))}"
+        named = next((str(params[name]) for name in _NAMING if name in params), None)
+        doing = f"{api} of {named}" if named else api
+
+        def do() -> dict[str, Any]:
+            answer: dict[str, Any] = getattr(self.client(service, attempts), operation)(**params)
+            return answer
+
+        return self.attempt(api, doing, do, patience=patience, cancel=cancel)
 
     def attempt(
         self,
@@ -55,14 +204,109 @@ class Aws:
         patience: float | None = None,
         cancel: threading.Event | None = None,
     ) -> T:
-        """Runs ``do`` as :meth:`call` runs a call: paced, retried, its errors classified."""
-        raise NotImplementedError
+        """Runs ``do`` as :meth:`call` runs a call: paced, repeated, its errors classified.
+
+        Args:
+            operation: Such as ``s3:PutObject``.
+            doing: What it does, as a noun phrase for messages.
+            do: Calls boto3, with a client that it asks for each time.
+            patience: See :meth:`call`.
+            cancel: See :meth:`call`.
+
+        Raises:
+            AwsError: See :meth:`call`.
+        """
+        tries = Patience(patience)
+        refreshed = False
+        while True:
+            if not self.budget.acquire(operation, cancel):
+                raise Cancelled(f"{doing} was given up before AWS was asked.", "Cancelled", operation)
+            connections = self._connections
+            try:
+                answer = do()
+            except _boto_errors() as caught:
+                error, cause = classify(caught, doing, operation), caught
+            else:
+                self.budget.succeeded(operation)
+                return answer
+            if isinstance(error, Throttled):
+                self.budget.throttled(operation)
+            elif not isinstance(error, (Unreachable, ServiceFailure)):
+                self.budget.succeeded(operation)  # AWS looked at it: it was not too early
+            if isinstance(error, CredentialsExpired) and not refreshed:
+                refreshed = True
+                self._refresh(connections)
+                continue
+            pause = tries.pause_after(error)
+            if pause is None:
+                raise error from cause
+            wait_for(pause, cancel)
 
     def refresh(self) -> None:
-        """Throws session and clients away: credentials are read anew."""
-        raise NotImplementedError
+        """Throws session and clients away: the next call reads the credentials anew."""
+        self._refresh(self._connections)
+
+    def _refresh(self, used: _Connections) -> None:
+        """Many threads may find the same session expired; one new one is enough."""
+        with self._lock:
+            if self._connections is used:
+                self._connections = _Connections()
+
+    def _session(self, region: str | None) -> Any:
+        """To be called with the lock held: sessions of boto3 are for one thread."""
+        import boto3.session
+        from botocore.exceptions import ProfileNotFound
+
+        if self._connections.session is None:
+            try:
+                session = boto3.session.Session(region_name=region, profile_name=self.profile)
+            except ProfileNotFound as error:
+                raise classify(error, "A session of AWS") from error
+            if region is None:
+                return session  # made to ask for the profile's region
+            self._connections.session = session
+        return self._connections.session
+
+
+_shared_lock = threading.Lock()
+_shared: dict[tuple[object, ...], Aws] = {}
 
 
 def aws_for(region: str | None = None, profile: str | None = None) -> Aws:
-    """The process's own Aws for a region and profile."""
-    raise NotImplementedError
+    """The :class:`Aws` that this process shares for a region and profile.
+
+    Where the environment (``AWS_*``) has changed since, it is another one.
+    """
+    settings = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+    key = (region, profile, settings)
+    shared = _shared.get(key)
+    if shared is None:
+        with _shared_lock:
+            shared = _shared.setdefault(key, Aws(region, profile))
+    return shared
+
+
+@functools.cache
+def _config(attempts: int) -> Any:
+    from botocore.config import Config
+
+    from cloudtune import __version__
+
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        max_pool_connections=_CONNECTIONS,
+        connect_timeout=10,
+        read_timeout=60,
+        user_agent_extra=f"cloudtune/{__version__}",
+    )
+
+
+@functools.cache
+def _boto_errors() -> tuple[type[Exception], ...]:
+    """What boto3 raises. Not the errors of local files, which are OSErrors, except where they are botocore's."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+    from s3transfer.exceptions import RetriesExceededError  # type: ignore[import-untyped]
+    from urllib3.exceptions import HTTPError
+
+    return BotoCoreError, ClientError, ResponseParserError, RetriesExceededError, HTTPError
