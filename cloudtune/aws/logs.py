@@ -1,51 +1,131 @@
-"""Reading CloudWatch Logs: the whole log of a job, and what is new in many streams at once."""
+"""Reading the CloudWatch logs of training jobs: all that a host has written, its last lines, its lines as they come."""
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any
 
 from cloudtune.aws.clients import Aws
+from cloudtune.aws.errors import NotFound
+from cloudtune.aws.log_tail import TRAINING_LOGS, LogEvent, Tail
 
-#: Where SageMaker's training jobs write.
-TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
+__all__ = ["TRAINING_LOGS", "JobLogs", "LogEvent", "Tail", "run_epoch"]
+
+_STREAM = re.compile(r"(?P<job>[^/]+)/(?P<host>.+)-(?P<epoch>\d+)")
+#: CloudWatch gives no more lines than this at a time.
+_PAGE = 10_000
 
 
-class LogEvent(NamedTuple):
-    """A line of a log."""
+def run_epoch(stream: str, job_name: str, host: str) -> int | None:
+    """When the run of a host began whose log the stream is, in seconds since 1970; None if it is no such stream.
 
-    stream: str
-    timestamp: int  # milliseconds since 1970, by the clock of who wrote it
-    event_id: str
-    message: str
+    Each start of a job's container has a stream of its own, ``<job>/<host>-<epoch>``.
+    """
+    parts = _STREAM.fullmatch(stream)
+    if parts is None or parts["job"] != job_name or parts["host"] != host:
+        return None
+    return int(parts["epoch"])
 
 
 class JobLogs:
-    """The logs of training jobs."""
+    """The logs of training jobs.
+
+    Args:
+        aws: Whose logs.
+        group: The log group.
+    """
 
     def __init__(self, aws: Aws, group: str = TRAINING_LOGS) -> None:
         self._aws = aws
         self._group = group
 
     def text(self, job_name: str, host: str = "algo-1") -> str:
-        """Everything that a host of a job has written, over all its runs; "" where there is nothing yet."""
-        raise NotImplementedError
+        """All lines that a host of a job has written, over all its runs; "" where there is none yet.
+
+        Raises AwsError.
+        """
+        lines: list[str] = []
+        for stream in self._streams(job_name, host):
+            lines += (line for page in self._pages(stream, forward=True) for line in page)
+        return "".join(f"{line}\n" for line in lines)
 
     def last_lines(self, job_name: str, n: int, host: str = "algo-1") -> list[str]:
-        """The last lines, oldest first."""
-        raise NotImplementedError
+        """The last ``n`` lines, oldest first; fewer where there are no more. Raises AwsError."""
+        found: list[str] = []
+        for stream in reversed(self._streams(job_name, host) if n > 0 else []):
+            for page in self._pages(stream, forward=False, limit=min(n, _PAGE)):
+                found = page + found
+                if len(found) >= n:
+                    return found[-n:]
+        return found
 
-    def follow(self, job_name: str, ended: Callable[[], bool], host: str = "algo-1") -> Iterator[str]:
-        """The lines as they come, until the job has ended and nothing new is found."""
-        raise NotImplementedError
+    def follow(
+        self,
+        job_name: str,
+        ended: Callable[[], bool],
+        host: str = "algo-1",
+        every: float = 2.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Iterator[str]:
+        """The lines as they come. Lines that come late stand where they came.
 
+        Args:
+            job_name: The job, whether it has begun or not.
+            ended: Tells whether the job is terminal; then two looks in a row without news end the generator.
+            host: Of the job.
+            every: Seconds between two looks.
+            sleep: Waits.
+        """
+        tail = Tail(self._aws, f"{job_name}/{host}-", group=self._group)
+        quiet = 0
+        while quiet < 2:
+            is_over = ended()
+            events = tail.look()
+            yield from (event.message for event in events)
+            quiet = quiet + 1 if is_over and not events else 0
+            if quiet < 2:
+                sleep(every)
 
-class Tail:
-    """What is new in all streams whose names begin with a prefix: one FilterLogEvents per look."""
+    def _streams(self, job_name: str, host: str) -> list[str]:
+        """The streams of a host's runs, oldest first."""
+        found: dict[str, int] = {}
+        token: dict[str, Any] = {}
+        while True:
+            try:
+                page = self._aws.call(
+                    "logs",
+                    "describe_log_streams",
+                    logGroupName=self._group,
+                    logStreamNamePrefix=f"{job_name}/{host}-",
+                    **token,
+                )
+            except NotFound:  # the first job of an account makes the group
+                return []
+            for row in page["logStreams"]:
+                epoch = run_epoch(row["logStreamName"], job_name, host)
+                if epoch is not None:
+                    found[row["logStreamName"]] = epoch
+            if not page.get("nextToken"):
+                return sorted(found, key=lambda name: found[name])
+            token = {"nextToken": page["nextToken"]}
 
-    def __init__(self, aws: Aws, stream_prefix: str, filter_pattern: str = "", group: str = TRAINING_LOGS) -> None:
-        self.filter_pattern = filter_pattern
-
-    def look(self, since: int | None = None) -> list[LogEvent]:
-        """The events that were not given before. ``since``: also look back to this time (milliseconds)."""
-        raise NotImplementedError
+    def _pages(self, stream: str, forward: bool, limit: int = _PAGE) -> Iterator[list[str]]:
+        """The lines of a stream, page by page from its beginning or from its end; within a page oldest first."""
+        name = "nextForwardToken" if forward else "nextBackwardToken"
+        token: dict[str, Any] = {}
+        while True:
+            page = self._aws.call(
+                "logs",
+                "get_log_events",
+                logGroupName=self._group,
+                logStreamName=stream,
+                startFromHead=forward,
+                limit=limit,
+                **token,
+            )
+            yield [event["message"] for event in page["events"]]
+            if page[name] == token.get("nextToken"):  # how CloudWatch says that this is the end
+                return
+            token = {"nextToken": page[name]}

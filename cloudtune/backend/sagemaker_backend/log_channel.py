@@ -1,32 +1,92 @@
-"""Reports from the CloudWatch logs of training jobs, for jobs that cannot write to S3."""
+"""Reports from the CloudWatch log, for jobs that cannot write to S3 or that run the image's own entry point.
+
+With the agent as entry point, the agent prints numbered reports, and at the end how many there were. Without it, the
+reports are what the script's own Reporter prints; a script makes one Reporter then, in the process with rank 0. Only
+what host ``algo-1`` prints counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from cloudtune.agent.protocol import LOG_END, LOG_REPORT
 from cloudtune.aws.clients import Aws
+from cloudtune.aws.errors import ServiceFailure, Throttled, Unreachable
+from cloudtune.aws.logs import TRAINING_LOGS, LogEvent, Tail
+from cloudtune.backend.sagemaker_backend.log_attempt import LogAttempt, LogEnd, Patience
+from cloudtune.constants import TUNE_METRIC_TAG
 from cloudtune.trial import Report
+
+logger = logging.getLogger(__name__)
+
+#: Lines of jobs that are not watched yet, of which so many are kept.
+_MOST_UNCLAIMED = 10_000
+#: Seconds between two looks of a drain.
+_DRAIN_INTERVAL = 1.0
 
 
 @dataclass(frozen=True)
 class LogNews:
-    """What is new of an attempt."""
+    """What is new of an attempt.
+
+    Args:
+        trial: Its trial.
+        attempt: Its number.
+        job_name: Its training job.
+        reports: New ones, in order; none is given twice.
+        end: How the newest run ended, by the agent's word, once all its reports were given. After SIGTERM
+            (``terminated``) a spot job may run again.
+        settled: The job is terminal, and everything that its log has to say was said.
+    """
 
     trial: int
     attempt: int
     job_name: str
     reports: list[Report] = field(default_factory=list)
-    end: Mapping[str, Any] | None = None  # what the agent's end line says of the newest run
-    settled: bool = False  # after job_ended(): nothing will follow
+    end: LogEnd | None = None
+    settled: bool = False
 
 
 class LogChannel:
-    """Reports of all watched jobs by one call of FilterLogEvents per look."""
+    """Reports of all watched jobs for one call of FilterLogEvents per look. Thread-safe.
 
-    def __init__(self, aws: Aws, job_name_prefix: str, since: float | None = None) -> None:
-        raise NotImplementedError
+    Args:
+        aws: Whose logs.
+        job_name_prefix: Common to the names of all jobs of the experiment.
+        since: Lines older than this do not matter, in Unix seconds by AWS's clock (``CreationTime`` of the oldest job
+            that runs); None reads the logs of all jobs of the experiment once.
+        group: The log group.
+        patience: How long is waited for what may not come.
+        clock: Monotonic seconds.
+        sleep: Waits between the looks of a drain.
+    """
+
+    def __init__(
+        self,
+        aws: Aws,
+        job_name_prefix: str,
+        since: float | None = None,
+        *,
+        group: str = TRAINING_LOGS,
+        patience: Patience | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._tail = Tail(aws, job_name_prefix, group=group, since=None if since is None else int(since * 1000))
+        self._patience = patience or Patience()
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.RLock()
+        self._looking = threading.Lock()  # one look at a time; never waited for while _lock is held
+        self._attempts: dict[str, LogAttempt] = {}
+        self._restless: set[str] = set()  # jobs of which there may be news without new lines
+        self._over: set[str] = set()  # jobs whose lines are of no interest any more
+        self._unclaimed: dict[str, list[LogEvent]] = {}
+        self._pending: list[LogNews] = []
 
     def watch(
         self,
@@ -37,21 +97,149 @@ class LogChannel:
         agent: bool,
         may_restart: bool = True,
     ) -> None:
-        """Reports of this job are wanted from now on; of each run, those below ``delivered[run]`` are known."""
-        raise NotImplementedError
+        """Reports of this job are wanted from now on. Best called before the job is created.
+
+        Args:
+            job_name: The training job.
+            trial: Its trial.
+            attempt: Its number.
+            delivered: For each run, the number from which on reports are new.
+            agent: Whether our agent is the job's entry point.
+            may_restart: Whether the container may be started anew (spot, RetryStrategy). The first reports of such a
+                run are given some seconds later: the log of an earlier run might still come.
+        """
+        with self._lock:
+            watched = LogAttempt(job_name, trial, attempt, delivered, agent, may_restart, self._patience)
+            self._attempts[job_name] = watched
+            self._over.discard(job_name)
+            now = self._clock()
+            for event in self._unclaimed.pop(job_name, ()):
+                if watched.take_event(event, now):
+                    self._restless.add(job_name)
 
     def forget(self, job_name: str) -> None:
         """Nothing of this job is wanted any more."""
-        raise NotImplementedError
-
-    def look(self) -> list[LogNews]:
-        """What is new."""
-        raise NotImplementedError
+        with self._lock:
+            self._attempts.pop(job_name, None)
+            self._restless.discard(job_name)
+            self._unclaimed.pop(job_name, None)
+            self._over.add(job_name)
 
     def job_ended(self, job_name: str) -> None:
-        """The job is terminal: look() tells the rest, and then that the job is settled. Does not block."""
-        raise NotImplementedError
+        """The job is terminal: the next looks give the rest, the last of it with ``settled``. Returns at once."""
+        with self._lock:
+            watched = self._attempts.get(job_name)
+            if watched is not None and watched.ended_at is None:
+                watched.ended_at = self._clock()
+                watched.quiet_looks = 0
+                self._restless.add(job_name)
+
+    def look(self) -> list[LogNews]:
+        """What is new since the last look, by one call of FilterLogEvents; none is made where no job is watched.
+
+        Raises:
+            AwsError: The log could not be read; nothing is lost.
+        """
+        self._look()
+        with self._lock:
+            news, self._pending = self._pending, []
+        return news
 
     def drain(self, job_name: str) -> list[Report]:
-        """The rest of a job that is terminal. Blocks for seconds where it is not known how many reports there are."""
-        raise NotImplementedError
+        """The rest of a job that is terminal; afterwards the job is not watched any more.
+
+        Returns at once where the agent has told how many reports there are, and all were given. Else it looks again
+        and again for some seconds. What is found of other jobs, and the end that the agent told of this one, are given
+        by the next :meth:`look`.
+
+        Raises:
+            AwsError: The log could not be read, for long or for good; nothing is lost.
+        """
+        self.job_ended(job_name)
+        begin = self._clock()
+        self._tell([job_name])
+        while self._is_watched(job_name):
+            try:
+                self._look()
+            except (Throttled, Unreachable, ServiceFailure) as error:
+                if self._clock() - begin > self._patience.longest:
+                    raise
+                logger.warning("%s; the end of the log of job %s is read a little later", error, job_name)
+            if self._is_watched(job_name):
+                self._sleep(_DRAIN_INTERVAL)
+        reports: list[Report] = []
+        with self._lock:
+            pending, self._pending = self._pending, []
+            for news in pending:
+                if news.job_name != job_name:
+                    self._pending.append(news)
+                    continue
+                reports += news.reports
+                if news.end is not None:
+                    self._pending.append(LogNews(news.trial, news.attempt, job_name, end=news.end))
+        return reports
+
+    def _is_watched(self, job_name: str) -> bool:
+        with self._lock:
+            return job_name in self._attempts
+
+    def _look(self) -> None:
+        """Reads what is new, and notes what is to be told."""
+        with self._looking:
+            with self._lock:
+                self._tell([name for name in self._restless if self._attempts[name].ended_at is not None])
+                if not self._attempts:
+                    return
+                wide = [self._attempts[name].wants_wide_look() for name in self._restless]
+                self._tail.filter_pattern = _pattern(self._attempts.values())
+            events = self._tail.look(wide=any(wide))
+            with self._lock:
+                touched = self._take(events, self._clock())
+                for name in self._restless:
+                    self._attempts[name].quiet_looks = 0 if name in touched else self._attempts[name].quiet_looks + 1
+                self._tell([*touched, *(self._restless - touched.keys())])
+
+    def _take(self, events: Iterable[LogEvent], now: float) -> dict[str, None]:
+        """Hands lines to the jobs that have written them; returns the names of those of which there is news."""
+        touched: dict[str, None] = {}
+        for event in events:
+            job_name = event.stream.partition("/")[0]
+            watched = self._attempts.get(job_name)
+            if watched is not None:
+                if watched.take_event(event, now):
+                    touched[job_name] = None
+            elif job_name not in self._over:
+                self._unclaimed.setdefault(job_name, []).append(event)
+        while sum(map(len, self._unclaimed.values())) > _MOST_UNCLAIMED:
+            del self._unclaimed[next(iter(self._unclaimed))]
+        return touched
+
+    def _tell(self, job_names: Iterable[str]) -> None:
+        """Notes what is to be told of these jobs now."""
+        with self._lock:
+            now, lag = self._clock(), self._tail.lag / 1000
+            for name in job_names:
+                watched = self._attempts.get(name)
+                if watched is None:
+                    continue
+                reports, end = watched.take_news(now, lag)
+                settled = watched.is_settled(now, lag)
+                if settled:
+                    rest, last_end = watched.take_rest()
+                    reports += rest
+                    end = last_end or end
+                    self.forget(name)
+                elif watched.is_restless:
+                    self._restless.add(name)
+                else:
+                    self._restless.discard(name)
+                if reports or end is not None or settled:
+                    self._pending.append(LogNews(watched.trial, watched.attempt, name, reports, end, settled))
+
+
+def _pattern(attempts: Iterable[LogAttempt]) -> str:
+    """What CloudWatch is to look for: the fewest lines that the watched jobs need."""
+    kinds = {watched.agent for watched in attempts}
+    tags = [*([LOG_REPORT, LOG_END] if True in kinds else []), *([TUNE_METRIC_TAG] if False in kinds else [])]
+    quoted = [f'"{tag.strip().rstrip(":")}"' for tag in tags]
+    return quoted[0] if len(quoted) == 1 else " ".join(f"?{tag}" for tag in quoted)
