@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -24,6 +25,7 @@ OUTPUT_TO_COME = "s3://cloudtune-output-to-come"
 SOURCE_TO_COME = "s3://cloudtune-source-to-come/sourcedir.tar.gz"
 ROLE_TO_COME = "arn:aws:iam::000000000000:role/cloudtune-role-to-come"
 NAME_TO_COME = "cloudtune-job-name-to-come"
+REGION_TO_COME = "cloudtune-region-to-come"
 
 
 def _answers_typos(made: type[T]) -> type[T]:
@@ -156,11 +158,12 @@ class JobTemplate:
 
     Args:
         origin: What it was made of, for messages: ``sagemaker.pytorch.estimator.PyTorch``.
-        request: Members of CreateTrainingJob, as JSON has them. Texts that end in ``to-come`` stand for what only
-            :func:`cloudtune.aws.trial_request.resolve` knows.
+        request: Members of CreateTrainingJob, as JSON has them. Texts that end in ``to-come`` stand for what is known
+            later. ``HyperParameters`` are there only where ``keep_own_entry`` is set, encoded.
         entry_point: The user's script: relative to ``source_dir``, else an absolute path. None: the image has it.
         source_dir: Folder of this machine that travels to the jobs.
         dependencies: Further paths of this machine that do.
+        is_uploaded: An SDK has uploaded the source already.
         hyperparameters: Constants that each trial gets besides its configuration.
         keep_own_entry: The image starts the script in its own way; there is no agent.
         why_own_entry: Why, as ``it is distributed by torch_distributed``; empty where ``keep_own_entry`` is not set.
@@ -179,6 +182,7 @@ class JobTemplate:
     entry_point: str | None = None
     source_dir: str | None = None
     dependencies: tuple[str, ...] = ()
+    is_uploaded: bool = False
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     keep_own_entry: bool = False
     why_own_entry: str = ""
@@ -190,6 +194,16 @@ class JobTemplate:
     framework_version: str | None = None
     py_version: str | None = None
 
+    def __post_init__(self) -> None:
+        for name, value in {**self.request, **self.hyperparameters}.items():
+            try:
+                json.dumps(value)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"{name} of {self.origin} holds something that is no plain data, such as a variable of a pipeline: "
+                    f"{value!r}; give its value"
+                ) from None
+
     @property
     def script(self) -> str | None:
         """The entry point as it stands in the source folder that travels; None if nothing travels."""
@@ -200,7 +214,7 @@ class JobTemplate:
     @property
     def needs_source(self) -> bool:
         """Whether the jobs need an archive that cloudtune makes: with the agent always."""
-        return not self.keep_own_entry or self.entry_point is not None
+        return not self.keep_own_entry or (self.entry_point is not None and not self.is_uploaded)
 
     @property
     def is_spot(self) -> bool:

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cloudtune.aws.job_template import JobTemplate
+from cloudtune.agent.protocol import CHANNEL_CODE, CHANNEL_TASK, ENV_JOB_ID, ENV_PLACE
+from cloudtune.aws.console_metrics import with_console_metrics
+from cloudtune.aws.errors import InvalidRequest
+from cloudtune.aws.job_template import (
+    NAME_TO_COME,
+    OUTPUT_TO_COME,
+    REGION_TO_COME,
+    ROLE_TO_COME,
+    SOURCE_TO_COME,
+    JobTemplate,
+)
+from cloudtune.aws.own_entry import RESERVED_PREFIX, encoded
+from cloudtune.aws.request_limits import LONGEST_TAG, first_problem, is_allowed_in_tag
 
 if TYPE_CHECKING:
     from cloudtune.aws.clients import Aws
+
+#: Starts the agent in whatever Python the image has. SAGEMAKER_BASE_DIR stands for /opt/ml where there is no container.
+AGENT_ENTRYPOINT = (
+    "/bin/sh",
+    "-c",
+    "exec $(command -v python3 || command -v python) ${SAGEMAKER_BASE_DIR:-/opt/ml}/input/data/cloudtune/bundle.zip",
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +82,61 @@ class ResolvedTemplate:
         Raises:
             InvalidRequest: AWS would refuse it; the message names what is too long or too many.
         """
-        raise NotImplementedError
+        template = self.template
+        to_come = {NAME_TO_COME: job_name}
+        if template.keep_own_entry and template.needs_source:
+            if code_uri is None:
+                raise ValueError("a job with its image's own entry and a script of ours needs code_uri")
+            to_come[SOURCE_TO_COME] = code_uri
+        request: dict[str, Any] = filled(self.members, to_come)
+        request["TrainingJobName"] = job_name
+        _set_instances(request, instance_type, instance_count)
+        algorithm = request["AlgorithmSpecification"]
+        if "AlgorithmName" not in algorithm:
+            algorithm["TrainingImage"] = self.image_for(instance_type or template.instance_type)
+        if template.keep_own_entry:
+            told: dict[str, str] = request.get("HyperParameters") or {}
+            if instance_type is not None and "sagemaker_instance_type" in told:
+                told["sagemaker_instance_type"] = json.dumps(instance_type)
+            request["HyperParameters"] = {**told, **encoded(config or {}, template.form)}
+        else:
+            if code_uri is None or task_uri is None:
+                raise ValueError("a job with our agent needs code_uri and task_uri")
+            algorithm["ContainerEntrypoint"] = list(AGENT_ENTRYPOINT)
+            request.setdefault("InputDataConfig", []).extend(
+                _our_channel(request, name, uri) for name, uri in ((CHANNEL_CODE, code_uri), (CHANNEL_TASK, task_uri))
+            )
+        algorithm["MetricDefinitions"] = with_console_metrics(algorithm.get("MetricDefinitions") or [], metrics)
+        request["Environment"] = {**(request.get("Environment") or {}), **(environment or {})}
+        request["Tags"] = _tags(request.get("Tags") or (), tags or {})
+        checkpoints = request.pop("CheckpointConfig", None) or {}
+        if checkpoint_uri is not None:
+            request["CheckpointConfig"] = {**checkpoints, "S3Uri": checkpoint_uri}
+        problem = first_problem(request)
+        if problem is not None:
+            raise InvalidRequest(problem, "ValidationException", "sagemaker:CreateTrainingJob")
+        for empty in ("Environment", "Tags", "HyperParameters"):
+            if not request.get(empty):
+                request.pop(empty, None)
+        if not algorithm["MetricDefinitions"]:
+            del algorithm["MetricDefinitions"]
+        return request
+
+    def image_for(self, instance_type: str) -> str:
+        """URI of the image for machines of a type."""
+        if self.image is not None:
+            return self.image
+        template = self.template
+        if template.images:
+            kind = "gpu" if instance_type.removeprefix("ml.").startswith(("g", "p")) else "cpu"
+            return template.images.get(kind) or next(iter(template.images.values()))
+        from cloudtune.aws.images import default_image, image_uri
+
+        if template.framework_version is None:
+            return default_image(instance_type, self.region)
+        return image_uri(
+            template.framework, template.framework_version, instance_type, self.region, template.py_version
+        )
 
 
 def resolve(
@@ -82,9 +158,89 @@ def resolve(
         image: URI, in place of the template's.
         output_prefix: Of output in the bucket.
     """
-    raise NotImplementedError
+    from cloudtune.aws.roles import get_execution_role
+
+    wanted = role or template.role
+    arn = get_execution_role(wanted, aws)
+    prefix = output_prefix.strip("/")
+    to_come = {
+        OUTPUT_TO_COME: f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}",
+        ROLE_TO_COME: arn,
+        REGION_TO_COME: aws.region,
+    }
+    members = filled(template.request, to_come)
+    members["RoleArn"] = arn
+    resolved = ResolvedTemplate(template, members, image or template.images.get("*"), aws.region)
+    if "AlgorithmName" not in members["AlgorithmSpecification"]:
+        resolved.image_for(template.instance_type)  # an image that does not exist is to be known before any trial
+    return resolved
 
 
 def digest(request: Mapping[str, Any]) -> str:
-    """Tells whether two requests are for the same attempt of the same trial."""
-    raise NotImplementedError
+    """Tells whether two requests are for the same attempt of the same trial: SHA-256, in hexadecimal.
+
+    It counts what makes the attempt: the job's name and id, the experiment's place, the task, and in jobs with the
+    image's own entry the trial's hyperparameters. Image, machine, source, role and tags do not count: a tuner that was
+    started again in a newer version, or tries another instance type, still knows the job as its own.
+    """
+    environment = request.get("Environment") or {}
+    task = [
+        channel["DataSource"]["S3DataSource"]["S3Uri"]
+        for channel in request.get("InputDataConfig") or ()
+        if channel["ChannelName"] == CHANNEL_TASK
+    ]
+    own = {
+        name: value
+        for name, value in (request.get("HyperParameters") or {}).items()
+        if not name.startswith(RESERVED_PREFIX)
+    }
+    counts = [request["TrainingJobName"], environment.get(ENV_JOB_ID), environment.get(ENV_PLACE), task, own]
+    return hashlib.sha256(json.dumps(counts, sort_keys=True).encode()).hexdigest()
+
+
+def filled(value: Any, to_come: Mapping[str, str]) -> Any:
+    """A deep copy in which texts that were to come stand in place of their signs."""
+    if isinstance(value, str):
+        for sign, text in to_come.items():
+            value = value.replace(sign, text)
+        return value
+    if isinstance(value, Mapping):
+        return {name: filled(member, to_come) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [filled(member, to_come) for member in value]
+    return copy.copy(value)
+
+
+def _set_instances(request: dict[str, Any], instance_type: str | None, instance_count: int | None) -> None:
+    resources = request["ResourceConfig"]
+    if instance_type is None and instance_count is None:
+        return
+    if resources.get("InstanceGroups"):
+        raise ValueError(
+            "a job of instance groups takes no other instance type or count per trial; leave st_instance_type and "
+            "st_instance_count out of the config space"
+        )
+    if instance_type is not None:
+        resources["InstanceType"] = instance_type
+    if instance_count is not None:
+        resources["InstanceCount"] = instance_count
+
+
+def _our_channel(request: Mapping[str, Any], name: str, uri: str) -> dict[str, Any]:
+    place: dict[str, Any] = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+    # AWS wants all channels assigned to instance groups, or none.
+    sources = [one["DataSource"].get("S3DataSource") or {} for one in request.get("InputDataConfig") or ()]
+    if any(source.get("InstanceGroupNames") for source in sources):
+        groups = request["ResourceConfig"].get("InstanceGroups") or ()
+        place["InstanceGroupNames"] = [group["InstanceGroupName"] for group in groups]
+    return {"ChannelName": name, "DataSource": {"S3DataSource": place}, "InputMode": "File", "CompressionType": "None"}
+
+
+def _tags(users: Sequence[Mapping[str, str]], ours: Mapping[str, str]) -> list[dict[str, str]]:
+    kept = [dict(tag) for tag in users if tag["Key"] not in ours]
+    return kept + [{"Key": key, "Value": tag_value(value)} for key, value in ours.items()]
+
+
+def tag_value(value: str) -> str:
+    """A text as the value of a tag: what AWS does not allow becomes a dash, and what is too long is cut."""
+    return "".join(character if is_allowed_in_tag(character) else "-" for character in str(value)[:LONGEST_TAG])
