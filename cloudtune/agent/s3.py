@@ -5,9 +5,11 @@ No conditional writes and no checksum parameters, which old ones do not know.
 
 from __future__ import annotations
 
+import builtins
 import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple
 
 from cloudtune.agent.s3_errors import NoBoto3, S3Denied, S3Error, S3NotFound, S3Unreachable, sort_error
 
@@ -45,15 +47,15 @@ class S3:
         NoBoto3: The image has no boto3.
     """
 
-    def __init__(self, bucket: str, owner: str, region: str, kms_key: Optional[str] = None) -> None:
+    def __init__(self, bucket: str, owner: str, region: str, kms_key: str | None = None) -> None:
         try:
             import boto3
             from botocore.config import Config
         except ImportError as error:
-            raise NoBoto3("the image has no boto3 (%s); install it in the image" % error) from error
+            raise NoBoto3(f"the image has no boto3 ({error}); install it in the image") from error
         self.bucket = bucket
-        self._owner: Dict[str, Any] = {"ExpectedBucketOwner": owner} if owner else {}
-        self._encryption: Dict[str, Any] = (
+        self._owner: dict[str, Any] = {"ExpectedBucketOwner": owner} if owner else {}
+        self._encryption: dict[str, Any] = (
             {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
         )
         # An old botocore does not know these variables.
@@ -72,7 +74,7 @@ class S3:
         except Exception as error:
             raise sort_error(error, "connecting to S3") from error
 
-    def get(self, key: str, etag: Optional[str] = None) -> Optional[Got]:
+    def get(self, key: str, etag: str | None = None) -> Got | None:
         """The object, or None if there is none.
 
         Raises:
@@ -103,7 +105,7 @@ class S3:
             answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=body, **self._encryption, **self._owner)
             return str(answer["ETag"])
 
-    def list(self, prefix: str) -> List[Tuple[str, int, str]]:
+    def list(self, prefix: str) -> builtins.list[tuple[str, int, str]]:
         """Key, size and ETag of all objects below a prefix, sorted by key."""
         found = []
         with self._sorting_errors("listing", prefix):
@@ -141,14 +143,14 @@ class S3:
                 )
             for failed in answer.get("Errors", ()):
                 kind = S3Denied if failed.get("Code") == "AccessDenied" else S3Unreachable
-                raise kind("deleting s3://%s/%s failed: %s" % (self.bucket, failed.get("Key"), failed.get("Message")))
+                raise kind(f"deleting s3://{self.bucket}/{failed.get('Key')} failed: {failed.get('Message')}")
 
     @contextmanager
     def _sorting_errors(self, doing: str, key: str) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            sorted_error = sort_error(error, "%s s3://%s/%s" % (doing, self.bucket, key))
+            sorted_error = sort_error(error, f"{doing} s3://{self.bucket}/{key}")
             if sorted_error is error:
                 raise
             raise sorted_error from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Dict, Type
-
 
 class S3Error(Exception):
     """Something with S3 failed; the text is one sentence."""
@@ -26,7 +24,7 @@ class NoBoto3(S3Error):
 
 
 #: Error codes of S3, and of what stands before it -> what they mean here. All others: try again later.
-CODES: Dict[str, Type[S3Error]] = {
+CODES: dict[str, type[S3Error]] = {
     "AccessDenied": S3Denied,
     "AccountProblem": S3Denied,
     "AllAccessDisabled": S3Denied,
@@ -66,9 +64,9 @@ def sort_error(error: Exception, doing: str) -> Exception:
         answer = error.response.get("Error") or {}
         code = str(answer.get("Code", ""))
         kind = CODES.get(code, S3Unreachable)
-        return kind("%s failed: %s (%s)" % (doing, answer.get("Message") or "no reason given", code))
+        return kind(f"{doing} failed: {answer.get('Message') or 'no reason given'} ({code})")
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
-        return S3Denied("%s failed: the job has no credentials; give it an execution role with rights on S3" % doing)
+        return S3Denied(f"{doing} failed: the job has no credentials; give it an execution role with rights on S3")
     if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)):
         return error
-    return S3Unreachable("%s failed: %s" % (doing, str(error) or type(error).__name__))
+    return S3Unreachable(f"{doing} failed: {str(error) or type(error).__name__}")

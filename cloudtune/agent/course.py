@@ -1,0 +1,321 @@
+"""The course of one run of an attempt: what the agent does, in order, and in which order it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import traceback
+
+from cloudtune.agent.agent_errors import AgentError, Over
+from cloudtune.agent.checkpoints import Checkpoints
+from cloudtune.agent.child import Child, adopt_orphans
+from cloudtune.agent.connection import Connection, connect, persist
+from cloudtune.agent.console import Console
+from cloudtune.agent.ending import end_form, exit_status, failure_text, how_it_ended
+from cloudtune.agent.events import Events
+from cloudtune.agent.life import LifeWatch
+from cloudtune.agent.log_outbox import NoOutbox
+from cloudtune.agent.machine import Machine
+from cloudtune.agent.orders import Orders
+from cloudtune.agent.protocol import ENDING, FAILED, PAUSED, RUNNING, TERMINATED
+from cloudtune.agent.report_file import ReportFile
+from cloudtune.agent.s3_errors import S3Error
+from cloudtune.agent.saver import Saver
+from cloudtune.agent.script import Script
+from cloudtune.agent.shipper import Shipper
+from cloudtune.agent.unpack import archive_of_this_program, unpack
+from cloudtune.agent.worker import Worker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
+
+    from cloudtune.agent.forms import Task
+
+    T = TypeVar("T")
+
+#: Seconds that the script has at most between SIGTERM and SIGKILL when the platform is about to kill the container.
+_GRACE_AT_TERMINATION = 45.0
+#: Seconds to save a checkpoint before the script is told to end.
+_SAVING_BEFORE = 10.0
+_INSTALLER_GRACE = 5.0
+#: Seconds for which the agent tries to save the last checkpoint, and to ship the end mark, where nobody hurries it.
+_PATIENCE = 600.0
+#: The same for the end mark where S3 refuses.
+_PATIENCE_IF_DENIED = 30.0
+#: Seconds kept for the end mark when the last checkpoint is saved after SIGTERM.
+_FOR_END_MARK = 15.0
+_LOOK_INTERVAL = 1.0
+_GROUP_INTERVAL = 0.1
+
+
+class Course:
+    """One run.
+
+    Args:
+        events: Signals arrive there already.
+        environment: The container's variables.
+    """
+
+    def __init__(self, events: Events, environment: Mapping[str, str]) -> None:
+        self._events = events
+        self._environment = environment
+        self._orders = Orders(events)
+        self._console = Console()
+        self._machine = Machine(environment)
+        self._connection = Connection(NoOutbox())
+        self._child: Child | None = None
+        self._script_ended: float | None = None  # time.time()
+        self._watch: LifeWatch | None = None
+        self._shipper: Shipper | None = None
+        self._saver: Saver | None = None
+
+    def run(self) -> int:
+        """Does everything; the container's exit status."""
+        try:
+            over = self._live()
+        except Over as early:
+            over = early
+        except AgentError as error:
+            over = Over(FAILED, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the script has to end and the tuner has to know
+            self._console.note(traceback.format_exc())
+            over = Over(FAILED, f"the agent itself failed: {type(error).__name__}: {error}")
+        return self._finish(over)
+
+    def _live(self) -> Over:
+        adopt_orphans()
+        self._machine.make_folders()
+        task = self._machine.task()
+        given_up = threading.Event()
+        try:
+            self._connection = self._await(lambda: connect(task, self._machine, self._console, given_up))
+        finally:
+            given_up.set()
+        script = Script(self._machine, task)
+        self._start_shipper(task, script)
+        if self._connection.over is not None:
+            raise self._connection.over
+        self._start_watch(task)
+        unpack(archive_of_this_program(self._machine.bundle), self._machine.code, script.package)
+        script.prepare()
+        checkpoints = self._restored(task, script)
+        self._install(script)
+        return self._run_script(task, script, checkpoints)
+
+    # ---- before the script
+
+    def _start_shipper(self, task: Task, script: Script) -> None:
+        if os.path.lexists(script.report_file):  # of a run before
+            os.unlink(script.report_file)
+        file = ReportFile(script.report_file, self._console.note)
+        outbox = self._connection.outbox
+        through_s3 = self._connection.s3 is not None
+        interval = task["put_interval"] if through_s3 else 0.0
+        self._shipper = Shipper(outbox, file, interval, task["heartbeat"], self._events, self._console)
+        self._shipper.start(script.fifo)
+
+    def _start_watch(self, task: Task) -> None:
+        life = self._connection.life
+        if life is not None:
+            self._watch = LifeWatch(
+                life, task["watch_interval"], task["life_timeout"], self._events, self._console.note
+            )
+            self._watch.start()
+
+    def _restored(self, task: Task, script: Script) -> Checkpoints | None:
+        s3 = self._connection.s3
+        if s3 is None or self._shipper is None:
+            return None
+        shipper, outbox = self._shipper, self._connection.outbox
+        checkpoints = Checkpoints(s3, task, outbox.run, script.checkpoints, shipper.take_in)
+        given_up = threading.Event()
+        try:
+            name = self._await(lambda: persist(checkpoints.restore, given_up))
+        except (S3Error, OSError) as error:
+            raise AgentError(f"the checkpoint cannot be restored: {error}") from error
+        finally:
+            given_up.set()
+        if name is not None:
+            self._console.note(f"restored the checkpoint {name}")
+            outbox.checkpoint = name
+        return checkpoints
+
+    def _install(self, script: Script) -> None:
+        command = script.requirements_command()
+        if command is None:
+            return
+        began = time.monotonic()
+        self._console.note("installing the requirements of the source")
+        child = self._run_child(command, script.cwd, dict(self._environment), _INSTALLER_GRACE)
+        if self._orders.order is not None:
+            raise self._orders.order
+        if child.exit_code != 0:
+            raise Over(FAILED, "the requirements of the source could not be installed; see the last lines of output")
+        self._console.note(f"installed the requirements in {time.monotonic() - began:.1f} s")
+        self._console.forget_tail()
+
+    # ---- the script
+
+    def _run_script(self, task: Task, script: Script, checkpoints: Checkpoints | None) -> Over:
+        command, environment = script.command(), script.environment(self._environment)
+        self._check_orders()
+        if checkpoints is not None and self._machine.is_first and self._shipper is not None:
+            self._saver = Saver(checkpoints, self._shipper, self._events, self._console)
+            self._saver.start()
+        self._set_state(RUNNING)
+        child = self._run_child(command, script.cwd, environment, task["stop_grace"], self._saver)
+        self._script_ended = time.time()
+        told = self._orders.order if self._told else None
+        return how_it_ended(script.entry_point, child.exit_code, child.signal, told)
+
+    def _run_child(
+        self, command: list[str], cwd: str, environment: dict[str, str], grace: float, saver: Saver | None = None
+    ) -> Child:
+        """Runs a program to its end, which an order hastens. Afterwards nothing of it lives."""
+        self._told = False
+        try:
+            child = self._child = Child(command, cwd, environment, self._console)
+        except (OSError, ValueError) as error:
+            raise AgentError(
+                f"{command[0]} could not be started: {error}; a command line that is too long goes with "
+                "pass_args_as_json=True"
+            ) from error
+        kill_at = float("inf")
+        killed = False
+        while not child.ended or (self._told and not killed and child.group_lives()):
+            self._orders.take_all()
+            child.reap()
+            if self._orders.order is not None and not self._told and not child.ended:
+                self._before_telling(child, saver)
+                if not child.ended:
+                    self._told = True
+                    child.send(signal.SIGTERM)
+                    kill_at = time.monotonic() + grace
+            if self._orders.terminated:
+                kill_at = min(kill_at, time.monotonic() + min(grace, _GRACE_AT_TERMINATION))
+            if self._told and not killed and time.monotonic() >= kill_at:
+                killed = True
+                child.send(signal.SIGKILL)
+            wait = _GROUP_INTERVAL if self._told else _LOOK_INTERVAL
+            self._orders.take(self._events.wait(0.0 if child.ended and not self._told else wait))
+        child.kill_all()
+        self._console.drain(5.0)
+        return child
+
+    def _before_telling(self, child: Child, saver: Saver | None) -> None:
+        """Saves a checkpoint while the files are whole, if the trial is to go on from it."""
+        self._set_state(ENDING)
+        order = self._orders.order
+        if saver is None or order is None or order.outcome not in (PAUSED, TERMINATED):
+            return
+        saver.save_now()
+        until = time.monotonic() + _SAVING_BEFORE
+        while not (saver.is_saved or child.ended) and time.monotonic() < until:
+            self._orders.take(self._events.wait(until - time.monotonic()))
+            child.reap()
+
+    # ---- the end
+
+    def _finish(self, over: Over) -> int:
+        try:
+            if self._child is not None:
+                self._child.kill_all()
+                self._console.drain(5.0)
+            over = self._save(over)
+            self._tell(over)
+        except Exception:  # noqa: BLE001 - the container has to end, and its exit status to tell how
+            self._console.note("the agent failed at the end: " + traceback.format_exc())
+        self._write_failure(over)
+        self._console.flush(5.0)
+        return exit_status(over)
+
+    def _save(self, over: Over) -> Over:
+        """Saves the last checkpoint; of a pause without one the reason says so."""
+        saver, ended = self._saver, self._script_ended
+        if saver is None or ended is None:
+            return over
+        saver.end()
+        self._set_state(ENDING)
+        killed = self._child is not None and self._child.signal is not None
+        given_up = threading.Event()
+        since = time.monotonic()
+        problem = self._await_until(
+            lambda: saver.save_final(killed, ended, given_up),
+            lambda: self._orders.time_left(_PATIENCE, since) - (_FOR_END_MARK if self._orders.terminated else 0.0),
+            "there was no time",
+        )
+        given_up.set()
+        if not problem:
+            return over
+        older = self._connection.outbox.checkpoint
+        rest = f"the checkpoint is the older one {older}" if older else "there is no checkpoint"
+        sentence = f"the last state could not be saved ({problem}): {rest}"
+        self._console.note(sentence)
+        reason = f"{over.reason}; {sentence}" if over.reason else sentence
+        return Over(over.outcome, reason, over.exit_code, over.signal) if over.outcome == PAUSED else over
+
+    def _tell(self, over: Over) -> None:
+        """Ships the last reports and the end mark."""
+        if self._watch is not None:
+            self._watch.end()
+        shipper = self._shipper
+        if shipper is None:
+            return
+        shipper.take_in()
+        self._connection.outbox.end = end_form(over, self._console.tail())
+        ticket = shipper.ask()
+        since = time.monotonic()
+        while not shipper.is_done(ticket):
+            left = self._orders.time_left(_PATIENCE_IF_DENIED if shipper.denied else _PATIENCE, since)
+            if left <= 0:
+                self._console.note("the end mark, and maybe reports, could not be shipped")
+                return
+            self._orders.take(self._events.wait(min(left, _LOOK_INTERVAL)))
+
+    def _write_failure(self, over: Over) -> None:
+        if over.outcome != FAILED:
+            return
+        try:
+            os.makedirs(self._machine.output, exist_ok=True)
+            with open(self._machine.failure, "w", encoding="utf-8", errors="replace") as file:
+                file.write(failure_text(over, self._console.tail()))
+        except OSError as error:
+            self._console.note(f"{self._machine.failure} cannot be written: {error}")
+
+    # ---- waiting
+
+    def _set_state(self, state: str) -> None:
+        self._connection.outbox.state = state
+        if self._shipper is not None:
+            self._shipper.ask()
+
+    def _check_orders(self) -> None:
+        self._orders.take_all()
+        if self._orders.order is not None:
+            raise self._orders.order
+
+    def _await(self, call: Callable[[], T]) -> T:
+        """What a call, which is made in another thread, returns. An order to end does not wait for it.
+
+        Raises:
+            Over: An order came first.
+        """
+        worker = Worker(call, self._events)
+        while not worker.is_done:
+            self._check_orders()
+            self._orders.take(self._events.wait(_LOOK_INTERVAL))
+        self._check_orders()
+        return worker.result()
+
+    def _await_until(self, call: Callable[[], T], time_left: Callable[[], float], otherwise: T) -> T:
+        """What a call, which is made in another thread, returns; ``otherwise`` if there is no more time for it."""
+        worker = Worker(call, self._events)
+        while not worker.is_done:
+            if time_left() <= 0:
+                return otherwise
+            self._orders.take(self._events.wait(min(_LOOK_INTERVAL, time_left())))
+        return worker.result()
