@@ -11,6 +11,7 @@ Everything of an experiment lies below one prefix, ``cloudtune/<tag>/<name>/<id>
     checkpoints/<trial>/manifests/<generation>.json
     checkpoints/<trial>/files/<generation>/<number>
                                          a checkpoint is complete when its manifest is there
+    synced/<trial>/                      the checkpoint directory as SageMaker itself keeps it, for jobs without S3
 
 Only ``inbox/`` is listed again and again: one page tells which of 1,000 running trials have news.
 
@@ -110,6 +111,10 @@ class Keys:
     def manifest(self, trial: int, generation: str) -> str:
         """The manifest of a generation."""
         return "%s%s.json" % (self.manifests(trial), generation)
+
+    def synced(self, trial: int) -> str:
+        """Prefix of what SageMaker itself keeps of a trial's checkpoint directory, where the agent cannot."""
+        return "%ssynced/%d/" % (self.prefix, trial)
 
     def files(self, trial: int, generation: str) -> str:
         """Prefix of the files that a generation has uploaded."""

@@ -1,15 +1,20 @@
-"""Trials as SageMaker training jobs. Names are imported when first used."""
+"""Every trial a SageMaker training job. Names are imported when first used."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
-
 if TYPE_CHECKING:
     from cloudtune.aws.job_template import TrainingJob as TrainingJob
+    from cloudtune.backend.sagemaker_backend.backend import SageMakerBackend as SageMakerBackend
+    from cloudtune.backend.sagemaker_backend.cadence import Cadence as Cadence
 
-__all__ = ["TrainingJob"]
+_PUBLIC = {
+    "Cadence": "cloudtune.backend.sagemaker_backend.cadence",
+    "SageMakerBackend": "cloudtune.backend.sagemaker_backend.backend",
+    "TrainingJob": "cloudtune.aws.job_template",
+}
 
-_PUBLIC = {"TrainingJob": "cloudtune.aws.job_template"}
+__all__ = ["Cadence", "SageMakerBackend", "TrainingJob"]
 
 
 def __getattr__(name: str) -> object:

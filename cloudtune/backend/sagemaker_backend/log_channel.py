@@ -63,6 +63,7 @@ class LogChannel:
         patience: How long is waited for what may not come.
         clock: Monotonic seconds.
         sleep: Waits between the looks of a drain.
+        cancel: Ends the waiting of a look, which raises Cancelled then, when it is set.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class LogChannel:
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        cancel: threading.Event | None = None,
     ) -> None:
-        self._tail = Tail(aws, job_name_prefix, group=group, since=None if since is None else int(since * 1000))
+        since_ms = None if since is None else int(since * 1000)
+        self._tail = Tail(aws, job_name_prefix, group=group, since=since_ms, cancel=cancel)
         self._patience = patience or Patience()
         self._clock = clock
         self._sleep = sleep

@@ -1,0 +1,87 @@
+"""What attempts cost, and what they may still cost."""
+
+from __future__ import annotations
+
+import logging
+
+from cloudtune.aws.prices import cost, price_per_hour
+from cloudtune.aws.training_jobs import JobState
+from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
+from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.trial import Bill
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after the end of a warm pool's time at which its state is certain.
+_POOL_MARGIN = 60.0
+
+
+class Bills:
+    """Makes bills from the state of jobs that are terminal.
+
+    Args:
+        desk: Of the backend; its lock is held by callers.
+        region: Whose prices count.
+        keep_alive: Seconds for which a warm pool keeps a job's instances; 0: there are none.
+    """
+
+    def __init__(self, desk: Desk, region: str, keep_alive: float) -> None:
+        self._desk = desk
+        self._region = region
+        self._keep_alive = keep_alive
+        self._unknown: set[str] = set()
+        #: Jobs that could use kept instances, and that did.
+        self.jobs_ended = 0
+        self.pools_reused = 0
+
+    def price(self, instance_type: str) -> float | None:
+        """Dollars per hour of one instance; None: unknown, which is said once."""
+        price = price_per_hour(instance_type, self._region)
+        if price is None and instance_type not in self._unknown:
+            self._unknown.add(instance_type)
+            logger.warning(
+                "no price is known for %s in %s: costs are incomplete; `cloudtune doctor --refresh-prices` asks AWS",
+                instance_type,
+                self._region,
+            )
+        return price
+
+    def bill(self, attempt: Attempt, state: JobState) -> list[Bill]:
+        """The bill of a terminal job, if it is another than the last one."""
+        pool = state.warm_pool
+        keeps = pool is not None and pool.status in ("Available", "InUse")
+        retained = float(pool.retained_seconds or 0) if pool is not None else 0.0
+        seconds = float(state.billable_seconds if state.billable_seconds is not None else state.training_seconds or 0)
+        dollars = cost(self.price(state.instance_type), seconds, state.instance_count, retained)
+        bill = Bill(*attempt.key, dollars, seconds, retained, state.instance_type, not keeps)
+        if attempt.last_bill is None:
+            self.jobs_ended += 1
+        if pool is not None and pool.status == "Reused" and (attempt.last_bill is None or not attempt.last_bill.final):
+            self.pools_reused += 1
+        if bill == attempt.last_bill:
+            return []
+        attempt.last_bill = bill
+        return [bill]
+
+    def nothing(self, attempt: Attempt) -> None:
+        """The attempt had no job: it cost nothing."""
+        attempt.last_bill = Bill(*attempt.key, 0.0, 0.0, 0.0, attempt.instance_type, final=True)
+        self._desk.deliver([attempt.last_bill])
+
+    def with_pool(self) -> list[Attempt]:
+        """Attempts whose instances a warm pool may still keep."""
+        with self._desk.lock:
+            return [a for a in self._desk.where(Phase.OVER) if a.last_bill is not None and not a.last_bill.final]
+
+    def committed(self) -> float:
+        """Dollars that attempts without a final bill may cost at most, beyond what was billed."""
+        total = 0.0
+        with self._desk.lock:
+            for attempt in self._desk.attempts.values():
+                if attempt.price is None or attempt.is_settled:
+                    continue
+                kept = self._keep_alive
+                seconds = attempt.max_seconds if attempt.last_bill is None else 0.0
+                already = 0.0 if attempt.last_bill is None else attempt.last_bill.retained_seconds
+                total += attempt.price * attempt.instance_count * (seconds + max(0.0, kept - already)) / 3600
+        return total

@@ -1,0 +1,52 @@
+"""How often a SageMaker backend looks and writes. Seconds throughout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """Intervals of a SageMaker backend and of the agents in its jobs.
+
+    The defaults keep the median time from a report to the scheduler's decision below two seconds at about two cents
+    an hour for listings, and the calls of the SageMaker API, which is tightly limited, below 150 an hour.
+
+    Args:
+        poll: Between two listings of the inbox.
+        status: Between two listings of the jobs in progress, by which failures and stops from outside are found.
+        logs: Between two looks at the CloudWatch log, for jobs whose reports come that way.
+        life: Between two signs of life of the tuner, where no wish makes it write sooner.
+        silence: A job in progress whose head has not changed for so long is told of in a warning.
+        settle: When to ask for the state of a job whose script has ended: so long after the typical time that jobs of
+            this experiment took from there to their end. Afterwards the listing finds it.
+        stop_margin: A job that was asked to end is stopped through SageMaker so long after its script's grace.
+        first_wait, longest_wait: Between two attempts to create a job while the quota is reached or there is no
+            capacity: doubling from the first to the longest.
+        agent_put, agent_watch, agent_heartbeat: Of the agents: between two puts of a head at the least, between two
+            looks at the life object, and the longest silence.
+        life_timeout: Without a sign of life for so long, agents end their trials as paused (dead-man switch).
+        checkpoint: Between two uploads of a running trial's checkpoint at the least.
+    """
+
+    poll: float = 1.0
+    status: float = 90.0
+    logs: float = 2.0
+    life: float = 60.0
+    silence: float = 180.0
+    settle: tuple[float, ...] = (0.5, 2.0, 6.0, 15.0, 40.0)
+    stop_margin: float = 20.0
+    first_wait: float = 15.0
+    longest_wait: float = 600.0
+    agent_put: float = 1.0
+    agent_watch: float = 1.0
+    agent_heartbeat: float = 60.0
+    life_timeout: float = 3600.0
+    checkpoint: float = 30.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            for seconds in value if isinstance(value, tuple) else (value,):
+                if not seconds > 0:
+                    raise ValueError(f"Cadence: {field.name} must be above 0 seconds, got {value!r}")

@@ -1,0 +1,182 @@
+"""Creates the training jobs: in order, within AWS's rate, waiting where a quota or the capacity is exhausted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from cloudtune.agent import protocol
+from cloudtune.aws.errors import (
+    AccessDenied,
+    AwsError,
+    Conflict,
+    InvalidRequest,
+    NoCapacity,
+    NotFound,
+    QuotaReached,
+    Throttled,
+)
+from cloudtune.aws.training_jobs import JobState, TrainingJobs
+from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
+from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.backend.sagemaker_backend.ending import Ending
+from cloudtune.backend.sagemaker_backend.errands import Errands
+from cloudtune.backend.sagemaker_backend.machines import Machines
+from cloudtune.backend.sagemaker_backend.outcome import never_began
+from cloudtune.backend.sagemaker_backend.service import Service, now
+from cloudtune.trial import End, Outcome
+
+logger = logging.getLogger(__name__)
+
+
+class JobRequests(Protocol):
+    """Makes the requests for jobs."""
+
+    def instance_types(self, attempt: Attempt) -> Sequence[str]:
+        """Types of instance that may be used, best first."""
+
+    def prepare(self, attempt: Attempt, instance_type: str) -> dict[str, object]:
+        """Writes the attempt's task to S3; the request for CreateTrainingJob."""
+
+
+class Creator(Service):
+    """Takes queued attempts one after another; one whose machines are all refused lets others pass."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        jobs: TrainingJobs,
+        requests: JobRequests,
+        errands: Errands,
+        ending: Ending,
+        machines: Machines,
+    ) -> None:
+        super().__init__(desk, "creating training jobs")
+        self._jobs = jobs
+        self._requests = requests
+        self._errands = errands
+        self._ending = ending
+        self._machines = machines
+        self._told_waiting: set[str] = set()
+        #: Called with each attempt whose job was created.
+        self.created_listeners: list[Callable[[Attempt], None]] = []
+
+    def machine_freed(self) -> None:
+        """A job of ours has ended: what waits for its machine is tried at once."""
+        with self.desk.lock:
+            self._machines.freed()
+        self.wake()
+
+    def no_capacity(self, instance_type: str) -> None:
+        """A job has failed because there was no instance for it."""
+        self._refused(instance_type, "no capacity")
+
+    def turn(self) -> float | None:
+        attempt, instance_type, wait = self._next()
+        if attempt is None:
+            return wait
+        try:
+            self._create(attempt, instance_type)
+        finally:
+            with self.desk.lock:
+                attempt.is_being_created = False
+        return 0.0
+
+    def _next(self) -> tuple[Attempt | None, str, float | None]:
+        """The first attempt that may be created now; else how long until one may."""
+        soonest: float | None = None
+        with self.desk.lock:
+            for attempt in self.desk.where(Phase.QUEUED):
+                if not self._errands.are_done(attempt.trial_id):
+                    continue  # their end wakes this thread
+                types = self._requests.instance_types(attempt)
+                chosen = self._machines.choose(types, now())
+                if chosen is not None or attempt.is_asked_to_end():
+                    attempt.is_being_created = True
+                    return attempt, chosen or types[0], 0.0
+                time = self._machines.next_time(types)
+                if time is not None:
+                    soonest = time if soonest is None else min(soonest, time)
+        return None, "", None if soonest is None else max(0.0, soonest - now())
+
+    def _create(self, attempt: Attempt, instance_type: str) -> None:
+        if attempt.is_asked_to_end():
+            self._not_wanted(attempt, instance_type)
+            return
+        error = self._errands.error_of(attempt.trial_id)
+        if error is not None:
+            self._give_up(attempt, End(*attempt.key, Outcome.failed, f"its checkpoint could not be prepared: {error}"))
+            return
+        try:
+            request = self._requests.prepare(attempt, instance_type)
+            attempt.may_exist = True
+            self._jobs.create(request)
+        except Conflict as conflict:
+            self._look_whose(attempt, instance_type, conflict)
+        except (QuotaReached, NoCapacity) as refusal:
+            attempt.may_exist = False
+            self._refused(instance_type, str(refusal))
+        except Throttled:
+            attempt.may_exist = False
+            raise
+        except (InvalidRequest, AccessDenied, NotFound) as refusal:
+            self._give_up(attempt, End(*attempt.key, Outcome.failed, f"its job could not be created: {refusal}"))
+        else:
+            self._created(attempt, instance_type)
+
+    def _not_wanted(self, attempt: Attempt, instance_type: str) -> None:
+        """The attempt was asked to end before it began; perhaps its job exists all the same."""
+        if attempt.may_exist:
+            try:
+                self._jobs.describe(attempt.job_name)
+            except NotFound:
+                pass
+            else:
+                self._created(attempt, instance_type)
+                return
+        self._give_up(attempt, never_began(attempt, ""))
+
+    def _created(self, attempt: Attempt, instance_type: str) -> None:
+        with self.desk.lock:
+            self._machines.granted(instance_type)
+            self._told_waiting.discard(instance_type)
+            attempt.phase = Phase.EXISTS
+            attempt.created_at = now()
+            if attempt.is_asked_to_end():
+                attempt.stop_job_at = now()
+        for listener in self.created_listeners:
+            listener(attempt)
+
+    def _look_whose(self, attempt: Attempt, instance_type: str, conflict: AwsError) -> None:
+        """There is a job of that name: ours, if the answer to creating it was lost; else a foreign one's."""
+        state: JobState = self._jobs.describe(attempt.job_name)
+        if state.environment.get(protocol.ENV_JOB_ID) == attempt.job_id:
+            self._created(attempt, state.instance_type or instance_type)
+            return
+        logger.warning("the name %s is another job's (%s); the trial takes its next one", attempt.job_name, conflict)
+        self._give_up(attempt, never_began(attempt, f"the name {attempt.job_name} belongs to another training job"))
+
+    def _give_up(self, attempt: Attempt, end: End) -> None:
+        with self.desk.lock:
+            self._ending.free(attempt)
+            self.desk.deliver(self._ending.tell(attempt, end))
+
+    def _refused(self, instance_type: str, why: str) -> None:
+        with self.desk.lock:
+            wait = self._machines.refused(instance_type, now())
+            waiting = len(self.desk.where(Phase.QUEUED))
+            running = len(self.desk.where(Phase.EXISTS))
+            first = instance_type not in self._told_waiting
+            self._told_waiting.add(instance_type)
+        level = logging.WARNING if first else logging.INFO
+        logger.log(
+            level,
+            "no further %s at the moment (%s): %d trials wait, %d run; trying again in %.0f seconds",
+            instance_type,
+            why,
+            waiting,
+            running,
+            wait,
+        )
+        self.wake()

@@ -1,0 +1,144 @@
+"""Reports and end marks from S3: one listing tells which trials have news, and only these are read."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from cloudtune.agent import protocol
+from cloudtune.agent.forms import Head
+from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.s3_listing import Listing
+from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
+from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.backend.sagemaker_backend.ending import Ending
+from cloudtune.backend.sagemaker_backend.service import Service, now
+from cloudtune.trial import TrialEvent
+
+logger = logging.getLogger(__name__)
+
+
+class Inbox(Service):
+    """Lists the heads once per interval while a job may write one.
+
+    Args:
+        desk: Where attempts are found and events delivered.
+        bucket: Where the experiment lies.
+        keys: Of the experiment.
+        ending: Told of end marks.
+        interval: Seconds between two listings.
+    """
+
+    def __init__(self, desk: Desk, bucket: Bucket, keys: protocol.Keys, ending: Ending, interval: float) -> None:
+        super().__init__(desk, "reading reports from S3")
+        self._bucket = bucket
+        self._keys = keys
+        self._ending = ending
+        self._interval = interval
+        self._listing = Listing(bucket, keys.inbox)
+        #: Heads that have changed and were not read yet.
+        self._unread: dict[str, None] = {}
+        #: Heads of attempts that are over, to be deleted.
+        self._done: dict[str, None] = {}
+        self._next = 0.0
+
+    def turn(self) -> float | None:
+        if not self._may_have_news():
+            self._delete_done()
+            return self._interval
+        begin = now()
+        self.look()
+        self._delete_done()
+        return max(0.0, begin + self._interval - now())
+
+    def look(self) -> None:
+        """Lists once, reads what changed, and delivers what is new."""
+        for listed in self._listing.changed():
+            self._unread[listed.key] = None
+        wanted = []
+        for key in self._unread:
+            if self._attempt(key) is not None:
+                wanted.append(key)
+            elif self._is_over(key):
+                self._done[key] = None  # a late put has brought it back
+        got = self._bucket.get_many(wanted)
+        heads: list[tuple[Attempt, Head]] = []
+        for key in wanted:
+            attempt = self._attempt(key)
+            if key in got and attempt is not None:
+                heads.append((attempt, _parse(got[key].body)))
+        self._take(heads)
+        self._unread.clear()
+
+    def fetch(self, attempt: Attempt) -> None:
+        """Reads the newest head of one attempt, wherever it lies: for an attempt whose job has ended."""
+        got = self._bucket.get(self._keys.head(*attempt.key)) or self._bucket.get(self._keys.end(*attempt.key))
+        if got is not None:
+            self._take([(attempt, _parse(got.body))])
+
+    def has_ended(self, attempt: Attempt) -> None:
+        """The head of the attempt is not needed any more: ``end.json`` holds the same."""
+        self._done[self._keys.head(*attempt.key)] = None
+
+    def _may_have_news(self) -> bool:
+        with self.desk.lock:
+            return any(
+                a.phase is Phase.EXISTS and a.use_s3 and not a.end_delivered for a in self.desk.attempts.values()
+            )
+
+    def _attempt(self, key: str) -> Attempt | None:
+        found = protocol.attempt_of_head(key)
+        if found is None:
+            return None
+        with self.desk.lock:
+            attempt = self.desk.attempts.get(found)
+            return None if attempt is None or attempt.end_delivered else attempt
+
+    def _is_over(self, key: str) -> bool:
+        found = protocol.attempt_of_head(key)
+        with self.desk.lock:
+            attempt = None if found is None else self.desk.attempts.get(found)
+            return attempt is not None and attempt.phase is Phase.OVER
+
+    def _take(self, heads: list[tuple[Attempt, Head]]) -> None:
+        """Takes heads in, with the chunks that are missing before their reports."""
+        with self.desk.lock:
+            missing = {
+                self._keys.chunk(*attempt.key, run, first): (run, first)
+                for attempt, head in heads
+                for run, first in attempt.missing_chunks(head)
+            }
+        chunks = self._bucket.get_many(missing) if missing else {}
+        for attempt, head in heads:
+            mine: dict[tuple[int, int], list[dict[str, Any]]] = {}
+            for run, first, _ in head["chunks"]:
+                name = self._keys.chunk(*attempt.key, run, first)
+                got = chunks.get(name)
+                if got is None and name in missing:
+                    logger.warning(
+                        "s3://%s/%s is gone, and the reports of trial %d in it",
+                        self._bucket.name,
+                        name,
+                        attempt.trial_id,
+                    )
+                if got is not None:
+                    mine[run, first] = [json.loads(line) for line in got.body.splitlines()]
+            with self.desk.lock:
+                if attempt.end_delivered:
+                    continue
+                events: list[TrialEvent] = list(attempt.take_head(head, mine, now()))
+                events.extend(self._ending.by_mark(attempt))
+                self.desk.deliver(events)
+
+    def _delete_done(self) -> None:
+        if self._done:
+            keys = list(self._done)
+            self._bucket.delete(keys)
+            for key in keys:
+                self._done.pop(key, None)
+
+
+def _parse(body: bytes) -> Head:
+    head: Head = json.loads(body)
+    return head

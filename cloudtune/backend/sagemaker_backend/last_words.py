@@ -1,0 +1,58 @@
+"""What a job that is over has left: its last head in S3, and its log."""
+
+from __future__ import annotations
+
+import logging
+
+from cloudtune.aws.errors import AwsError
+from cloudtune.aws.logs import JobLogs
+from cloudtune.aws.training_jobs import JobState
+from cloudtune.backend.sagemaker_backend.attempt import Attempt
+from cloudtune.backend.sagemaker_backend.inbox import Inbox
+from cloudtune.backend.sagemaker_backend.log_reader import LogReader
+
+logger = logging.getLogger(__name__)
+
+_LINES = 10
+
+
+class LastWords:
+    """Reads what is left to read of a job, before its end is told.
+
+    Args:
+        inbox: Reads heads.
+        log_reader: Reads reports from logs.
+        logs: The logs of jobs, for the reason of a failure.
+        interval: Seconds until it is worth asking again whether a log is complete.
+    """
+
+    def __init__(self, inbox: Inbox, log_reader: LogReader, logs: JobLogs, interval: float) -> None:
+        self._inbox = inbox
+        self._log_reader = log_reader
+        self._logs = logs
+        self.interval = interval
+
+    def have_come(self, attempt: Attempt, state: JobState) -> bool:
+        """Whether all that the job reported is with the tuner now; the job is terminal."""
+        if attempt.end_delivered:
+            return True
+        if attempt.use_s3:
+            self._inbox.fetch(attempt)
+            if attempt.has_head or attempt.end_delivered:
+                return True
+            self.read_log_of(attempt)
+        return self._log_reader.is_complete(attempt)
+
+    def read_log_of(self, attempt: Attempt) -> None:
+        """Nothing came through S3: the job may have no rights there, and report by its log."""
+        self._log_reader.watch(attempt)
+
+    def output(self, attempt: Attempt, state: JobState) -> str:
+        """The last lines that a failed job has written."""
+        if state.status != "Failed":
+            return ""
+        try:
+            return "\n".join(self._logs.last_lines(attempt.job_name, _LINES))
+        except AwsError as error:
+            logger.info("the log of %s could not be read: %s", attempt.job_name, error)
+            return ""

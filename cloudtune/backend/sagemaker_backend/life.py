@@ -1,0 +1,112 @@
+"""The tuner's side of the life object: its sign of life, and what it wishes of its trials."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+
+from cloudtune.agent import protocol
+from cloudtune.agent.forms import Life
+from cloudtune.aws.errors import Conflict
+from cloudtune.aws.s3 import Bucket
+from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.backend.sagemaker_backend.service import Service, now
+from cloudtune.errors import Fenced
+
+#: Shortest time between two writes, so that many wishes go into one.
+_SHORTEST = 0.1
+
+
+class LifeWriter(Service):
+    """Writes the life object: at intervals, and at once where there is a new wish.
+
+    Every write but the first is on the condition that nobody else has written since: a second tuner that takes the
+    experiment over is noticed, and this one stops.
+    """
+
+    def __init__(self, desk: Desk, bucket: Bucket, keys: protocol.Keys, interval: float) -> None:
+        super().__init__(desk, "writing the tuner's sign of life to S3")
+        self._bucket = bucket
+        self._key = keys.life
+        self._place = f"s3://{bucket.name}/{keys.prefix}"
+        self._interval = interval
+        self._nonce = uuid.uuid4().hex
+        self._etag: str | None = None
+        self._beat = 0
+        self._wishes: dict[str, str] = {}
+        self._stop_all: str | None = None
+        self._changed = False
+        self._next = 0.0
+
+    def begin(self) -> None:
+        """The first sign of life, whoever wrote before. Raises what S3 answers: this is the first thing written."""
+        self._etag = self._bucket.put(self._key, self._body())
+        self._next = now() + self._interval
+
+    def wish(self, trial: int, attempt: int, wish: str) -> None:
+        """Tells the agent of an attempt to end."""
+        with self.desk.lock:
+            self._wishes[protocol.wish_key(trial, attempt)] = wish
+            self._changed = True
+        self.wake()
+
+    def forget(self, trial: int, attempt: int) -> None:
+        """The attempt is over; its wish goes with the next write."""
+        with self.desk.lock:
+            self._wishes.pop(protocol.wish_key(trial, attempt), None)
+
+    def stop_all(self, wish: str) -> None:
+        """Tells all agents of the experiment to end."""
+        with self.desk.lock:
+            self._stop_all = wish
+            self._changed = True
+        self.wake()
+
+    def turn(self) -> float | None:
+        with self.desk.lock:
+            due = self._changed or now() >= self._next
+            if due:
+                self._changed = False
+                body = self._body()
+        if not due:
+            return max(0.0, self._next - now())
+        try:
+            self._etag = self._bucket.put(self._key, body, if_match=self._etag)
+        except Conflict as error:
+            self._look_who_wrote(error)
+            return 0.0
+        except BaseException:
+            with self.desk.lock:
+                self._changed = True
+            raise
+        self._next = now() + self._interval
+        return _SHORTEST
+
+    def _look_who_wrote(self, error: Conflict) -> None:
+        """After a refused write: it may be our own that stands there, whose answer was lost."""
+        got = self._bucket.get(self._key)
+        if got is None:
+            self._etag = None  # somebody deleted it: begin anew
+        else:
+            life: Life = json.loads(got.body)
+            if life["nonce"] != self._nonce:
+                raise Fenced(
+                    f"another tuner drives the experiment at {self._place} now: this one stops and leaves all training "
+                    "jobs to that one"
+                ) from error
+            self._etag = got.etag
+        with self.desk.lock:
+            self._changed = True
+
+    def _body(self) -> bytes:
+        self._beat += 1
+        life: Life = {
+            "format": protocol.FORMAT,
+            "nonce": self._nonce,
+            "beat": self._beat,
+            "stop_all": self._stop_all,
+            "wishes": dict(self._wishes),
+            "unix": time.time(),
+        }
+        return json.dumps(life).encode()

@@ -1,0 +1,93 @@
+"""Reports of jobs that cannot write to S3, from their CloudWatch logs."""
+
+from __future__ import annotations
+
+import logging
+
+from cloudtune.aws.clients import Aws
+from cloudtune.backend.sagemaker_backend.attempt import Attempt
+from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.backend.sagemaker_backend.ending import Ending
+from cloudtune.backend.sagemaker_backend.log_channel import LogChannel
+from cloudtune.backend.sagemaker_backend.service import Service, now
+from cloudtune.trial import TrialEvent
+
+logger = logging.getLogger(__name__)
+
+
+class LogReader(Service):
+    """Looks at the logs of all watched jobs with one call per interval.
+
+    Args:
+        desk: Of the backend.
+        aws: The account.
+        job_prefix: What the names of the experiment's jobs begin with.
+        ending: Told of end lines.
+        interval: Seconds between two looks.
+    """
+
+    def __init__(self, desk: Desk, aws: Aws, job_prefix: str, ending: Ending, interval: float) -> None:
+        super().__init__(desk, "reading reports from CloudWatch")
+        self._channel = LogChannel(aws, job_prefix)
+        self._ending = ending
+        self._interval = interval
+        self._watched: dict[str, Attempt] = {}
+        self._ended: set[str] = set()
+        self._complete: set[str] = set()
+
+    def watch(self, attempt: Attempt) -> None:
+        """Reports of the attempt's job are looked for in its log from now on."""
+        with self.desk.lock:
+            if attempt.job_name in self._watched:
+                return
+            self._watched[attempt.job_name] = attempt
+            self._channel.watch(
+                attempt.job_name, attempt.trial_id, attempt.number, dict(attempt.delivered), attempt.has_agent
+            )
+        self.wake()
+
+    def is_complete(self, attempt: Attempt) -> bool:
+        """Whether all that a terminal job has reported is with the tuner."""
+        name = attempt.job_name
+        with self.desk.lock:
+            if name not in self._watched or name in self._complete:
+                return True
+            if name not in self._ended:
+                self._ended.add(name)
+                self._channel.job_ended(name)
+        self.wake()
+        return False
+
+    def turn(self) -> float | None:
+        with self.desk.lock:
+            if not self._watched:
+                return None
+        begin = now()
+        for news in self._channel.look():
+            with self.desk.lock:
+                attempt = self._watched.get(news.job_name)
+                if attempt is None:
+                    continue
+                events: list[TrialEvent] = list(attempt.take_reports(news.reports))
+                if events and attempt.use_s3 and not attempt.has_head:
+                    attempt.use_s3 = False
+                    logger.warning(
+                        "trial %d cannot write to S3 from its job %s, so its reports come from its log; "
+                        "`cloudtune doctor` tells what is missing",
+                        attempt.trial_id,
+                        attempt.job_name,
+                    )
+                if news.end is not None:
+                    attempt.take_mark(news.end, now())  # type: ignore[arg-type]  # the agent's own form
+                    events.extend(self._ending.by_mark(attempt))
+                if news.settled:
+                    self._complete.add(news.job_name)
+                self.desk.deliver(events)
+        return max(0.0, begin + self._interval - now())
+
+    def forget(self, attempt: Attempt) -> None:
+        """Nothing more is wanted of the attempt's log; the desk's lock is held."""
+        if self._watched.pop(attempt.job_name, None) is not None:
+            self._channel.forget(attempt.job_name)
+            self._ended.discard(attempt.job_name)
+            self._complete.discard(attempt.job_name)

@@ -1,0 +1,169 @@
+"""From an attempt to its task in S3 and its request for CreateTrainingJob."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cloudtune import constants
+from cloudtune.agent import protocol
+from cloudtune.agent.forms import Task
+from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.trial_request import ResolvedTemplate, digest
+from cloudtune.backend.arguments import command_line, plain
+from cloudtune.backend.sagemaker_backend.attempt import Attempt
+from cloudtune.backend.sagemaker_backend.bills import Bills
+from cloudtune.backend.sagemaker_backend.cadence import Cadence
+from cloudtune.backend.trial_backend import ExperimentPlace
+from cloudtune.trial import Config
+
+#: Keys of a configuration that choose the machine of a trial, and are no arguments of its script.
+INSTANCE_TYPE = "st_instance_type"
+INSTANCE_COUNT = "st_instance_count"
+
+
+class TrialRequests:
+    """Makes everything that a job is told.
+
+    Args:
+        resolved: What all jobs have in common.
+        bucket: Where the experiment lies.
+        keys: Of the experiment.
+        place: Name, id and tag of the experiment.
+        code_uri: Channel with the archive of agent and source.
+        bills: Knows prices.
+        cadence: Intervals of the agents.
+        stop_grace: Seconds between SIGTERM and SIGKILL for a script.
+        fallbacks: Instance types to take where a trial's own cannot be had.
+        pass_args_as_json: Pass the configuration as a file.
+        metrics: Names of metrics that SageMaker's console is to show.
+    """
+
+    def __init__(
+        self,
+        resolved: ResolvedTemplate,
+        bucket: Bucket,
+        keys: protocol.Keys,
+        place: ExperimentPlace,
+        code_uri: str | None,
+        bills: Bills,
+        cadence: Cadence,
+        stop_grace: float,
+        fallbacks: Sequence[str],
+        pass_args_as_json: bool,
+        metrics: Sequence[str],
+    ) -> None:
+        self._resolved = resolved
+        self._bucket = bucket
+        self._keys = keys
+        self._place = place
+        self._code_uri = code_uri
+        self._bills = bills
+        self._cadence = cadence
+        self._stop_grace = stop_grace
+        self._fallbacks = tuple(fallbacks)
+        self._pass_args_as_json = pass_args_as_json
+        self._metrics = tuple(metrics)
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether our agent runs the script."""
+        return not self._resolved.template.keep_own_entry
+
+    def instance_types(self, attempt: Attempt) -> Sequence[str]:
+        """The type that the configuration or the template asks for, then those to fall back on."""
+        wanted = attempt.trial.config.get(INSTANCE_TYPE) or self._resolved.template.instance_type
+        return [wanted, *(one for one in self._fallbacks if one != wanted)]
+
+    def set_costs(self, attempt: Attempt, instance_type: str) -> None:
+        """Notes on the attempt what it may cost with machines of a type."""
+        count = attempt.trial.config.get(INSTANCE_COUNT)
+        attempt.instance_type = instance_type
+        attempt.instance_count = int(count) if count else self._resolved.template.instance_count
+        attempt.price = self._bills.price(instance_type)
+        attempt.max_seconds = self._resolved.template.max_run
+
+    def prepare(self, attempt: Attempt, instance_type: str) -> dict[str, Any]:
+        """Writes the attempt's task to S3, and returns the request for its job."""
+        self.set_costs(attempt, instance_type)
+        key = self._keys.task(*attempt.key)
+        if self.has_agent:
+            self._bucket.put(key, json.dumps(self._task(attempt)).encode())
+        config = attempt.trial.config
+        own_entry = not self.has_agent
+        request = self._resolved.request(
+            attempt.job_name,
+            code_uri=self._code_uri,
+            task_uri=self._uri(self._keys.task_folder(*attempt.key)) if self.has_agent else None,
+            environment=self._environment(attempt),
+            tags={
+                "cloudtune:experiment": self._place.name,
+                "cloudtune:tag": self._place.tag or self._place.name,
+                "cloudtune:trial": str(attempt.trial_id),
+                "cloudtune:place": self._uri(self._keys.prefix),
+            },
+            instance_type=instance_type if self._resolved.template.instance_type != instance_type else None,
+            instance_count=int(config[INSTANCE_COUNT]) if config.get(INSTANCE_COUNT) else None,
+            checkpoint_uri=None if attempt.use_s3 else self._checkpoint_uri(attempt),
+            config=_for_script(config) if own_entry else None,
+            metrics=self._metrics,
+        )
+        request["Environment"][protocol.ENV_JOB_DIGEST] = digest(request)
+        return request
+
+    def _checkpoint_uri(self, attempt: Attempt) -> str:
+        """Where SageMaker itself keeps the checkpoints of a trial: the same for all its attempts."""
+        users = self._resolved.template.checkpoint_s3_uri
+        if users is not None:
+            return f"{users.rstrip('/')}/{self._place.marker}/{attempt.trial_id}/"
+        return self._uri(self._keys.synced(attempt.trial_id))
+
+    def _environment(self, attempt: Attempt) -> dict[str, str]:
+        variables = {
+            constants.ENV_EXPERIMENT: self._place.marker,
+            constants.ENV_TRIAL: str(attempt.trial_id),
+            constants.ENV_ATTEMPT: str(attempt.number),
+            protocol.ENV_JOB_ID: attempt.job_id,
+            protocol.ENV_PLACE: self._uri(self._keys.prefix),
+        }
+        if attempt.price is not None:
+            variables[constants.ENV_PRICE_PER_SECOND] = repr(attempt.price * attempt.instance_count / 3600)
+        return variables
+
+    def _task(self, attempt: Attempt) -> Task:
+        config = {name: plain(value) for name, value in _for_script(attempt.trial.config).items()}
+        constants_of_all: Mapping[str, Any] = self._resolved.template.hyperparameters
+        config = {**constants_of_all, **config}
+        cadence = self._cadence
+        return {
+            "format": protocol.FORMAT,
+            "bucket": self._bucket.name,
+            "owner": self._bucket.owner or "",
+            "prefix": self._keys.prefix,
+            "region": self._resolved.region,
+            "kms_key": self._bucket.kms_key,
+            "trial": attempt.trial_id,
+            "attempt": attempt.number,
+            "config": config,
+            "arguments": command_line(config),
+            "pass_args_as_json": self._pass_args_as_json,
+            "entry_point": self._resolved.template.script or "",
+            "environment": self._environment(attempt),
+            "use_s3": attempt.use_s3,
+            "checkpoint_dir": "",
+            "put_interval": cadence.agent_put,
+            "watch_interval": cadence.agent_watch,
+            "heartbeat": cadence.agent_heartbeat,
+            "life_timeout": cadence.life_timeout,
+            "stop_grace": self._stop_grace,
+            "checkpoint_interval": cadence.checkpoint,
+        }
+
+    def _uri(self, key: str) -> str:
+        return f"s3://{self._bucket.name}/{key}"
+
+
+def _for_script(config: Config) -> Config:
+    """The configuration without what chooses the machine."""
+    return {name: value for name, value in config.items() if name not in (INSTANCE_TYPE, INSTANCE_COUNT)}

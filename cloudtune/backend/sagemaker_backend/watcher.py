@@ -1,0 +1,242 @@
+"""What only SageMaker knows: which jobs have ended, why, and what they cost. Asked as rarely as possible.
+
+One listing of the jobs in progress, at a slow beat, finds the jobs that ended without a word (failed, stopped in the
+console, never begun). A job whose agent has said that its script ended is asked for at most five times.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from cloudtune.aws.errors import NotFound
+from cloudtune.aws.training_jobs import JobState, TrainingJobs
+from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
+from cloudtune.backend.sagemaker_backend.bills import Bills
+from cloudtune.backend.sagemaker_backend.cadence import Cadence
+from cloudtune.backend.sagemaker_backend.creator import Creator
+from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.backend.sagemaker_backend.ending import Ending
+from cloudtune.backend.sagemaker_backend.last_words import LastWords
+from cloudtune.backend.sagemaker_backend.outcome import end_by_state, is_capacity_failure, never_began
+from cloudtune.backend.sagemaker_backend.service import Service, now
+from cloudtune.backend.sagemaker_backend.settle_times import SettleTimes
+
+logger = logging.getLogger(__name__)
+
+#: A job younger than this may be missing from a listing (seconds).
+_LISTED_AFTER = 20.0
+
+#: Jobs without an agent tell nobody that they have ended: then the listing comes this often at least (seconds).
+_BEAT_WITHOUT_AGENT = 15.0
+
+#: When to look again after StopTrainingJob (seconds); the listing does the rest.
+_AFTER_STOP = (3.0, 6.0, 15.0, 40.0, 100.0)
+
+
+class Watcher(Service):
+    """Stops jobs that do not end by themselves, and finds out which have ended.
+
+    Args:
+        desk: Of the backend.
+        jobs: The account's training jobs.
+        job_prefix: What the names of the experiment's jobs begin with.
+        creator: Told when a machine was given back.
+        ending: Makes end events.
+        last_words: What a job's last head and log tell, once it is over.
+        bills: Makes bills.
+        cadence: How often.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        jobs: TrainingJobs,
+        job_prefix: str,
+        creator: Creator,
+        ending: Ending,
+        last_words: LastWords,
+        bills: Bills,
+        cadence: Cadence,
+    ) -> None:
+        super().__init__(desk, "asking SageMaker for the state of jobs")
+        self._jobs = jobs
+        self._prefix = job_prefix
+        self._creator = creator
+        self._ending = ending
+        self._last_words = last_words
+        self._bills = bills
+        self._cadence = cadence
+        self._settle = SettleTimes(cadence.settle)
+        self._next_list = now() + cadence.status
+        self._strays_told: set[str] = set()
+        ending.mark_listeners.append(self._has_mark)
+
+    def turn(self) -> float | None:
+        for attempt in self._due_to_stop():
+            self._stop(attempt)
+        for attempt in self._due_to_describe():
+            self._describe(attempt)
+        if self._may_list() and now() >= self._next_list:
+            self._list()
+        return self._until_next()
+
+    # ------------------------------------------------------------------ what is due
+
+    def _due_to_stop(self) -> list[Attempt]:
+        with self.desk.lock:
+            return [
+                a
+                for a in self.desk.where(Phase.EXISTS)
+                if a.stop_job_at is not None and a.stop_job_at <= now() and not a.stop_sent and a.mark is None
+            ]
+
+    def _due_to_describe(self) -> list[Attempt]:
+        with self.desk.lock:
+            return [a for a in self.desk.attempts.values() if a.describe_at is not None and a.describe_at <= now()]
+
+    def _may_list(self) -> bool:
+        return bool(self.desk.where(Phase.EXISTS))
+
+    def _until_next(self) -> float | None:
+        with self.desk.lock:
+            attempts = self.desk.attempts.values()
+            times = [a.describe_at for a in attempts if a.describe_at is not None]
+            times += [
+                a.stop_job_at
+                for a in attempts
+                if a.stop_job_at is not None and not a.stop_sent and a.mark is None and a.phase is Phase.EXISTS
+            ]
+            if self._may_list():
+                times.append(self._next_list)
+        return max(0.0, min(times) - now()) if times else None
+
+    def ask(self, attempt: Attempt) -> None:
+        """Asks for the state of an attempt's job now; its desk's lock is held."""
+        attempt.describe_at = now()
+        self.wake()
+
+    # ------------------------------------------------------------------ one job
+
+    def _stop(self, attempt: Attempt) -> None:
+        running = self._jobs.stop(attempt.job_name)
+        with self.desk.lock:
+            attempt.stop_sent = True
+            attempt.describes = 0
+            attempt.describe_at = now() + (_AFTER_STOP[0] if running else 0.0)
+
+    def _has_mark(self, attempt: Attempt) -> None:
+        """An end mark has come: the job is about to end. The desk's lock is held."""
+        delay = self._settle.delay(0)
+        attempt.describes = 0
+        attempt.describe_at = now() + (delay or 0.0)
+        self.wake()
+
+    def _describe(self, attempt: Attempt) -> None:
+        try:
+            state = self._jobs.describe(attempt.job_name, patience=0)
+        except NotFound:
+            self._not_there(attempt)
+            return
+        if state.is_terminal:
+            self._is_over(attempt, state)
+            return
+        with self.desk.lock:
+            attempt.asked_at = now()
+            attempt.describes += 1
+            attempt.describe_at = self._ask_again(attempt)
+
+    def _ask_again(self, attempt: Attempt) -> float | None:
+        if attempt.mark_at is not None:
+            delay = self._settle.delay(attempt.describes)
+            return None if delay is None else max(now(), attempt.mark_at + delay)
+        if attempt.stop_sent and attempt.describes < len(_AFTER_STOP):
+            return now() + _AFTER_STOP[attempt.describes] - _AFTER_STOP[attempt.describes - 1]
+        return None
+
+    def _not_there(self, attempt: Attempt) -> None:
+        """No job has the name: an earlier tuner was killed before it had created it."""
+        with self.desk.lock:
+            attempt.describe_at = None
+            if attempt.created_at is not None or attempt.phase is not Phase.EXISTS:
+                return  # created by us, and not to be seen yet: the listing asks again
+            self._ending.free(attempt)
+            end = never_began(attempt, "the tuner ended before its job was created")
+            self.desk.deliver(self._ending.tell(attempt, end))
+            self._bills.nothing(attempt)
+
+    def _is_over(self, attempt: Attempt, state: JobState) -> None:
+        """The job is terminal: its last reports, its end, its bill, and its machine for another trial."""
+        first = attempt.phase is not Phase.OVER
+        if first and not self._last_words.have_come(attempt, state):
+            with self.desk.lock:
+                attempt.describe_at = now() + self._last_words.interval
+            return
+        with self.desk.lock:
+            attempt.describe_at = None
+            if first and attempt.mark_at is not None:
+                asked = attempt.asked_at or 0.0
+                self._settle.learn(max(0.0, asked - attempt.mark_at), now() - attempt.mark_at)
+            if not attempt.end_delivered:
+                output = self._last_words.output(attempt, state)
+                self.desk.deliver(self._ending.tell(attempt, end_by_state(attempt, state, output)))
+            self._ending.free(attempt)
+            self.desk.deliver(self._bills.bill(attempt, state))
+        if first:
+            if is_capacity_failure(state):
+                self._creator.no_capacity(state.instance_type)
+            else:
+                self._creator.machine_freed()
+
+    # ------------------------------------------------------------------ all jobs
+
+    def _list(self) -> None:
+        begun = now()
+        with self.desk.lock:
+            any_stopping = any(a.stop_sent for a in self.desk.where(Phase.EXISTS))
+            without_agent = any(not a.has_agent for a in self.desk.where(Phase.EXISTS))
+        live = {job.name for job in self._jobs.list(self._prefix, "InProgress")}
+        if any_stopping:
+            live |= {job.name for job in self._jobs.list(self._prefix, "Stopping")}
+        beat = min(self._cadence.status, _BEAT_WITHOUT_AGENT) if without_agent else self._cadence.status
+        self._next_list = begun + beat * self._random.uniform(0.9, 1.1)
+        with self.desk.lock:
+            for attempt in self.desk.where(Phase.EXISTS):
+                if attempt.job_name in live:
+                    self._in_progress(attempt)
+                elif attempt.describe_at is None and (
+                    attempt.created_at is None or attempt.created_at < begun - min(_LISTED_AFTER, beat)
+                ):
+                    attempt.describe_at = now()
+            known = {a.job_name for a in self.desk.attempts.values() if a.phase is not Phase.OVER}
+        for name in sorted(live - known):
+            self._end_stray(name)
+
+    def _in_progress(self, attempt: Attempt) -> None:
+        if not attempt.use_s3 or attempt.end_delivered:
+            return
+        if not attempt.has_head:
+            attempt.lists_without_head += 1
+            if attempt.lists_without_head == 2:
+                self._last_words.read_log_of(attempt)
+        elif (
+            attempt.heard_at is not None
+            and not attempt.told_silent
+            and now() - attempt.heard_at > self._cadence.silence
+            and attempt.mark is None
+        ):
+            attempt.told_silent = True
+            logger.warning(
+                "nothing was heard of trial %d for %.0f seconds although its job %s is in progress",
+                attempt.trial_id,
+                now() - attempt.heard_at,
+                attempt.job_name,
+            )
+
+    def _end_stray(self, name: str) -> None:
+        """A job of the experiment that no trial waits for: created by a tuner that was killed that very moment."""
+        if name in self._strays_told or not re.search(r"-\d+-\d+$", name):
+            return
+        self._strays_told.add(name)
+        logger.warning("stopping %s, a job of this experiment that no trial waits for", name)
+        self._jobs.stop(name)

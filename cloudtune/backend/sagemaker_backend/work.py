@@ -1,0 +1,391 @@
+"""One run of a SageMaker backend, from its opening to its end: the threads, and what the tuner asks of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloudtune.agent import protocol
+from cloudtune.aws.buckets import find_bucket
+from cloudtune.aws.checkpoints import TrialCheckpoints
+from cloudtune.aws.clients import Aws
+from cloudtune.aws.errors import AwsError
+from cloudtune.aws.job_names import job_name, job_name_prefix
+from cloudtune.aws.logs import JobLogs
+from cloudtune.aws.packaging import DEFAULT_LIMIT, build_bundle, upload_bundle
+from cloudtune.aws.prices import cost
+from cloudtune.aws.quotas import training_quota
+from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.training_jobs import TrainingJobs
+from cloudtune.aws.trial_request import resolve
+from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
+from cloudtune.backend.sagemaker_backend.bills import Bills
+from cloudtune.backend.sagemaker_backend.creator import Creator
+from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.backend.sagemaker_backend.ending import Ending
+from cloudtune.backend.sagemaker_backend.errands import Errands
+from cloudtune.backend.sagemaker_backend.inbox import Inbox
+from cloudtune.backend.sagemaker_backend.last_words import LastWords
+from cloudtune.backend.sagemaker_backend.life import LifeWriter
+from cloudtune.backend.sagemaker_backend.log_reader import LogReader
+from cloudtune.backend.sagemaker_backend.machines import Machines
+from cloudtune.backend.sagemaker_backend.outcome import never_began
+from cloudtune.backend.sagemaker_backend.service import Service, now
+from cloudtune.backend.sagemaker_backend.trial_requests import TrialRequests
+from cloudtune.backend.sagemaker_backend.watcher import Watcher
+from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning
+from cloudtune.trial import Trial, TrialEvent
+
+if TYPE_CHECKING:
+    from cloudtune.backend.sagemaker_backend.backend import SageMakerBackend
+
+logger = logging.getLogger(__name__)
+
+#: After the script's grace and the margin, StopTrainingJob takes at most this long (seconds); then SageMaker has killed
+#: the container, and closing does not wait any longer.
+_STOP_TAKES = 150.0
+
+
+class Work:
+    """Holds the threads together. All methods but those of the bell are called by the tuner's thread.
+
+    Args:
+        settings: The backend, for its settings.
+        aws: Account and region.
+        place: The experiment.
+    """
+
+    def __init__(self, settings: SageMakerBackend, aws: Aws, place: ExperimentPlace) -> None:
+        self._settings = settings
+        self._aws = aws
+        self._place = place
+        template, cadence = settings.template, settings.cadence
+        found = find_bucket(aws, settings.s3_path, create=settings.create_bucket)
+        self._bucket = Bucket(aws, found.name, found.owner, settings.kms_key)
+        within = f"{found.prefix}/" if found.prefix else ""
+        self._keys = protocol.Keys(f"{within}cloudtune/{place.tag or place.name}/{place.name}/{place.experiment_id}")
+        self._job_prefix = job_name_prefix(place.name, place.experiment_id)
+        resolved = resolve(template, aws, bucket=found.name, output_prefix=f"{self._keys.prefix}output")
+        self.desk = Desk()
+        self.bills = Bills(self.desk, aws.region, template.keep_alive_period)
+        self._requests = TrialRequests(
+            resolved,
+            self._bucket,
+            self._keys,
+            place,
+            self._upload_source(f"{within}cloudtune/code"),
+            self.bills,
+            cadence,
+            settings.stop_grace,
+            settings.fallback_instance_types,
+            settings.pass_args_as_json,
+            settings.metrics_names,
+        )
+        self._jobs = TrainingJobs(aws)
+        self._logs = JobLogs(aws)
+        self._checkpoints = TrialCheckpoints(self._bucket, self._keys)
+        self._ending = Ending(self.desk)
+        self._errands = Errands(self.desk)
+        self._life = LifeWriter(self.desk, self._bucket, self._keys, cadence.life)
+        self._inbox = Inbox(self.desk, self._bucket, self._keys, self._ending, cadence.poll)
+        self._log_reader = LogReader(self.desk, aws, self._job_prefix, self._ending, cadence.logs)
+        machines = Machines(cadence.first_wait, cadence.longest_wait)
+        self._creator = Creator(self.desk, self._jobs, self._requests, self._errands, self._ending, machines)
+        last_words = LastWords(self._inbox, self._log_reader, self._logs, cadence.logs)
+        self._watcher = Watcher(
+            self.desk, self._jobs, self._job_prefix, self._creator, self._ending, last_words, self.bills, cadence
+        )
+        self._services: list[Service] = [self._life, self._inbox, self._log_reader, self._creator, self._watcher]
+        self._ending.listeners.append(self._has_ended)
+        self._creator.created_listeners.append(self._was_created)
+        self._errands.done_listeners.append(self._creator.wake)
+
+    def _upload_source(self, prefix: str) -> str | None:
+        template = self._settings.template
+        if not template.needs_source:
+            return None
+        if template.keep_own_entry:
+            from cloudtune.aws.own_source import upload_own_source
+
+            return upload_own_source(self._bucket, template, prefix)
+        limit = DEFAULT_LIMIT if self._settings.source_limit is None else self._settings.source_limit
+        bundle = build_bundle(
+            None if template.source_dir is None else Path(template.source_dir),
+            template.entry_point or "",
+            [Path(one) for one in template.dependencies],
+            limit,
+        )
+        return upload_bundle(self._bucket, bundle, prefix)
+
+    # ------------------------------------------------------------------ beginning
+
+    def start(self) -> None:
+        """Gives the first sign of life, says how trials report, and starts the threads."""
+        settings, template = self._settings, self._settings.template
+        self._life.begin()
+        logger.info("training jobs of this experiment: %s…, files: s3://%s/%s", self._job_prefix, *self._where())
+        if not settings.uses_s3:
+            logger.info(
+                "reports come from CloudWatch, because %s: stopping a trial takes longer, and no sign of life of the "
+                "tuner reaches it (max_run=%d seconds ends it in any case)",
+                template.why_own_entry or ("the jobs have no network" if not template.has_network else "it was asked"),
+                template.max_run,
+            )
+        self._check_quotas()
+        for service in self._services:
+            service.start()
+
+    def _where(self) -> tuple[str, str]:
+        return self._bucket.name, self._keys.prefix
+
+    def _check_quotas(self) -> None:
+        """Warns of quotas that will make trials wait, and of warm pools that SageMaker silently will not keep."""
+        template = self._settings.template
+        try:
+            quota = training_quota(self._aws, template.instance_type, spot=template.is_spot)
+            needed = self._place.n_workers * template.instance_count
+            if quota is not None and quota < needed:
+                logger.warning(
+                    "the account may use %d %s at once, and %d workers want %d: some trials will wait; ask for more "
+                    "with AWS Service Quotas, or use fewer workers",
+                    quota,
+                    template.instance_type,
+                    self._place.n_workers,
+                    needed,
+                )
+            if template.keep_alive_period:
+                pools = training_quota(self._aws, template.instance_type, warm_pool=True)
+                if pools is not None and pools < needed:
+                    logger.warning(
+                        "the account may keep %d %s in warm pools, and %d are wanted: SageMaker keeps no more than "
+                        "that, without saying so; ask for '%s for training warm pool usage' with AWS Service Quotas",
+                        pools,
+                        template.instance_type,
+                        needed,
+                        template.instance_type,
+                    )
+        except AwsError as error:
+            logger.info("quotas could not be read: %s", error)
+
+    def attach(self, trials: Sequence[LeftRunning]) -> None:
+        """Takes over the jobs of trials that an earlier tuner left; whether they exist is found out by asking."""
+        with self.desk.lock:
+            for left in trials:
+                attempt = self._new_attempt(left.trial, left.delivered)
+                attempt.phase = Phase.EXISTS
+                self._requests.set_costs(attempt, self._requests.instance_types(attempt)[0])
+                self.desk.add(attempt)
+                attempt.describe_at = now()
+                if not attempt.use_s3:
+                    self._log_reader.watch(attempt)
+        self._wake()
+
+    def settle(self, unsettled: Iterable[tuple[int, int]]) -> None:
+        """Takes over attempts that have ended and have no final bill."""
+        with self.desk.lock:
+            for trial_id, number in unsettled:
+                if (trial_id, number) in self.desk.attempts:
+                    continue
+                attempt = self._new_attempt(Trial(trial_id, {}, number))
+                attempt.phase = Phase.EXISTS
+                attempt.end_delivered = True
+                attempt.describe_at = now()
+                self._requests.set_costs(attempt, self._requests.instance_types(attempt)[0])
+                self.desk.add(attempt)
+        self._wake()
+
+    def _new_attempt(self, trial: Trial, delivered: Mapping[int, int] | None = None) -> Attempt:
+        place = self._place
+        name = job_name(place.name, place.experiment_id, trial.trial_id, trial.attempt)
+        job_id = f"{place.experiment_id}-{trial.trial_id}-{trial.attempt}"
+        attempt = Attempt(trial, name, job_id, delivered)
+        attempt.use_s3 = self._settings.uses_s3
+        attempt.has_agent = self._requests.has_agent
+        return attempt
+
+    def _wake(self) -> None:
+        for service in self._services:
+            service.wake()
+
+    # ------------------------------------------------------------------ trials
+
+    def begin(self, trial: Trial) -> None:
+        """Queues an attempt."""
+        attempt = self._new_attempt(trial)
+        with self.desk.lock:
+            self._requests.set_costs(attempt, self._requests.instance_types(attempt)[0])
+            self.desk.add(attempt)
+            self.desk.forget_settled()
+        self._creator.wake()
+
+    def _was_created(self, attempt: Attempt) -> None:
+        if not attempt.use_s3:
+            self._log_reader.watch(attempt)
+        self._inbox.wake()
+        self._watcher.wake()
+
+    def ask_to_end(self, trial_id: int, wish: str) -> None:
+        """Wishes the trial's newest attempt to end; a stop wins over a pause."""
+        with self.desk.lock:
+            attempt = self.desk.current.get(trial_id)
+            if attempt is None or attempt.end_delivered or attempt.wish in (wish, protocol.WISH_STOP):
+                return
+            first = attempt.wish is None
+            attempt.wish = wish
+            if attempt.phase is Phase.QUEUED:
+                if not attempt.is_being_created and not attempt.may_exist:
+                    self._ending.free(attempt)
+                    self.desk.deliver(self._ending.tell(attempt, never_began(attempt, "")))
+                else:
+                    self._creator.wake()
+                return
+            if attempt.has_agent and attempt.use_s3:
+                self._life.wish(*attempt.key, wish)
+            if first:
+                grace = self._settings.stop_grace + self._settings.cadence.stop_margin
+                # A job whose agent was not heard of yet still starts: SageMaker stops it sooner than a wish would.
+                attempt.stop_job_at = now() + (grace if attempt.has_head and attempt.use_s3 else 0.0)
+        self._watcher.wake()
+
+    def _has_ended(self, attempt: Attempt) -> None:
+        """The end of an attempt is told; the desk's lock is held."""
+        self._life.forget(*attempt.key)
+        self._log_reader.forget(attempt)
+        if attempt.use_s3:
+            self._inbox.has_ended(attempt)
+
+    def poll(self, timeout: float | None) -> list[TrialEvent]:
+        """Events, as soon as there are any, a worker became free, the bell was rung, or the time is over."""
+        events, freed = self.desk.take_events()
+        if not events and not freed:
+            self.desk.bell.wait(timeout)
+            events, _ = self.desk.take_events()
+        return events
+
+    def busy_workers(self) -> int:
+        """Attempts that occupy a machine, or wait for one."""
+        with self.desk.lock:
+            return sum(attempt.occupies_worker for attempt in self.desk.attempts.values())
+
+    # ------------------------------------------------------------------ checkpoints and output
+
+    def copy_checkpoint(self, source: int, target: int) -> None:
+        """Copies within S3, beside the tuner; the target's next attempt waits for it."""
+        with self.desk.lock:
+            newest = self.desk.current.get(target)
+            coming = 0 if newest is None else newest.number + (0 if newest.phase is Phase.QUEUED else 1)
+        self._errands.run(
+            f"copying the checkpoint of trial {source} to trial {target}",
+            lambda: self._checkpoints.copy(source, target, coming),
+            trials=(source, target),
+            needed_by=target,
+        )
+
+    def delete_checkpoint(self, trial_id: int) -> None:
+        """Deletes beside the tuner."""
+        self._errands.run(
+            f"deleting the checkpoint of trial {trial_id}",
+            lambda: self._checkpoints.delete(trial_id),
+            trials=(trial_id,),
+        )
+
+    def output(self, trial_id: int) -> str:
+        """The logs of all attempts of a trial, in their order."""
+        with self.desk.lock:
+            current = self.desk.current.get(trial_id)
+        if current is None:
+            return ""
+        place = self._place
+        names = [job_name(place.name, place.experiment_id, trial_id, n) for n in range(current.number + 1)]
+        return "".join(self._logs.text(name) for name in names)
+
+    # ------------------------------------------------------------------ ending
+
+    def trial_cost_limit(self) -> float | None:
+        """What one more attempt may cost at most, with the dearest of the instance types it may get."""
+        template = self._settings.template
+        types = [template.instance_type, *self._settings.fallback_instance_types]
+        prices = [self.bills.price(one) for one in types]
+        known = [price for price in prices if price is not None]
+        if len(known) < len(prices):
+            return None
+        return cost(max(known), template.max_run, template.instance_count, template.keep_alive_period)
+
+    def wind_down(self) -> bool:
+        """Gives warm pools back; True when no machine is held, and all bills and errands are done."""
+        pools = self.bills.with_pool()
+        if self._settings.template.keep_alive_period:
+            for attempt in pools:
+                if not attempt.pool_ended:
+                    attempt.pool_ended = True
+                    self._errands.run(
+                        f"giving the machine of {attempt.job_name} back",
+                        lambda attempt=attempt: self._end_pool(attempt),  # type: ignore[misc]
+                        trials=(attempt.trial_id,),
+                    )
+        with self.desk.lock:
+            if not all(attempt.is_settled for attempt in self.desk.attempts.values()):
+                return False
+        if not self._errands.are_all_done():
+            return False
+        if self.bills.jobs_ended and self._settings.template.keep_alive_period:
+            logger.info(
+                "warm pools: the machines of %d of %d jobs were used again",
+                self.bills.pools_reused,
+                self.bills.jobs_ended,
+            )
+        return True
+
+    def _end_pool(self, attempt: Attempt) -> None:
+        self._jobs.end_warm_pool(attempt.job_name)
+        with self.desk.lock:
+            self._watcher.ask(attempt)
+
+    def close(self, stop_running: bool) -> None:
+        """Ends the threads; before, where asked, what still runs, in a bounded time."""
+        try:
+            if stop_running:
+                self._stop_all()
+        finally:
+            self.desk.closing.set()
+            for service in self._services:
+                service.join()
+            self._errands.close()
+            self.desk.bell.close()
+
+    def _stop_all(self) -> None:
+        """For an end by an error: the loop itself ends only when all workers are free."""
+        with self.desk.lock:
+            left = [a for a in self.desk.attempts.values() if a.phase is not Phase.OVER]
+            for attempt in left:
+                if not attempt.end_delivered:
+                    self.ask_to_end(attempt.trial_id, protocol.WISH_PAUSE)
+        if not left:
+            return
+        self._life.stop_all(protocol.WISH_PAUSE)
+        logger.info("stopping %d training jobs", len(left))
+        deadline = now() + self._settings.stop_grace + self._settings.cadence.stop_margin + _STOP_TAKES
+        while now() < deadline and self._services_live():
+            with self.desk.lock:
+                if not any(a.phase is not Phase.OVER for a in self.desk.attempts.values()):
+                    return
+            self.desk.bell.wait(min(1.0, max(0.0, deadline - now())))
+        with self.desk.lock:
+            names = [a.job_name for a in self.desk.attempts.values() if a.phase is not Phase.OVER]
+        if names:
+            logger.warning(
+                "%d training jobs may still run (%s%s): they end by themselves %.0f seconds after the last sign "
+                "of life of the tuner; `cloudtune ps` shows them, `cloudtune reap %s` stops them, and the same command continues "
+                "the experiment",
+                len(names),
+                ", ".join(names[:3]),
+                ", …" if len(names) > 3 else "",
+                self._settings.cadence.life_timeout,
+                self._place.name,
+            )
+
+    def _services_live(self) -> bool:
+        """Whether the threads that are needed to end jobs still work."""
+        return self._watcher.is_alive() and self._life.is_alive()
