@@ -172,6 +172,8 @@ class JobTemplate:
         role: ARN or name of the role, where the user gave one.
         images: URIs for instances of the kinds ``cpu`` and ``gpu``, where they differ; else ``*``. Empty where they
             follow from the framework.
+        region: Of the SDK's session, if there is one: images and data are there.
+        profile: Of the SDK's session, if the user chose one.
         framework: See :class:`TrainingJob`.
         framework_version: See :class:`TrainingJob`.
         py_version: See :class:`TrainingJob`.
@@ -190,6 +192,8 @@ class JobTemplate:
     form: HyperparameterForm = "json"
     role: str | None = None
     images: dict[str, str] = field(default_factory=dict)
+    region: str | None = None
+    profile: str | None = None
     framework: str = "pytorch"
     framework_version: str | None = None
     py_version: str | None = None

@@ -53,3 +53,14 @@ def finished(request: dict[str, Any], keep_own_entry: bool, origin: str) -> dict
     if request.get("EnableManagedSpotTraining") and not times.get("MaxWaitTimeInSeconds"):
         times["MaxWaitTimeInSeconds"] = times["MaxRuntimeInSeconds"] + DEFAULT_WAIT
     return {member: value for member, value in request.items() if value is not None}
+
+
+def region_of(session: Any) -> str | None:
+    """The region of an SDK's session."""
+    return getattr(getattr(session, "boto_session", None), "region_name", None)
+
+
+def profile_of(session: Any) -> str | None:
+    """The profile that the user chose for an SDK's session; None: none."""
+    profile = getattr(getattr(session, "boto_session", None), "profile_name", None)
+    return None if profile == "default" else profile

@@ -23,7 +23,7 @@ from cloudtune.aws.job_template import (
 )
 from cloudtune.aws.own_entry import RESERVED_PREFIX
 from cloudtune.aws.sdk_capture import captured_request
-from cloudtune.aws.sdk_request import finished, own_entry_wanted
+from cloudtune.aws.sdk_request import finished, own_entry_wanted, profile_of, region_of
 from cloudtune.aws.training_job_rules import LOCAL_TYPES, local_mode
 
 _log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def template_of_estimator(estimator: Any, inputs: Any, keep_own_entry: bool | No
         work._stage_user_code_in_s3 = lambda: _uploaded(str(entry_point), source_dir)
     images = _images(work)
     request = _request_of(work, session, inputs)
-    hyperparameters = _constants(estimator)
+    role = role_name or request.get("RoleArn")
     if not why:
         request.pop("HyperParameters", None)
     return JobTemplate(
@@ -86,13 +86,15 @@ def template_of_estimator(estimator: Any, inputs: Any, keep_own_entry: bool | No
         entry_point=_path_of(entry_point, source_dir) if packed else None,
         source_dir=str(Path(source_dir).absolute()) if packed and source_dir else None,
         dependencies=dependencies if packed else (),
-        hyperparameters=hyperparameters,
+        hyperparameters=_constants(estimator),
         keep_own_entry=bool(why),
         why_own_entry=why,
         distributed=distributed,
         form=_form(estimator),
-        role=role_name or request.get("RoleArn"),
+        role=role,
         images=images,
+        region=region_of(estimator.sagemaker_session),
+        profile=profile_of(estimator.sagemaker_session),
     )
 
 

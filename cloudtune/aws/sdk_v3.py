@@ -16,7 +16,7 @@ from typing import Any
 
 from cloudtune.aws.job_template import OUTPUT_TO_COME, JobTemplate
 from cloudtune.aws.sdk_capture import captured_request
-from cloudtune.aws.sdk_request import finished, own_entry_wanted
+from cloudtune.aws.sdk_request import finished, own_entry_wanted, profile_of, region_of
 from cloudtune.aws.training_job_rules import local_mode
 
 _log = logging.getLogger(__name__)
@@ -71,6 +71,8 @@ def template_of_trainer(trainer: Any, inputs: Any, keep_own_entry: bool | None) 
         form="json_but_strings",
         role=trainer.role,
         images={"*": str(trainer.training_image)} if trainer.training_image else {},
+        region=region_of(trainer.sagemaker_session),
+        profile=profile_of(trainer.sagemaker_session),
     )
 
 

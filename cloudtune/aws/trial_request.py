@@ -158,6 +158,11 @@ def resolve(
         image: URI, in place of the template's.
         output_prefix: Of output in the bucket.
     """
+    if template.region is not None and template.region != aws.region:
+        raise ValueError(
+            f"the session of the {template.origin} is in {template.region} and the tuner's in {aws.region}; give both "
+            "the same region"
+        )
     from cloudtune.aws.roles import get_execution_role
 
     wanted = role or template.role
