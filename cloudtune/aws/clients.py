@@ -20,6 +20,7 @@ from cloudtune.aws.errors import (
     ServiceFailure,
     Throttled,
     Unreachable,
+    boto_errors,
     classify,
 )
 from cloudtune.aws.fork_safety import renew_after_fork
@@ -156,7 +157,7 @@ class Aws:
                     session = self._session(self.region)
                     self._connections.clients[key] = session.client(service, config=_config(key[1]))
                 return self._connections.clients[key]
-        except _boto_errors() as error:
+        except boto_errors() as error:
             raise classify(error, f"A client of {service}") from error
 
     def call(
@@ -224,7 +225,7 @@ class Aws:
             connections = self._connections
             try:
                 answer = do()
-            except _boto_errors() as caught:
+            except boto_errors() as caught:
                 error, cause = classify(caught, doing, operation), caught
             else:
                 self.budget.succeeded(operation)
@@ -239,7 +240,7 @@ class Aws:
                 continue
             pause = tries.pause_after(error)
             if pause is None:
-                raise error from cause
+                raise error from (None if cause is error else cause)
             wait_for(pause, cancel)
 
     def refresh(self) -> None:
@@ -299,14 +300,3 @@ def _config(attempts: int) -> Any:
         read_timeout=60,
         user_agent_extra=f"cloudtune/{__version__}",
     )
-
-
-@functools.cache
-def _boto_errors() -> tuple[type[Exception], ...]:
-    """What boto3 raises. Not the errors of local files, which are OSErrors, except where they are botocore's."""
-    from botocore.exceptions import BotoCoreError, ClientError
-    from botocore.parsers import ResponseParserError
-    from s3transfer.exceptions import RetriesExceededError  # type: ignore[import-untyped]
-    from urllib3.exceptions import HTTPError
-
-    return BotoCoreError, ClientError, ResponseParserError, RetriesExceededError, HTTPError

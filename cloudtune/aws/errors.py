@@ -6,6 +6,7 @@ what has to wait (:class:`QuotaReached`, :class:`NoCapacity`), what a person has
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -115,8 +116,8 @@ _BY_CLASS: Mapping[type[AwsError], str] = {
     Unreachable: "ConnectionError HTTPClientError HTTPError IncompleteReadError RequestTimeout RequestTimeoutException",
     ServiceFailure: """
         ChecksumError FlexibleChecksumError InternalError InternalFailure InternalServerError InternalServerException
-        InternalServiceError InternalServiceException ResponseParserError ServiceFailure ServiceUnavailable
-        ServiceUnavailableException
+        InternalServiceError InternalServiceException ResponseParserError S3DownloadFailedError S3ValidationError
+        ServiceFailure ServiceUnavailable ServiceUnavailableException
     """,
 }
 #: AWS's code, or the name of an exception class of botocore, -> what it means. A code that is not here is judged by
@@ -221,3 +222,22 @@ def _error(kind: type[AwsError], code: str, said: str, doing: str, operation: st
 def _plain(text: str) -> str:
     """On one line, without a full stop."""
     return " ".join(text.split()).rstrip(".")
+
+
+@functools.cache
+def boto_errors() -> tuple[type[Exception], ...]:
+    """What calls of AWS raise, to be given to :func:`classify`. Errors of local files are not among them."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+    from s3transfer import exceptions as s3transfer_errors  # type: ignore[import-untyped]
+    from urllib3.exceptions import HTTPError
+
+    return (
+        AwsError,
+        BotoCoreError,
+        ClientError,
+        HTTPError,
+        ResponseParserError,
+        s3transfer_errors.RetriesExceededError,
+        s3transfer_errors.S3DownloadFailedError,
+    )
