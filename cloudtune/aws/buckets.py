@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"(?!\d+\.\d+\.\d+\.\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 #: What AWS gives the answer to a look at a bucket in another region.
-_ELSEWHERE = frozenset({"301", "307", "400", "PermanentRedirect", "TemporaryRedirect", "IncorrectEndpoint"})
+_ELSEWHERE = frozenset({"301", "307", "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"})
 
 
 class BucketUnusable(CloudtuneError):

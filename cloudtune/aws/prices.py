@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 ENV_PRICES = "CLOUDTUNE_PRICES"
 _OWN = "prices.json"
 _KEPT = "price-list.json"
+_KEPT_OF_OTHERS = "price-list-of-another-endpoint.json"
+#: Products on a page of the Price List; AWS gives no more.
+_PAGE = 100
 _MEMBER = "usd_per_hour"
 _EVERY_REGION = "*"
 _SERVICE = "AmazonSageMaker"
@@ -112,9 +115,22 @@ def find_price(instance_type: str, region: str) -> Price | None:
 
 
 def kept_price_list() -> Path | None:
-    """The file of the last refresh, if there was one."""
-    path = settings_folder() / _KEPT
-    return path if path.is_file() else None
+    """The file of the last refresh, if there was one, from where this program's calls go.
+
+    What a stand-in for AWS has told (``AWS_ENDPOINT_URL``) is never taken for AWS's prices, nor the reverse.
+    """
+    path = _kept_path()
+    if path.is_file() and read_object(path).get("endpoint") == _endpoint():
+        return path
+    return None
+
+
+def _kept_path() -> Path:
+    return settings_folder() / (_KEPT if _endpoint() is None else _KEPT_OF_OTHERS)
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("AWS_ENDPOINT_URL_PRICING") or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
 def kept_date(path: Path) -> str:
@@ -210,7 +226,7 @@ def refresh_prices(aws: Aws, regions: Iterable[str] | None = None) -> Refreshed:
         found[region] = prices
     before = kept_price_list()
     kept = dict(read_regions(before, _MEMBER, "prices")) if before is not None else {}
-    path = settings_folder() / _KEPT
+    path = _kept_path()
     merged = {**kept, **found}
     _write(
         path,
@@ -218,6 +234,7 @@ def refresh_prices(aws: Aws, regions: Iterable[str] | None = None) -> Refreshed:
             "about": "Kept by cloudtune from AWS's Price List; removing it does no harm.",
             "date": datetime.now(tz=timezone.utc).date().isoformat(),
             "published": published,
+            "endpoint": _endpoint(),
             _MEMBER: merged,
         },
     )
@@ -235,7 +252,13 @@ def _products(aws: Aws, region: str) -> Iterator[Mapping[str, Any]]:
     token: dict[str, Any] = {}
     while True:
         answer = speaker.call(
-            "pricing", "get_products", ServiceCode=_SERVICE, Filters=filters, FormatVersion="aws_v1", **token
+            "pricing",
+            "get_products",
+            ServiceCode=_SERVICE,
+            Filters=filters,
+            FormatVersion="aws_v1",
+            MaxResults=_PAGE,
+            **token,
         )
         for text in answer.get("PriceList", []):
             yield json.loads(text)

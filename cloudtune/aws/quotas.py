@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.aws.errors import AccessDenied, InvalidRequest, NotFound, Unreachable
@@ -32,9 +33,16 @@ _OPERATIONS = ("list_service_quotas", "list_aws_default_service_quotas")
 #: Seconds for which a page is asked for again. Service Quotas may be out of reach where the rest of AWS is not.
 _PATIENCE = 10.0
 
+
+@dataclass(frozen=True)
+class _Quota:
+    instances: int
+    code: str
+
+
 _lock = threading.Lock()
 #: Account, region and operation -> what Service Quotas told, by name; nothing where it does not tell.
-_told: dict[tuple[str, str, str], Mapping[str, int]] = {}
+_told: dict[tuple[str, str, str], Mapping[str, _Quota]] = {}
 
 
 def quota_name(instance_type: str, *, spot: bool = False, warm_pool: bool = False) -> str:
@@ -66,7 +74,20 @@ def training_quota(aws: Aws, instance_type: str, *, spot: bool = False, warm_poo
     for operation in _OPERATIONS:
         told = _all(aws, operation)
         if name in told:
-            return told[name]
+            return told[name].instances
+    return None
+
+
+def quota_code(aws: Aws, name: str) -> str | None:
+    """AWS's code of a quota (``L-3F53BF0F``), with which an increase is asked for; None: unknown.
+
+    Raises:
+        AwsError: As :func:`training_quota`.
+    """
+    for operation in _OPERATIONS:
+        told = _all(aws, operation)
+        if name in told:
+            return told[name].code
     return None
 
 
@@ -76,7 +97,7 @@ def forget_quotas() -> None:
         _told.clear()
 
 
-def _all(aws: Aws, operation: str) -> Mapping[str, int]:
+def _all(aws: Aws, operation: str) -> Mapping[str, _Quota]:
     key = (aws.account, aws.region, operation)
     with _lock:
         if key not in _told:
@@ -84,12 +105,12 @@ def _all(aws: Aws, operation: str) -> Mapping[str, int]:
         return _told[key]
 
 
-def _ask(aws: Aws, operation: str) -> Mapping[str, int]:
-    quotas: dict[str, int] = {}
+def _ask(aws: Aws, operation: str) -> Mapping[str, _Quota]:
+    quotas: dict[str, _Quota] = {}
     try:
         for quota in _pages(aws, operation):
             if quota.get("Value") is not None:
-                quotas[str(quota.get("QuotaName"))] = int(quota["Value"])
+                quotas[str(quota.get("QuotaName"))] = _Quota(int(quota["Value"]), str(quota.get("QuotaCode")))
     except (AccessDenied, NotFound, InvalidRequest, Unreachable) as error:
         logger.info(
             "quotas of account %s in %s are not known (%s); write them into a file that %s names, or allow "

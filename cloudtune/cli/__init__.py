@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cloudtune import __version__
+from cloudtune.cli.doctor import doctor_command
 from cloudtune.cli.failures import PlainErrorsGroup
 from cloudtune.cli.list_experiments import list_command
 from cloudtune.cli.localcloud import localcloud_group
@@ -31,4 +32,5 @@ def main() -> None:
 main.add_command(tune_command)
 main.add_command(resume_command)
 main.add_command(list_command)
+main.add_command(doctor_command)
 main.add_command(localcloud_group)
