@@ -32,9 +32,11 @@ PUBLIC = {
         "reverseloguniform",
         "uniform",
     ],
-    "cloudtune.backend": ["LocalBackend", "PythonBackend"],
+    "cloudtune.aws": ["TrainingJob", "get_execution_role"],
+    "cloudtune.backend": ["LocalBackend", "PythonBackend", "SageMakerBackend"],
     "cloudtune.backend.local_backend": ["LocalBackend"],
     "cloudtune.backend.python_backend": ["PythonBackend"],
+    "cloudtune.backend.sagemaker_backend": ["Cadence", "SageMakerBackend", "TrainingJob"],
     "cloudtune.optimizer.baselines": ["ASHA", "GridSearch", "MedianStopping", "RandomSearch"],
     "cloudtune.optimizer.schedulers.fifo": ["FIFOScheduler"],
     "cloudtune.optimizer.schedulers.hyperband": ["HyperbandScheduler"],
@@ -156,7 +158,7 @@ def test_an_unknown_name_is_refused_plainly() -> None:
 
 
 LATER = {
-    "cloudtune.backend": ["SageMakerBackend", "SimulatorBackend"],
+    "cloudtune.backend": ["SimulatorBackend"],
     "cloudtune.optimizer.baselines": [
         "BORE",
         "BayesianOptimization",

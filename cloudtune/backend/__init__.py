@@ -7,15 +7,17 @@ TYPE_CHECKING = False  # importing typing would make the fork of every trial dea
 if TYPE_CHECKING:
     from cloudtune.backend.local_backend import LocalBackend as LocalBackend
     from cloudtune.backend.python_backend import PythonBackend as PythonBackend
+    from cloudtune.backend.sagemaker_backend.backend import SageMakerBackend as SageMakerBackend
 
 _PUBLIC = {
     "LocalBackend": "cloudtune.backend.local_backend",
     "PythonBackend": "cloudtune.backend.python_backend",
+    "SageMakerBackend": "cloudtune.backend.sagemaker_backend.backend",
 }
 
-__all__ = ["LocalBackend", "PythonBackend"]
+__all__ = ["LocalBackend", "PythonBackend", "SageMakerBackend"]
 
-_LATER = ("SageMakerBackend", "SimulatorBackend")
+_LATER = ("SimulatorBackend",)
 
 
 def __getattr__(name: str) -> object:
