@@ -177,6 +177,7 @@ class Checkpoints:
         ended = time.time() if ended is None else ended
         self._hurry.set()  # another thread may be saving
         with self._lock:
+            self._hurry.clear()
             pace = Pace(self._patience, clock=self._clock)
             for tries in range(_FINAL_TRIES):
                 try:
