@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -57,6 +58,7 @@ class Tail:
         wide_overlap: The same for a wide look.
         wide_every: One in so many looks is wide.
         most_ids: So many event ids are remembered.
+        cancel: Ends the waiting of a look when it is set, which raises Cancelled then.
     """
 
     def __init__(
@@ -71,11 +73,13 @@ class Tail:
         wide_overlap: float = WIDE_OVERLAP,
         wide_every: int = WIDE_EVERY,
         most_ids: int = MOST_IDS,
+        cancel: threading.Event | None = None,
     ) -> None:
         self.filter_pattern = filter_pattern
         #: Milliseconds by which the latest lines came late, by CloudWatch's clock; forgotten slowly.
         self.lag = 0.0
         self._aws = aws
+        self._cancel = cancel
         self._request = {"logGroupName": group, "logStreamNamePrefix": stream_prefix}
         self._overlap = overlap * 1000
         self._wide_overlap = wide_overlap * 1000
@@ -103,7 +107,7 @@ class Tail:
         found: list[LogEvent] = []
         for _ in range(_MOST_PAGES):
             try:
-                page = self._aws.call("logs", "filter_log_events", patience=_PATIENCE, **request)
+                page = self._aws.call("logs", "filter_log_events", patience=_PATIENCE, cancel=self._cancel, **request)
             except NotFound:  # the first job of an account makes the group
                 break
             except AwsError as error:
