@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import datetime as dt
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cloudtune.aws.clients import Aws
+from cloudtune.aws.errors import InvalidRequest
 
 TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
 
@@ -23,7 +26,11 @@ class WarmPool:
 
 @dataclass(frozen=True)
 class JobState:
-    """What DescribeTrainingJob tells."""
+    """What DescribeTrainingJob tells.
+
+    ``instance_type`` is that of the first group where a job has groups of instances; ``instance_count`` is that of all.
+    ``billable_seconds`` is None until AWS has counted; ``max_run`` and all seconds are seconds.
+    """
 
     name: str
     arn: str
@@ -49,7 +56,7 @@ class JobState:
 
 @dataclass(frozen=True)
 class JobSummary:
-    """A job in a listing."""
+    """What ListTrainingJobs tells of a job."""
 
     name: str
     arn: str
@@ -66,31 +73,150 @@ class JobSummary:
 
 
 class TrainingJobs:
-    """The training jobs of an account and region."""
+    """The training jobs of an account and region. Thread-safe; may be pickled.
+
+    All methods raise subclasses of :class:`~cloudtune.aws.errors.AwsError`; ``patience`` is that of :meth:`Aws.call`.
+    """
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
 
-    def create(self, request: Mapping[str, Any], patience: float | None = 0) -> None:
-        """CreateTrainingJob."""
-        raise NotImplementedError
+    def create(
+        self, request: Mapping[str, Any], patience: float | None = 0, cancel: threading.Event | None = None
+    ) -> None:
+        """Creates a job.
+
+        By default a refusal is told at once: whoever has a queue of jobs goes on with other work meanwhile.
+
+        Args:
+            request: Of CreateTrainingJob.
+            patience: See :meth:`Aws.call`.
+            cancel: Ends the wait for the rate budget.
+
+        Raises:
+            Conflict: There is, or was, a job of this name. After an :class:`Unreachable`, or with patience, it may be
+                this very one: compare what its environment says.
+            QuotaReached: No more instances are allowed at the moment.
+            Unreachable: Whether the job was created is not known.
+        """
+        self.aws.call("sagemaker", "create_training_job", patience=patience, cancel=cancel, **request)
 
     def describe(self, name: str, patience: float | None = None) -> JobState:
-        """A job. NotFound where there is none."""
-        raise NotImplementedError
+        """A job. Raises NotFound where there is none of that name."""
+        answer = self.aws.call("sagemaker", "describe_training_job", patience=patience, TrainingJobName=name)
+        return _state(answer)
 
     def stop(self, name: str, patience: float | None = None) -> bool:
-        """Stops a job; False if it had ended."""
-        raise NotImplementedError
+        """Begins to stop a job; one that is being stopped already is no error.
 
-    def list(self, name_contains: str, status: str | None = None) -> list[JobSummary]:
-        """All jobs whose names contain this, oldest first."""
-        raise NotImplementedError
+        Returns:
+            False if the job had ended. It may have ended by this very call, where its first answer was lost.
 
-    def end_warm_pool(self, name: str) -> bool:
-        """Gives a job's kept instances back; False if none are kept (any more)."""
-        raise NotImplementedError
+        Raises:
+            AwsError: Anything else: throttling, or rights that are missing, say nothing about the job.
+        """
+        try:
+            self.aws.call("sagemaker", "stop_training_job", patience=patience, TrainingJobName=name)
+        except InvalidRequest:
+            # SageMaker refuses with the code that it has for any wrong request; only the job itself tells why.
+            if self.describe(name, patience).is_terminal:
+                return False
+            raise
+        return True
 
-    def tags(self, arn: str) -> dict[str, str]:
-        """Tags of a job."""
-        raise NotImplementedError
+    def list(
+        self, name_contains: str, status: str | None = None, *, patience: float | None = None
+    ) -> builtins.list[JobSummary]:
+        """All jobs whose names contain a text, oldest first; a hundred per call.
+
+        Args:
+            name_contains: At most 63 letters, digits and dashes; empty for all jobs of the account and region.
+            status: Only jobs in this status, such as ``InProgress``.
+            patience: See :meth:`Aws.call`.
+        """
+        found: dict[str, JobSummary] = {}
+        query: dict[str, Any] = {"MaxResults": 100, "SortBy": "CreationTime", "SortOrder": "Ascending"}
+        if name_contains:
+            query["NameContains"] = name_contains
+        if status is not None:
+            query["StatusEquals"] = status
+        while True:
+            page = self.aws.call("sagemaker", "list_training_jobs", patience=patience, **query)
+            for row in page["TrainingJobSummaries"]:
+                found[row["TrainingJobName"]] = _summary(row)  # jobs may move between pages while they are read
+            if not page.get("NextToken"):
+                return list(found.values())
+            query["NextToken"] = page["NextToken"]
+
+    def end_warm_pool(self, name: str, patience: float | None = None) -> bool:
+        """Gives back the instances that are kept after a job.
+
+        Returns:
+            False if none are kept, or another job has taken them over.
+        """
+        try:
+            self.aws.call(
+                "sagemaker",
+                "update_training_job",
+                patience=patience,
+                TrainingJobName=name,
+                ResourceConfig={"KeepAlivePeriodInSeconds": 0},
+            )
+        except InvalidRequest:
+            pool = self.describe(name, patience).warm_pool
+            if pool is None or pool.status != "Available":
+                return False
+            raise
+        return True
+
+    def tags(self, arn: str, patience: float | None = None) -> dict[str, str]:
+        """Tags of a job, by key."""
+        found: dict[str, str] = {}
+        query: dict[str, Any] = {"ResourceArn": arn, "MaxResults": 100}
+        while True:
+            page = self.aws.call("sagemaker", "list_tags", patience=patience, **query)
+            found.update({tag["Key"]: tag["Value"] for tag in page["Tags"]})
+            if not page.get("NextToken"):
+                return found
+            query["NextToken"] = page["NextToken"]
+
+
+def _state(answer: Mapping[str, Any]) -> JobState:
+    resources = answer.get("ResourceConfig", {})
+    groups = resources.get("InstanceGroups", ())
+    return JobState(
+        name=answer["TrainingJobName"],
+        arn=answer["TrainingJobArn"],
+        status=answer["TrainingJobStatus"],
+        secondary=answer.get("SecondaryStatus", ""),
+        failure_reason=answer.get("FailureReason", ""),
+        instance_type=resources.get("InstanceType") or (groups[0]["InstanceType"] if groups else ""),
+        instance_count=resources.get("InstanceCount") or sum(group["InstanceCount"] for group in groups),
+        billable_seconds=answer.get("BillableTimeInSeconds"),
+        training_seconds=answer.get("TrainingTimeInSeconds"),
+        environment=answer.get("Environment", {}),
+        warm_pool=_warm_pool(answer),
+        created=answer["CreationTime"],
+        ended=answer.get("TrainingEndTime"),
+        is_spot=bool(answer.get("EnableManagedSpotTraining")),
+        max_run=answer.get("StoppingCondition", {}).get("MaxRuntimeInSeconds"),
+    )
+
+
+def _summary(row: Mapping[str, Any]) -> JobSummary:
+    return JobSummary(
+        name=row["TrainingJobName"],
+        arn=row["TrainingJobArn"],
+        status=row["TrainingJobStatus"],
+        secondary=row.get("SecondaryStatus", ""),
+        created=row["CreationTime"],
+        ended=row.get("TrainingEndTime"),
+        warm_pool=_warm_pool(row),
+    )
+
+
+def _warm_pool(row: Mapping[str, Any]) -> WarmPool | None:
+    pool = row.get("WarmPoolStatus")
+    if not pool:
+        return None
+    return WarmPool(pool["Status"], pool.get("ResourceRetainedBillableTimeInSeconds"), pool.get("ReusedByJob"))
