@@ -1,0 +1,61 @@
+"""What the tests of the AWS core share: a bucket, and training jobs that end when a test says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cloudtune.aws.clients import Aws
+from cloudtune.aws.rate_budget import RateBudget
+from cloudtune.aws.s3 import Bucket
+from cloudtune.localcloud import CloudSettings, LocalCloud
+
+ACCOUNT = "123456789012"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/trainer"
+
+
+def wait_until(happened: Callable[[], object], what: str = "", timeout: float = 60.0) -> None:
+    """Returns once ``happened`` is true; fails after ``timeout`` seconds, naming ``what`` it waited for."""
+    until = time.monotonic() + timeout
+    while not happened():
+        assert time.monotonic() < until, f"in vain waited for: {what or happened}"
+        time.sleep(0.01)
+
+
+def training_request(name: str, script: str = "pass", **more: Any) -> dict[str, Any]:
+    """A job that runs a line of Python, without any input."""
+    return {
+        "TrainingJobName": name,
+        "RoleArn": ROLE,
+        "AlgorithmSpecification": {
+            "TrainingImage": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/train:1",
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["python", "-c", script],
+        },
+        "OutputDataConfig": {"S3OutputPath": "s3://data/output"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+        **more,
+    }
+
+
+@pytest.fixture(scope="session")
+def local_cloud_settings() -> CloudSettings:
+    """A job that does not heed SIGTERM (yet) is killed soon."""
+    return CloudSettings(stop_grace=1.0)
+
+
+@pytest.fixture
+def aws(local_cloud: LocalCloud) -> Aws:
+    """AWS without limits of our own, so that tests need not wait for a rate of one call a second."""
+    return Aws(budget=RateBudget({}))
+
+
+@pytest.fixture
+def bucket(aws: Aws) -> Bucket:
+    """An empty bucket of the account."""
+    aws.call("s3", "create_bucket", Bucket="data")
+    return Bucket(aws, "data", ACCOUNT)
