@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 #: Asked in this order.
 ENV_ROLES = ("CLOUDTUNE_ROLE", "AWS_ROLE", "SAGEMAKER_ROLE")
 _SERVICE = "sagemaker.amazonaws.com"
+#: Roles on a page; IAM gives no more.
+_PAGE = 1000
 #: SageMaker's notebooks and Studio say here which resource a program runs in.
 _METADATA = Path("/opt/ml/metadata/resource-metadata.json")
 
@@ -200,7 +202,7 @@ def _found_role(aws: Aws) -> str:
 def _roles(aws: Aws) -> Iterator[Mapping[str, Any]]:
     marker: dict[str, Any] = {}
     while True:
-        answer = aws.call("iam", "list_roles", MaxItems=1000, **marker)
+        answer = aws.call("iam", "list_roles", MaxItems=_PAGE, **marker)
         for role in answer.get("Roles", []):
             # Roles that AWS's services keep for themselves are not for jobs.
             if not str(role.get("Path", "/")).startswith("/aws-service-role/"):
