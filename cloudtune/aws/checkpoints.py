@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# How often what S3 has confirmed, and is not so, is done again; and how often a copy begins anew from a newer generation.
+# How often what S3 has confirmed and lost is done again, and how often a copy begins anew from a newer generation.
 _ROUNDS = 5
 
 
