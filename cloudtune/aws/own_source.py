@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 #: The toolkit takes no other name.
 ARCHIVE = "sourcedir.tar.gz"
-_DEFAULT_MODE = 0o644
 
 
 def source_archive(bundle: Bundle) -> bytes:
@@ -40,7 +39,7 @@ def source_archive(bundle: Bundle) -> bytes:
         for name, (entry, body) in sorted(contents.items()):
             member = tarfile.TarInfo(name)
             member.size = len(body)
-            member.mode = (entry.external_attr >> 16) & 0o777 or _DEFAULT_MODE
+            member.mode = 0o755 if (entry.external_attr >> 16) & 0o111 else 0o644
             tar.addfile(member, io.BytesIO(body))
     return written.getvalue()
 
