@@ -18,8 +18,8 @@ class Cadence:
         logs: Between two looks at the CloudWatch log, for jobs whose reports come that way.
         life: Between two signs of life of the tuner, where no wish makes it write sooner.
         silence: A job in progress whose head has not changed for so long is told of in a warning.
-        settle: When to ask for the state of a job whose script has ended: so long after the typical time that jobs of
-            this experiment took from there to their end. Afterwards the listing finds it.
+        settle: When to ask, and to ask again, for the state of a job whose script has ended: so long after the time
+            that jobs of this experiment typically took from there to their end. Afterwards the listing finds it.
         stop_margin: A job that was asked to end is stopped through SageMaker so long after its script's grace.
         first_wait, longest_wait: Between two attempts to create a job while the quota is reached or there is no
             capacity: doubling from the first to the longest.
@@ -34,7 +34,7 @@ class Cadence:
     logs: float = 2.0
     life: float = 60.0
     silence: float = 180.0
-    settle: tuple[float, ...] = (0.5, 2.0, 6.0, 15.0, 40.0)
+    settle: tuple[float, ...] = (0.1, 1.2, 3.0, 8.0, 20.0)
     stop_margin: float = 20.0
     first_wait: float = 15.0
     longest_wait: float = 600.0

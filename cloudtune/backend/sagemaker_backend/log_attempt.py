@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import NamedTuple
 
 from cloudtune.agent.forms import EndForm
@@ -141,7 +142,7 @@ class LogAttempt:
         reports: list[Report] = []
         end: LogEnd | None = None
         numbered = self._in_order()
-        for run, later in zip(numbered, [*numbered[1:], None], strict=True):
+        for run, later in zip_longest(numbered, numbered[1:]):
             reports += self._reports(run, run.reports.take())
             self._watch_gap(run, now)
             if run.gap_since is not None and now - run.gap_since >= self._patience.gap:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import deque
 
-#: Asking again: multiples of the typical time, to which the cadence adds seconds.
-_MULTIPLES = (1.0, 1.15, 1.4, 2.0, 3.0)
+#: Asking again: a quantile of the times seen, and a multiple of it, to which the cadence adds seconds.
+_QUESTIONS = ((0.5, 1.0), (0.6, 1.0), (0.8, 1.0), (0.9, 1.5), (0.9, 3.0))
 
 
 class SettleTimes:
     """When to ask whether a job is over: soon after it probably is, and at most five times.
 
     Args:
-        extra: Seconds added to the multiples of the typical time, ascending.
+        extra: Seconds added to the times of the questions, ascending.
         first_guess: Seconds, before anything was seen.
     """
 
@@ -24,15 +23,19 @@ class SettleTimes:
     @property
     def most(self) -> int:
         """How often to ask."""
-        return min(len(self._extra), len(_MULTIPLES))
+        return min(len(self._extra), len(_QUESTIONS))
 
     def delay(self, asked: int) -> float | None:
         """Seconds after the end mark at which to ask, having asked ``asked`` times; None: no more."""
         if asked >= self.most:
             return None
-        return statistics.median(self._seen) * _MULTIPLES[asked] + (self._extra[asked] if asked else 0.0)
+        quantile, multiple = _QUESTIONS[asked]
+        seen = sorted(self._seen)
+        return seen[int(quantile * (len(seen) - 1) + 0.5)] * multiple + self._extra[asked]
 
     def learn(self, not_over_at: float, over_at: float) -> None:
         """A job was not over ``not_over_at`` seconds after its end mark (0: never asked), and was at ``over_at``."""
-        # In between, it is not known when: the middle keeps the typical time from creeping up with our own delays.
-        self._seen.append((not_over_at + over_at) / 2 if not_over_at else over_at * 0.8)
+        # When in between is not known. The middle, or a little less than the first question, keeps the typical time
+        # from creeping up with our own delays.
+        earlier = over_at - max(0.3, 0.03 * over_at)
+        self._seen.append(max(0.0, (not_over_at + over_at) / 2 if not_over_at else earlier))

@@ -1,0 +1,66 @@
+"""Errands: beside the tuner, but in order for each trial."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.backend.sagemaker_backend.errands import Errands
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=2, unique=True), max_size=30))
+def test_in_order_for_each_trial(errands: list[list[int]]) -> None:
+    """Errands about a common trial run in the order in which they were given; all of them run."""
+    desk = Desk()
+    done: list[int] = []
+    runner = Errands(desk)
+    for number, trials in enumerate(errands):
+        runner.run(f"errand {number}", lambda number=number: done.append(number), tuple(trials))  # type: ignore[misc]
+    runner.close()
+    desk.bell.close()
+    assert sorted(done) == list(range(len(errands)))
+    for trial in range(4):
+        mine = [number for number in done if trial in errands[number]]
+        assert mine == sorted(mine)
+    assert runner.are_all_done()
+
+
+def test_others_do_not_wait() -> None:
+    """An errand about one trial does not keep one about another waiting."""
+    desk = Desk()
+    runner = Errands(desk)
+    held, other = threading.Event(), threading.Event()
+    runner.run("a long one", held.wait, (0,))
+    runner.run("another", other.set, (1,))
+    assert other.wait(20)
+    assert not runner.are_done(0)
+    held.set()
+    runner.close()
+    desk.bell.close()
+    assert runner.are_done(0)
+
+
+def test_a_failure_is_told_to_the_trial_that_needs_it(caplog: pytest.LogCaptureFixture) -> None:
+    """The trial that cannot do without the errand is told why it failed; a later success makes that good."""
+    desk = Desk()
+    runner = Errands(desk)
+
+    def fail() -> None:
+        raise OSError("no such bucket")
+
+    with caplog.at_level(logging.WARNING):
+        runner.run("copying a checkpoint", fail, (0, 1), needed_by=1)
+        while not runner.are_all_done():
+            desk.bell.wait(0.01)
+    assert str(runner.error_of(1)) == "no such bucket"
+    assert runner.error_of(0) is None
+    assert "copying a checkpoint has failed: no such bucket" in caplog.text
+    runner.run("copying a checkpoint", lambda: None, (0, 1), needed_by=1)
+    runner.close()
+    desk.bell.close()
+    assert runner.error_of(1) is None
