@@ -26,7 +26,7 @@ _ticks = itertools.count(1)
 
 names = st.one_of(
     st.sampled_from(["a", "b", "model.pt", "weights of epoch 3", "..x", UNFINISHED_PREFIX + "a", "-"]),
-    st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=4).filter(
+    st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=4).filter(
         lambda name: name not in (".", "..")
     ),
 )
