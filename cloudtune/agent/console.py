@@ -8,10 +8,12 @@ import threading
 import time
 
 from cloudtune.agent.protocol import LOG_NOTE
+from cloudtune.constants import TUNE_METRIC_TAG
 
 _BLOCK = 1 << 16
 #: Of the script's output, kept for people who ask why it ended.
 _TAIL_BYTES = 2048
+_KEPT_BYTES = 16_384
 
 
 class Console:
@@ -64,15 +66,20 @@ class Console:
         self._tail = b""
 
     def tail(self) -> str:
-        """The last lines that were copied, at most 2 kB."""
-        data = self._tail[-_TAIL_BYTES:]
-        lines = data.decode("utf-8", "replace").rstrip().splitlines()
-        if len(self._tail) > len(data) and len(lines) > 1:
+        """The last lines that were copied, at most 2 kB; without reports, which are known."""
+        kept = self._tail
+        lines = kept.decode("utf-8", "replace").rstrip().splitlines()
+        if len(kept) == _KEPT_BYTES and len(lines) > 1:
             lines = lines[1:]  # its beginning was cut off
-        text = "\n".join(lines)
-        while len(text.encode("utf-8", "replace")) > _TAIL_BYTES:  # replaced bytes grow
-            text = text[16:]
-        return text
+        lines = [line for line in lines if not line.startswith(TUNE_METRIC_TAG)]
+        size, first = 0, len(lines)
+        while first and size <= _TAIL_BYTES:
+            first -= 1
+            size += len(lines[first].encode()) + 1
+        if size > _TAIL_BYTES and first < len(lines) - 1:
+            first += 1
+        text = "\n".join(lines[first:])
+        return text.encode()[-_TAIL_BYTES:].decode("utf-8", "ignore")
 
     def _copy(self, source: int, target: int) -> None:
         try:
@@ -81,7 +88,7 @@ class Console:
                 if not data:
                     return
                 with self._lock:
-                    self._tail = (self._tail + data)[-2 * _TAIL_BYTES :]
+                    self._tail = (self._tail + data)[-_KEPT_BYTES:]
                     _write(target, data)
                     self._mid_line = not data.endswith(b"\n")
         finally:

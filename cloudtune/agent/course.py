@@ -270,11 +270,25 @@ class Course:
         ticket = shipper.ask()
         since = time.monotonic()
         while not shipper.is_done(ticket):
+            if shipper.crashed:
+                self._put_end_without_shipper()
+                return
             left = self._orders.time_left(_PATIENCE_IF_DENIED if shipper.denied else _PATIENCE, since)
             if left <= 0:
                 self._console.note("the end mark, and maybe reports, could not be shipped")
                 return
             self._orders.take(self._events.wait(min(left, _LOOK_INTERVAL)))
+
+    def _put_end_without_shipper(self) -> None:
+        """For what the shipper has failed at may have been anything but the put itself."""
+        given_up = threading.Event()
+        since = time.monotonic()
+        self._await_until(
+            lambda: persist(self._connection.outbox.put, given_up),
+            lambda: self._orders.time_left(_PATIENCE_IF_DENIED, since),
+            None,
+        )
+        given_up.set()
 
     def _write_failure(self, over: Over) -> None:
         if over.outcome != FAILED:

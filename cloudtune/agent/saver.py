@@ -72,6 +72,9 @@ class Saver:
                 if not problem:
                     self._console.note(f"the checkpoint cannot be saved at the moment, the agent tries again: {error}")
                 problem = str(error)
+            except Exception as error:  # noqa: BLE001 - the end mark is still to be written
+                self._console.note(traceback.format_exc())
+                return f"the agent failed: {type(error).__name__}: {error}"
             given_up.wait(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
         return problem or "there was no time"

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from cloudtune.agent.machine import Machine
 
 REQUIREMENTS = "requirements.txt"
+#: pip, which is not to import from the source folder, where a ``logging.py`` may lie; paths in the requirements are
+#: relative to it.
+_PIP = "import runpy, sys; sys.path.remove(''); sys.argv[0] = 'pip'; runpy.run_module('pip', run_name='__main__')"
 
 
 class Script:
@@ -100,4 +103,4 @@ class Script:
         """What installs the requirements of the source; None if it has none."""
         if not os.path.isfile(os.path.join(self.cwd, REQUIREMENTS)):
             return None
-        return [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "-r", REQUIREMENTS]
+        return [sys.executable, "-c", _PIP, "install", "--disable-pip-version-check", "-r", REQUIREMENTS]

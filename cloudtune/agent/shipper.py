@@ -55,6 +55,7 @@ class Shipper:
     ) -> None:
         self.outbox = outbox
         self.denied = False  # whether the last put failed for want of rights
+        self.crashed = False  # whether the thread has ended with an error
         self._file = report_file
         self._file_lock = threading.Lock()
         self._interval = put_interval
@@ -69,6 +70,7 @@ class Shipper:
         self._done = 0
         self._failures = 0
         self._next_put = 0.0
+        self._retry_at = 0.0
         self._last_put = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
 
@@ -117,6 +119,7 @@ class Shipper:
             while True:
                 self._wait(self._turn())
         except Exception:
+            self.crashed = True
             self._events.post(CRASH, "the agent could not ship reports: " + traceback.format_exc(limit=-3))
             raise
 
@@ -126,16 +129,19 @@ class Shipper:
         self.take_in()
         now = time.monotonic()
         if self.outbox.has_news() or now >= self._last_put + self._heartbeat:
-            if now < self._next_put:
-                return self._next_put - now
-            self._put(now)
+            # A new state or checkpoint is told at once: there are few. The end waits for nothing.
+            has_reports = self.outbox.made > self.outbox.shipped and self.outbox.end is None
+            not_before = max(self._retry_at, self._next_put if has_reports else 0.0)
+            if now < not_before:
+                return not_before - now
+            self._put(now, has_reports)
         if not self.outbox.has_news() and self._done < asked:
             self._done = asked
             self._events.post(LOOK)
         # Until the next put is due Reporters would wake us in vain; from then on they do.
         return min(_LOOK_INTERVAL, self._next_put - now) if now < self._next_put else _LOOK_INTERVAL
 
-    def _put(self, now: float) -> None:
+    def _put(self, now: float, has_reports: bool) -> None:
         try:
             self.outbox.put()
         except S3Error as error:
@@ -143,19 +149,20 @@ class Shipper:
             if not self._failures:
                 self._console.note(f"reports cannot be shipped at the moment, the agent goes on trying: {error}")
             self._failures += 1
-            self._next_put = time.monotonic() + min(0.25 * 2 ** min(self._failures, 10), _LONGEST_WAIT)
+            self._retry_at = time.monotonic() + min(0.25 * 2 ** min(self._failures, 10), _LONGEST_WAIT)
             return
         if self._failures:
             self._console.note("reports are shipped again")
         self.denied = False
         self._failures = 0
         self._last_put = now
-        self._next_put = now + self._interval
+        if has_reports:
+            self._next_put = now + self._interval
 
     def _wait(self, timeout: float) -> None:
         """Until news may be there. While a put has to wait, Reporters do not wake us."""
         sources = [self._wake_in]
-        if self._fifo >= 0 and time.monotonic() >= self._next_put:
+        if self._fifo >= 0 and time.monotonic() >= max(self._next_put, self._retry_at):
             sources.append(self._fifo)
         for source in select.select(sources, (), (), max(timeout, 0.0))[0]:
             with contextlib.suppress(BlockingIOError):
