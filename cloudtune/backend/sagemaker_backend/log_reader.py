@@ -49,6 +49,8 @@ class LogReader(Service):
     def is_complete(self, attempt: Attempt) -> bool:
         """Whether all that a terminal job has reported is with the tuner."""
         name = attempt.job_name
+        if not self.is_alive():
+            return True  # closing, or broken: nothing more will be read
         with self.desk.lock:
             if name not in self._watched or name in self._complete:
                 return True
@@ -78,7 +80,7 @@ class LogReader(Service):
                         attempt.job_name,
                     )
                 if news.end is not None:
-                    attempt.take_mark(news.end, now())  # type: ignore[arg-type]  # the agent's own form
+                    attempt.take_mark(news.end.end, now())
                     events.extend(self._ending.by_mark(attempt))
                 if news.settled:
                     self._complete.add(news.job_name)
