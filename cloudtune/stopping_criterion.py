@@ -75,7 +75,8 @@ class _Combined(Criterion):
         return any(part.counts_committed() for part in self._parts)
 
     def affords(self, status: TuningStatus) -> bool:
-        return all(part.affords(status) for part in self._parts)
+        combine = all if self._choose is max else any
+        return combine(part.affords(status) for part in self._parts)
 
     def describe(self) -> list[tuple[str, float, Callable[[TuningStatus], float]]]:
         return [line for part in self._parts for line in part.describe()]

@@ -421,7 +421,7 @@ class TuningLoop:
                 # The tuner may have died before the copy was made.
                 self._copy_checkpoint(record.checkpoint_from, record.trial.trial_id)
             self._start(record, resumed=True)
-        while new_trials and free > 0 and not self._exhausted:
+        while new_trials and free > 0 and not self._exhausted and self.criterion.affords(self.status):
             free -= 1
             suggestion = self.scheduler.suggest()
             if suggestion is None:

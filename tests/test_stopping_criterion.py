@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cloudtune.stopping_criterion import StoppingCriterion
+from cloudtune.stopping_criterion import StoppingCriterion, Verdict
 from cloudtune.tuning_status import TuningStatus
 from tests.virtual import Machine, Program
 from tests.virtual_tuner import curve, make_tuner
@@ -60,3 +60,39 @@ def test_a_limit_that_is_no_number_is_refused() -> None:
     """A limit given as a string is refused when the criterion is made."""
     with pytest.raises(TypeError, match="max_wallclock_time must be a number, got '600'"):
         StoppingCriterion(max_wallclock_time="600")  # type: ignore[arg-type]
+
+
+def test_committed_money_counts_where_asked_for() -> None:
+    """With count_committed no further trial starts that could take the cost above the limit; running ones finish."""
+    status = TuningStatus("loss")
+    status.cost, status.committed_cost, status.next_attempt_cost = 1.0, 7.0, 3.0
+    assert not StoppingCriterion(max_cost=9.0)(status)
+    committed = StoppingCriterion(max_cost=9.0, count_committed=True)
+    assert committed.verdict(status) is Verdict.DRAIN
+    assert not committed.affords(status)
+    status.committed_cost = 6.0
+    assert committed.verdict(status) is Verdict.GO, "the limit itself may be reached"
+    status.cost = 9.0
+    assert committed.verdict(status) is Verdict.STOP
+
+
+def test_committed_money_in_combinations() -> None:
+    """With ``|`` money alone ends the experiment, with ``&`` it does not; it is asked for where any part needs it."""
+    status = TuningStatus("loss")
+    status.committed_cost, status.next_attempt_cost = 7.0, 3.0
+    committed = StoppingCriterion(max_cost=9.0, count_committed=True)
+    long = StoppingCriterion(max_wallclock_time=10)
+    assert not (committed | long).affords(status)
+    assert (committed & long).affords(status)
+    assert (committed & long).verdict(status) is Verdict.GO
+    assert (committed | long).counts_committed()
+    assert (committed & long).counts_committed()
+    assert not (long | StoppingCriterion(max_cost=1)).counts_committed()
+
+
+def test_count_committed_says_how_a_limit_is_counted() -> None:
+    """Alone it is no limit."""
+    with pytest.raises(ValueError, match="pass max_cost as well"):
+        StoppingCriterion(max_wallclock_time=5, count_committed=True)
+    with pytest.raises(ValueError, match="has no limit"):
+        StoppingCriterion(count_committed=True)

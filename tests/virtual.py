@@ -1,4 +1,4 @@
-"""A machine that exists only in memory, for tests of the loop: virtual time, trials that are lists of reports.
+"""Backend and store over a machine that exists only in memory, for tests of the loop.
 
 Unlike a fake that answers what the test wants, it keeps the contracts of backend and store (their contract suites run
 over it) and it can die at any step, as a process does under SIGKILL: what was "on disk" stays, the rest is gone.
@@ -6,104 +6,17 @@ over it) and it can die at any step, as a process does under SIGKILL: what was "
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning, TrialBackend
 from cloudtune.errors import ExperimentLocked, Fenced
 from cloudtune.store.entries import EPOCH
 from cloudtune.store.store import Entry, Store
-from cloudtune.trial import End, Outcome, Report, Trial, TrialEvent
+from cloudtune.trial import Bill, End, Outcome, Report, Trial, TrialEvent
+from tests.virtual_machine import Attempt, Killed, Machine, Program, Terms
 
-
-class Killed(BaseException):
-    """The tuner's process died here."""
-
-
-@dataclass
-class Program:
-    """What a trial does: a report every ``seconds``, at levels 1, 2, ... up to the configuration's ``max_epochs``.
-
-    Args:
-        value: Metric value from (config, level).
-        levels: Last level, if the configuration does not say.
-        seconds: Virtual seconds per level, from the configuration.
-        fails_at: Level instead of which the trial fails, from the configuration; 0: it does not.
-        keeps_checkpoints: Whether a resumed trial goes on where it was, or from the start.
-    """
-
-    value: Callable[[Mapping[str, Any], int], float]
-    levels: int = 9
-    seconds: Callable[[Mapping[str, Any]], float] = lambda _config: 1.0
-    fails_at: Callable[[Mapping[str, Any]], int] = lambda _config: 0
-    keeps_checkpoints: bool = True
-
-
-@dataclass
-class Attempt:
-    """One attempt of a trial on the machine."""
-
-    trial_id: int
-    number: int
-    config: Mapping[str, Any]
-    level: int
-    due: float
-    reports: list[dict[str, Any]] = field(default_factory=list)
-    end: End | None = None
-    delivered: int = 0
-    end_delivered: bool = False
-
-
-class Machine:
-    """What outlives a tuner: the trials' files, the clock, the log, and a fuse that blows at a given step."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.now = 1_000.0
-        self.attempts: dict[tuple[int, int], Attempt] = {}
-        self.checkpoints: dict[int, int] = {}
-        self.log: list[Entry] = []
-        self.metadata: dict[str, Any] = {}
-        self.saved: bytes | None = None
-        self.owner: object | None = None
-        self.steps = 0
-        self.fuse: int | None = None
-        self.starts: list[tuple[int, int]] = []
-        self.most_at_once = 0
-
-    def step(self) -> None:
-        """A point at which the tuner may die."""
-        self.steps += 1
-        if self.fuse is not None and self.steps >= self.fuse:
-            raise Killed
-
-    def running(self) -> list[Attempt]:
-        """Attempts whose process lives."""
-        return [attempt for attempt in self.attempts.values() if attempt.end is None]
-
-    def tuner_died(self) -> None:
-        """The supervisor ends all trials; the lock is free."""
-        for attempt in self.running():
-            attempt.end = End(attempt.trial_id, attempt.number, Outcome.interrupted, "the tuner died")
-        self.owner = None
-        self.fuse = None
-
-    def advance(self, attempt: Attempt) -> None:
-        """Lets a trial do its next thing, at the time it is due."""
-        self.now = max(self.now, attempt.due)
-        config, program = attempt.config, self.program
-        last = int(config.get("max_epochs", program.levels))
-        attempt.level += 1
-        if attempt.level == program.fails_at(config):
-            attempt.end = End(attempt.trial_id, attempt.number, Outcome.failed, "exit code 1", 1)
-        elif attempt.level > last:
-            attempt.end = End(attempt.trial_id, attempt.number, Outcome.completed, "", 0)
-        else:
-            attempt.reports.append({"loss": program.value(config, attempt.level), "epoch": attempt.level})
-            if program.keeps_checkpoints:
-                self.checkpoints[attempt.trial_id] = attempt.level
-            attempt.due += program.seconds(config)
+__all__ = ["Attempt", "Killed", "Machine", "MemoryStore", "Program", "Terms", "VirtualBackend"]
 
 
 class VirtualBackend(TrialBackend):
@@ -114,6 +27,8 @@ class VirtualBackend(TrialBackend):
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.mine: dict[int, Attempt] = {}
+        #: Attempts whose end was told, and whose worker is not free or whose final bill was not told; how many were.
+        self.unsettled: dict[tuple[int, int], int] = {}
         self._woken = False
 
     def time(self) -> float:
@@ -121,6 +36,7 @@ class VirtualBackend(TrialBackend):
 
     def open(self, place: ExperimentPlace) -> None:
         self.mine = {}
+        self.unsettled = {}
 
     def attach(self, trials: Sequence[LeftRunning]) -> None:
         for left in trials:
@@ -128,22 +44,31 @@ class VirtualBackend(TrialBackend):
             attempt = self.machine.attempts.get(key)
             if attempt is None:
                 # Logged, but the tuner died before it had started the trial.
-                attempt = Attempt(*key, left.trial.config, 0, self.machine.now)
+                now = self.machine.now
+                attempt = Attempt(*key, left.trial.config, 0, now, began=now, ended=now, started=False)
                 attempt.end = End(*key, Outcome.interrupted, "never started")
                 self.machine.attempts[key] = attempt
             attempt.delivered = left.delivered.get(0, 0)
             attempt.end_delivered = False
             self.mine[left.trial.trial_id] = attempt
 
+    def settle(self, unsettled: Iterable[tuple[int, int]]) -> None:
+        for key in unsettled:
+            assert self.machine.attempts[key].end is not None
+            self.unsettled[key] = 0
+
     def _launch(self, trial: Trial, level: int) -> None:
         self.machine.step()
         key = (trial.trial_id, trial.attempt)
         assert key not in self.machine.attempts, f"attempt {key} was started twice"
         assert all(a.trial_id != trial.trial_id for a in self.machine.running()), "two processes of one trial"
-        due = self.machine.now + self.machine.program.seconds(trial.config)
-        self.machine.attempts[key] = self.mine[trial.trial_id] = Attempt(*key, dict(trial.config), level, due)
+        now = self.machine.now
+        for kept in self.machine.kept()[:1]:
+            kept.kept_until = now
+        attempt = Attempt(*key, dict(trial.config), level, now + self.machine.program.seconds(trial.config), began=now)
+        self.machine.attempts[key] = self.mine[trial.trial_id] = attempt
         self.machine.starts.append(key)
-        self.machine.most_at_once = max(self.machine.most_at_once, len(self.machine.running()))
+        self.machine.most_at_once = max(self.machine.most_at_once, len(self.machine.occupied()))
         self.machine.step()
 
     def start_trial(self, trial: Trial, checkpoint_trial_id: int | None = None) -> None:
@@ -174,9 +99,27 @@ class VirtualBackend(TrialBackend):
             attempt.delivered = len(attempt.reports)
             if attempt.end is not None and not attempt.end_delivered:
                 attempt.end_delivered = True
-                events.append(attempt.end)
                 del self.mine[trial_id]
+                billed = self.machine.terms is not None and attempt.started
+                events.append(attempt.end._replace(bill_follows=billed) if billed else attempt.end)
+                if billed:
+                    self.unsettled[trial_id, attempt.number] = 0
+        for key, told in list(self.unsettled.items()):
+            attempt = self.machine.attempts[key]
+            due = [bill for when, bill in self.machine.bills_of(attempt) if when <= self.machine.now]
+            events += due[told:]
+            self.unsettled[key] = len(due)
+            if due and due[-1].final:
+                del self.unsettled[key]
         return events
+
+    def _next_time(self) -> float | None:
+        """When something happens by itself: a worker is free, or there is a bill."""
+        now, times = self.machine.now, []
+        for key in self.unsettled:
+            attempt = self.machine.attempts[key]
+            times += [self.machine.freed_at(attempt), *(when for when, _bill in self.machine.bills_of(attempt))]
+        return min((time for time in times if time > now), default=None)
 
     def poll(self, timeout: float | None) -> list[TrialEvent]:
         self.machine.step()
@@ -184,14 +127,16 @@ class VirtualBackend(TrialBackend):
         if events or self._woken:
             self._woken = False
             return events
-        until = None if timeout is None else self.machine.now + timeout
+        # A clock that did not move would be asked for ever.
+        until = None if timeout is None else self.machine.now + max(timeout, 1e-6)
         running = [a for a in self.mine.values() if a.end is None]
-        if not running:
+        attempt = min(running, key=lambda a: (a.due, a.trial_id), default=None)
+        time = self._next_time()
+        if time is not None and (attempt is None or time < attempt.due) and (until is None or time <= until):
+            self.machine.now = time
+            return self._collect()
+        if attempt is None or (until is not None and attempt.due > until):
             assert until is not None, "the tuner waits for ever although nothing runs"
-            self.machine.now = until
-            return []
-        attempt = min(running, key=lambda a: (a.due, a.trial_id))
-        if until is not None and attempt.due > until:
             self.machine.now = until
             return []
         self.machine.advance(attempt)
@@ -201,7 +146,28 @@ class VirtualBackend(TrialBackend):
         self._woken = True
 
     def busy_workers(self) -> int:
-        return len(self.mine)
+        attempts = [self.machine.attempts[key] for key in self.unsettled]
+        return len(self.mine) + sum(self.machine.freed_at(attempt) > self.machine.now for attempt in attempts)
+
+    def wind_down(self) -> bool:
+        assert not self.mine, "trials run on"
+        self.machine.step()
+        for attempt in self.machine.kept():
+            attempt.kept_until = self.machine.now
+        return not self.unsettled
+
+    def committed_cost(self) -> float:
+        if self.machine.terms is None:
+            return 0.0
+        billed = [bill.dollars or 0.0 for key, told in self.unsettled.items() for bill in self._told(key, told)]
+        return (len(self.mine) + len(self.unsettled)) * self.machine.terms.dearest - sum(billed)
+
+    def _told(self, key: tuple[int, int], told: int) -> list[Bill]:
+        """The bill of an attempt that counts now, if one was told."""
+        return [bill for _when, bill in self.machine.bills_of(self.machine.attempts[key])][max(0, told - 1) : told]
+
+    def trial_cost_limit(self) -> float | None:
+        return 0.0 if self.machine.terms is None else self.machine.terms.dearest
 
     def copy_checkpoint(self, source_trial_id: int, target_trial_id: int) -> None:
         if source_trial_id in self.machine.checkpoints:
@@ -217,10 +183,15 @@ class VirtualBackend(TrialBackend):
         return f"virtual errors of trial {trial_id}"
 
     def close(self, stop_running: bool) -> None:
+        if self.machine.is_dead:  # so nobody closes anything
+            return
+        terms = self.machine.terms
         for attempt in self.mine.values():
-            if attempt.end is None:
+            if attempt.end is None and (stop_running or terms is None or not terms.outlives):
                 attempt.end = End(attempt.trial_id, attempt.number, Outcome.interrupted, "the tuner ended")
+        self.machine.note_ends()
         self.mine = {}
+        self.unsettled = {}
 
 
 class MemoryStore(Store):
