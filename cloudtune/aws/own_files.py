@@ -21,7 +21,8 @@ class BadFile(CloudtuneError):
 def settings_folder() -> Path:
     """``~/.cloudtune``, or what ``$CLOUDTUNE_SETTINGS`` names."""
     given = os.environ.get(ENV_SETTINGS)
-    return Path(given) if given else Path.home() / ".cloudtune"
+    # Unlike Path.home() this does not fail where there is no home: then there are no files of the user's either.
+    return Path(os.path.expanduser(given or "~/.cloudtune"))
 
 
 def own_file(variable: str, name: str) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.aws.checks import OK, PROBLEM, WARNING, Finding
@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 
 _READ = ("s3:GetObject", "s3:ListBucket")
 _WRITE = ("s3:PutObject", "s3:DeleteObject")
-_OF_BUCKETS = frozenset({"s3:ListBucket"})
-#: What a tuner does with jobs.
-_TUNER = (
+#: What a tuner does with jobs, and with none in particular.
+_JOBS = (
     "sagemaker:CreateTrainingJob",
     "sagemaker:DescribeTrainingJob",
-    "sagemaker:ListTrainingJobs",
     "sagemaker:StopTrainingJob",
     "sagemaker:AddTags",
 )
+_ALL_JOBS = ("sagemaker:ListTrainingJobs",)
 _TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -66,10 +65,10 @@ def check_role_rights(aws: Aws, role: str, bucket: str) -> Finding:
     """Whether jobs may read and write in the bucket."""
     what = "role's rights"
     try:
-        denied = _denied(aws, role, (*_READ, *_WRITE), bucket)
-    except (AccessDenied, InvalidRequest, NotFound):
+        denied = _denied(aws, role, _on_bucket(aws, bucket))
+    except (AccessDenied, InvalidRequest, NotFound) as error:
         fix = f"allow the caller iam:SimulatePrincipalPolicy on {role}"
-        text = f"whether jobs may use s3://{bucket} is not known: the caller may not ask"
+        text = f"whether jobs may use s3://{bucket} is not known: {error}"
         return Finding(what, WARNING, text, fix)
     if not denied:
         return Finding(what, OK, f"jobs may read and write in s3://{bucket}")
@@ -90,15 +89,17 @@ def check_caller_rights(aws: Aws, caller: str, role: str | None, bucket: str | N
     principal = _principal(aws, caller)
     if principal is None:
         return
+    job = f"arn:{aws.partition}:sagemaker:{aws.region}:{aws.account}:training-job/cloudtune-doctor"
+    wanted = {**dict.fromkeys(_JOBS, job), **dict.fromkeys(_ALL_JOBS, "*")}
+    if role is not None:
+        wanted["iam:PassRole"] = role
+    if bucket is not None:
+        wanted.update(_on_bucket(aws, bucket))
     try:
-        denied = _denied(aws, principal, _TUNER)
-        if role is not None:
-            denied += _denied(aws, principal, ("iam:PassRole",), resource=role)
-        if bucket is not None:
-            denied += _denied(aws, principal, (*_READ, *_WRITE), bucket)
-    except (AccessDenied, InvalidRequest, NotFound):
+        denied = _denied(aws, principal, wanted)
+    except (AccessDenied, InvalidRequest, NotFound) as error:
         fix = f"allow the caller iam:SimulatePrincipalPolicy on {principal}"
-        yield Finding(what, WARNING, "what the caller may do is not known: it may not ask", fix)
+        yield Finding(what, WARNING, f"what the caller may do is not known: {error}", fix)
         return
     if denied:
         on = "".join(f", {thing}" for thing in (role, bucket and f"s3://{bucket}") if thing)
@@ -122,40 +123,36 @@ def _principal(aws: Aws, caller: str) -> str | None:
         return None
 
 
-def _denied(
-    aws: Aws, principal: str, actions: Iterable[str], bucket: str | None = None, resource: str | None = None
-) -> list[str]:
-    """Those of the actions that the principal may not do on the bucket and its objects, or on the resource."""
-    on_objects = [action for action in actions if action not in _OF_BUCKETS]
-    on_bucket = [action for action in actions if action in _OF_BUCKETS]
-    if bucket is None:
-        return list(_simulated(aws, principal, on_objects, resource))
+def _on_bucket(aws: Aws, bucket: str) -> dict[str, str]:
+    """What is done in a bucket -> on which resource."""
     arn = f"arn:{aws.partition}:s3:::{bucket}"
-    return [
-        *_simulated(aws, principal, on_objects, f"{arn}/cloudtune/doctor"),
-        *_simulated(aws, principal, on_bucket, arn),
-    ]
+    return {action: arn if action == "s3:ListBucket" else f"{arn}/cloudtune/doctor" for action in (*_READ, *_WRITE)}
 
 
-def _simulated(aws: Aws, principal: str, actions: list[str], resource: str | None) -> Iterator[str]:
-    if not actions:
-        return
-    resources: dict[str, Any] = {} if resource is None else {"ResourceArns": [resource]}
+def _denied(aws: Aws, principal: str, wanted: Mapping[str, str]) -> list[str]:
+    """Those of the actions that the principal may not do on their resources.
+
+    Asked at once, for IAM allows few such calls: it answers for every action on every resource.
+    """
     marker: dict[str, Any] = {}
+    decisions: dict[tuple[str, str], bool] = {}
     while True:
         answer = aws.call(
             "iam",
             "simulate_principal_policy",
             PolicySourceArn=principal,
-            ActionNames=actions,
-            **resources,
+            ActionNames=list(wanted),
+            ResourceArns=list(dict.fromkeys(wanted.values())),
             **marker,
         )
         for result in answer.get("EvaluationResults", []):
-            if result.get("EvalDecision") != "allowed":
-                yield str(result["EvalActionName"])
+            action = str(result["EvalActionName"])
+            decisions[action, str(result.get("EvalResourceName"))] = result.get("EvalDecision") == "allowed"
+            # A result for several resources has them within it.
+            for one in result.get("ResourceSpecificResults") or []:
+                decisions[action, str(one.get("EvalResourceName"))] = one.get("EvalResourceDecision") == "allowed"
         if not answer.get("IsTruncated"):
-            return
+            return [action for action, resource in wanted.items() if not decisions.get((action, resource), False)]
         marker = {"Marker": answer["Marker"]}
 
 

@@ -147,4 +147,6 @@ def _survived(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Find
     try:
         yield from look()
     except (CloudtuneError, OSError) as error:
-        yield Finding(what, PROBLEM, one_line(error))
+        # Our messages name the thing and then the remedy.
+        text, _, fix = one_line(error).rpartition("; ")
+        yield Finding(what, PROBLEM, text or fix, fix if text else "")

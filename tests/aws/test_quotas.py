@@ -25,6 +25,7 @@ GPU = "ml.g4dn.xlarge"
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder where a user's own files are, empty; nothing is remembered of what other tests were told."""
     monkeypatch.setenv("CLOUDTUNE_SETTINGS", str(tmp_path))
+    monkeypatch.setenv("CLOUDTUNE_AWS_RATES", "service-quotas:ListServiceQuotas=1000")  # as the local cloud allows
     forget_quotas()
     yield tmp_path
     forget_quotas()
