@@ -226,6 +226,11 @@ class JobTemplate:
         return bool(self.request.get("EnableManagedSpotTraining"))
 
     @property
+    def may_restart(self) -> bool:
+        """Whether SageMaker may start a job again by itself."""
+        return self.is_spot or bool(self.request.get("RetryStrategy"))
+
+    @property
     def has_network(self) -> bool:
         """Whether a job can reach S3."""
         return not self.request.get("EnableNetworkIsolation")

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from cloudtune.agent.forms import EndForm, Head
+from cloudtune.aws.training_jobs import JobState
 from cloudtune.trial import Bill, End, Report, Trial
 
 
@@ -55,6 +56,7 @@ class Attempt:
         self.told_silent = False
         self.mark: EndForm | None = None
         self.mark_at: float | None = None
+        self.last_state: JobState | None = None  # of a job that is over, while the end of its log is awaited
         # What was done.
         self.is_being_created = False
         self.may_exist = False  # the answer to creating it was lost

@@ -24,13 +24,17 @@ class LogReader(Service):
         job_prefix: What the names of the experiment's jobs begin with.
         ending: Told of end lines.
         interval: Seconds between two looks.
+        may_restart: Whether SageMaker may start a job again by itself.
     """
 
-    def __init__(self, desk: Desk, aws: Aws, job_prefix: str, ending: Ending, interval: float) -> None:
+    def __init__(
+        self, desk: Desk, aws: Aws, job_prefix: str, ending: Ending, interval: float, may_restart: bool
+    ) -> None:
         super().__init__(desk, "reading reports from CloudWatch")
         self._channel = LogChannel(aws, job_prefix)
         self._ending = ending
         self._interval = interval
+        self._may_restart = may_restart
         self._watched: dict[str, Attempt] = {}
         self._ended: set[str] = set()
         self._complete: set[str] = set()
@@ -42,7 +46,11 @@ class LogReader(Service):
                 return
             self._watched[attempt.job_name] = attempt
             self._channel.watch(
-                attempt.job_name, attempt.trial_id, attempt.number, dict(attempt.delivered), attempt.has_agent
+                attempt.job_name,
+                *attempt.key,
+                dict(attempt.delivered),
+                agent=attempt.has_agent,
+                may_restart=self._may_restart,
             )
         self.wake()
 

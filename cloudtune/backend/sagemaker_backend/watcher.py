@@ -133,6 +133,9 @@ class Watcher(Service):
         self.wake()
 
     def _describe(self, attempt: Attempt) -> None:
+        if attempt.last_state is not None and attempt.phase is not Phase.OVER:
+            self._is_over(attempt, attempt.last_state)  # only its last words were waited for
+            return
         try:
             state = self._jobs.describe(attempt.job_name, patience=0)
         except NotFound:
@@ -170,6 +173,7 @@ class Watcher(Service):
         first = attempt.phase is not Phase.OVER
         if first and not self._last_words.have_come(attempt, state):
             with self.desk.lock:
+                attempt.last_state = state
                 attempt.describe_at = now() + self._last_words.interval
             return
         with self.desk.lock:

@@ -14,6 +14,7 @@ from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import AwsError
 from cloudtune.aws.job_names import job_name, job_name_prefix
 from cloudtune.aws.logs import JobLogs
+from cloudtune.aws.own_source import upload_source
 from cloudtune.aws.packaging import DEFAULT_LIMIT, build_bundle, upload_bundle
 from cloudtune.aws.prices import cost
 from cloudtune.aws.quotas import training_quota
@@ -90,7 +91,9 @@ class Work:
         self._errands = Errands(self.desk)
         self._life = LifeWriter(self.desk, self._bucket, self._keys, cadence.life)
         self._inbox = Inbox(self.desk, self._bucket, self._keys, self._ending, cadence.poll)
-        self._log_reader = LogReader(self.desk, aws, self._job_prefix, self._ending, cadence.logs)
+        self._log_reader = LogReader(
+            self.desk, aws, self._job_prefix, self._ending, cadence.logs, may_restart=template.may_restart
+        )
         machines = Machines(cadence.first_wait, cadence.longest_wait)
         self._creator = Creator(self.desk, self._jobs, self._requests, self._errands, self._ending, machines)
         last_words = LastWords(self._inbox, self._log_reader, self._logs, cadence.logs)
@@ -106,10 +109,6 @@ class Work:
         template = self._settings.template
         if not template.needs_source:
             return None
-        if template.keep_own_entry:
-            from cloudtune.aws.own_source import upload_own_source
-
-            return upload_own_source(self._bucket, template, prefix)
         limit = DEFAULT_LIMIT if self._settings.source_limit is None else self._settings.source_limit
         bundle = build_bundle(
             None if template.source_dir is None else Path(template.source_dir),
@@ -117,6 +116,8 @@ class Work:
             [Path(one) for one in template.dependencies],
             limit,
         )
+        if template.keep_own_entry:
+            return upload_source(self._bucket, bundle, prefix)
         return upload_bundle(self._bucket, bundle, prefix)
 
     # ------------------------------------------------------------------ beginning
