@@ -121,6 +121,8 @@ def test_a_bill_replaces_the_estimate() -> None:
     assert (status.cost, status.billed_cost) == (2.75, 2.5)
     assert status.records[0].cost == 2.75
     assert status.unsettled == {}
+    report(0, 2, 9.0)
+    assert status.cost == 2.75
     end(1)
     bill(1, None)  # no price is known: the estimate is all there is
     assert (status.cost, status.billed_cost) == (2.75, 2.5)
@@ -270,6 +272,28 @@ def test_killed_between_any_two_steps(method: str, outlives: bool) -> None:
         check_costs(machine, tuner)
         check_reports(machine)
         assert decided(machine) == decided(calm), f"killed at step {fuse}"
+
+
+@pytest.mark.parametrize("method", ["stopping", "promotion"])
+def test_the_next_tuner_does_what_was_decided(method: str) -> None:
+    """A trial that runs on is told to stop or pause if that is in the log, before it reports once more."""
+    terms = Terms(dollars=0.5, bills_after=6.0, outlives=True)
+    calm, _tuner = run_with_kills(terms, method, 1, [])
+    for fuse in range(1, calm.steps + 1):
+        machine, _tuner = run_with_kills(terms, method, 1, [fuse], downtime=0.0)
+        beyond = [e for e in of_kind(machine, entries.REPORT) if e.get("extra") or e.get("late")]
+        assert beyond == [], f"killed at step {fuse}"
+
+
+def test_the_next_tuner_deletes_what_is_of_no_more_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the tuner dies, in the end no checkpoint is left of a trial that will not run again."""
+    monkeypatch.setattr(VirtualBackend, "delete_checkpoints", True)
+    calm, _tuner = run_with_kills(Terms(), "stopping", 1, [])
+    for fuse in range(1, calm.steps + 1):
+        machine, tuner = run_with_kills(Terms(), "stopping", 1, [fuse])
+        finished = {r.trial.trial_id for r in tuner.status.records.values() if r.status.is_finished}
+        assert finished
+        assert not finished & machine.checkpoints.keys(), f"killed at step {fuse}"
 
 
 @settings(max_examples=60)
