@@ -9,6 +9,8 @@ from cloudtune.cli.doctor import doctor_command
 from cloudtune.cli.failures import PlainErrorsGroup
 from cloudtune.cli.list_experiments import list_command
 from cloudtune.cli.localcloud import localcloud_group
+from cloudtune.cli.ps import ps_command
+from cloudtune.cli.reap import reap_command
 from cloudtune.cli.resume import resume_command
 from cloudtune.cli.tune import tune_command
 
@@ -32,5 +34,7 @@ def main() -> None:
 main.add_command(tune_command)
 main.add_command(resume_command)
 main.add_command(list_command)
+main.add_command(ps_command)
+main.add_command(reap_command)
 main.add_command(doctor_command)
 main.add_command(localcloud_group)

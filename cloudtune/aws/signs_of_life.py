@@ -1,0 +1,109 @@
+"""Whether the tuner of an experiment is alive, and how to call its trials off where it is not.
+
+A tuner writes its life object again and again. How old that is, S3 says by one clock: in an answer's ``Date`` and
+``Last-Modified``. The clock of this machine does not count.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from cloudtune.agent.protocol import WISH_PAUSE, Keys
+from cloudtune.aws.clients import Aws
+from cloudtune.aws.errors import AwsError, Conflict, NotFound
+from cloudtune.aws.our_jobs import aws_time, readable
+from cloudtune.aws.parallel import in_parallel
+from cloudtune.aws.s3 import Bucket
+
+#: A tuner that is alive writes at least this often; seconds, with room for delays.
+ALIVE = 180.0
+#: How the nonce of a life object begins whose newest writer is no tuner.
+_REAPER = "reaper-"
+
+
+@dataclass(frozen=True)
+class SignOfLife:
+    """What is known of a tuner.
+
+    Args:
+        age: Seconds since its last sign of life; None where there is none.
+        was_called_off: The newest writer is not the tuner: somebody has called off the experiment's trials.
+        unreadable: Why nothing is known; "" where something is.
+    """
+
+    age: float | None = None
+    was_called_off: bool = False
+    unreadable: str = ""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether a tuner drives the experiment, as far as can be told."""
+        return self.age is not None and self.age <= ALIVE and not self.was_called_off
+
+
+def signs_of_life(aws: Aws, places: Iterable[str]) -> dict[str, SignOfLife]:
+    """For each place (``s3://bucket/prefix``), what is known of its tuner."""
+    wanted = list(dict.fromkeys(places))
+    found = in_parallel(aws.threads, [partial(_sign, aws, place) for place in wanted])
+    return dict(zip(wanted, found, strict=True))
+
+
+def call_off(aws: Aws, place: str) -> bool:
+    """Tells all agents of an experiment to save their checkpoints and to end; the trials can be continued later.
+
+    Returns:
+        False if somebody else writes the life object, or there is none.
+
+    Raises:
+        AwsError: S3 refuses.
+    """
+    name, key = _bucket_and_key(place)
+    bucket = Bucket(aws, name)
+    got = bucket.get(key)
+    if got is None:
+        return False
+    life = _parsed(got.body)
+    life["stop_all"] = WISH_PAUSE
+    life["nonce"] = _REAPER + uuid.uuid4().hex
+    life["beat"] = life.get("beat", 0) + 1
+    try:
+        bucket.put_own(key, json.dumps(life).encode(), if_match=got.etag)
+    except Conflict:
+        return False
+    return True
+
+
+def _sign(aws: Aws, place: str) -> SignOfLife:
+    if not place.startswith("s3://"):
+        return SignOfLife(unreadable="the job does not say where its experiment is")
+    bucket, key = _bucket_and_key(place)
+    try:
+        answer = aws.call("s3", "get_object", Bucket=bucket, Key=key)
+    except NotFound as error:
+        return SignOfLife() if error.code == "NoSuchKey" else SignOfLife(unreadable=readable(error))
+    except AwsError as error:
+        return SignOfLife(unreadable=readable(error))
+    now = aws_time(answer)
+    if now is None:
+        return SignOfLife(unreadable="S3 did not say what time it is")
+    life = _parsed(answer["Body"].read())
+    age = max(0.0, (now - answer["LastModified"]).total_seconds())
+    return SignOfLife(age, str(life.get("nonce", "")).startswith(_REAPER))
+
+
+def _bucket_and_key(place: str) -> tuple[str, str]:
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    return bucket, Keys(prefix).life
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        life = json.loads(body)
+    except ValueError:
+        life = None
+    return life if isinstance(life, dict) else {}
