@@ -1,26 +1,76 @@
-"""One archive with all that a job runs: the agent, cloudtune, and the user's source; uploaded once per content."""
+"""One archive with all that a job runs: the agent, cloudtune, and the user's source; uploaded once per content.
+
+``bundle.zip`` is a program that any Python can start. It holds::
+
+    __main__.py     starts the agent
+    cloudtune/      the package this process has, however it was installed; without the local cloud and the command line
+    source/         the user's files
+
+Its address is a digest of what is in it: names, contents, and which files may be run. Dates, owners, and how well a
+machine's zlib packs do not count, so the same source is uploaded once, by whomever.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import logging
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from importlib import resources
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from cloudtune.agent.protocol import BUNDLE, SOURCE_FOLDER
+from cloudtune.aws.errors import Conflict, ServiceFailure
+from cloudtune.aws.source_files import (
+    IGNORE_FILES,
+    BundleError,
+    SourceFile,
+    SourceFolder,
+    largest,
+    read_file,
+    read_folder,
+)
+
 if TYPE_CHECKING:
+    from importlib.abc import Traversable
+
     from cloudtune.aws.s3 import Bucket
 
-#: Largest archive, in bytes, compressed.
+__all__ = ["DEFAULT_LIMIT", "Bundle", "BundleError", "build_bundle", "upload_bundle"]
+
+logger = logging.getLogger(__name__)
+
+#: Largest archive, in bytes, compressed. Every job downloads it: it is for source, not for data.
 DEFAULT_LIMIT = 50 * 1024 * 1024
+
+_MAIN = b"""\
+import sys
+
+if sys.version_info < (3, 8):
+    sys.exit("cloudtune needs Python 3.8 or newer in the image, this is " + sys.version.split()[0])
+
+from cloudtune.agent.main import main
+
+main()
+"""
+_PACKAGE = "cloudtune"
+# Not needed in a job. Data files of the package are not either, so only modules are packed.
+_LEFT_AT_HOME = {"localcloud", "cli", "__pycache__"}
+_DATE = (1980, 1, 1, 0, 0, 0)
+_PIECE = 1024 * 1024
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """An archive that Python can run, the same bytes for the same content.
+    """An archive that Python can run.
 
     Attributes:
         body: The archive.
-        digest: SHA-256 of ``body``, in hexadecimal digits.
+        digest: SHA-256 of what is in it, in hexadecimal digits.
         files: Names of the user's files in it, relative to the source folder.
     """
 
@@ -39,6 +89,9 @@ def build_bundle(
 ) -> Bundle:
     """Packs agent, cloudtune and the user's source.
 
+    Left out are what git and editors leave behind, virtual environments, what the folder's ``.cloudtuneignore`` (or
+    else its ``.gitignore``) lists, and, with a warning, what may hold passwords and keys.
+
     Args:
         source_dir: Folder with the user's source. None: only the entry point is taken.
         entry_point: The script; relative to ``source_dir``, if there is one.
@@ -48,9 +101,183 @@ def build_bundle(
     Raises:
         BundleError: Something cannot be packed, or the archive is larger than ``limit``.
     """
-    raise NotImplementedError
+    source = _source(source_dir, entry_point)
+    for path in dependencies:
+        _add_dependency(source, path)
+    if source.secrets:
+        logger.warning(
+            "not sent to the jobs, because they may hold passwords or keys: %s (a line such as !%s in %s sends one)",
+            ", ".join(source.secrets),
+            source.secrets[0],
+            IGNORE_FILES[0],
+        )
+    where = source_dir if source_dir is not None else entry_point
+    writer = _Writer(limit)
+    try:
+        writer.add_bytes("__main__.py", _MAIN)
+        for name, content in _package_modules():
+            writer.add_bytes(name, content)
+        for file in source.files:
+            writer.add_file(f"{SOURCE_FOLDER}/{file.name}", file)
+        bundle = Bundle(writer.finish(), writer.digest, tuple(file.name for file in source.files))
+    except _TooLarge:
+        raise BundleError(_too_large(where, source, limit)) from None
+    except OSError as error:
+        raise BundleError(
+            f"{error.filename or where} cannot be packed for the jobs: {error.strerror or error}; correct its "
+            f"permissions, or list it in {IGNORE_FILES[0]}."
+        ) from error
+    logger.info(
+        "packed %d files of %s for the jobs: %s, with the agent",
+        len(bundle.files),
+        where,
+        _readable(bundle.size),
+    )
+    return bundle
 
 
 def upload_bundle(bucket: Bucket, bundle: Bundle, prefix: str = "cloudtune/code") -> str:
-    """Uploads an archive unless it is there already; returns the S3 URI that is the job's input channel."""
-    raise NotImplementedError
+    """Uploads an archive unless it is there already.
+
+    Any number of tuners may do so at once: an address belongs to one content.
+
+    Args:
+        bucket: Where to.
+        bundle: The archive.
+        prefix: Place for the archives of all experiments.
+
+    Returns:
+        S3 URI of the folder that is the job's input channel.
+
+    Raises:
+        AwsError: It could not be uploaded.
+    """
+    folder = f"{prefix.strip('/')}/{bundle.digest[:32]}/"
+    for _ in range(_ROUNDS):
+        if bucket.exists(folder + BUNDLE):
+            return bucket.uri(folder)
+        try:
+            bucket.put(folder + BUNDLE, bundle.body, if_none_match=True)
+        except Conflict:  # another tuner was faster, or the answer to our own first try was lost
+            logger.debug("%s is there already", folder + BUNDLE)
+    if bucket.exists(folder + BUNDLE):
+        return bucket.uri(folder)
+    raise ServiceFailure(f"{bucket.uri(folder + BUNDLE)} was written and is not there; try again.")
+
+
+def _source(source_dir: Path | None, entry_point: str) -> SourceFolder:
+    if not entry_point:
+        raise BundleError("There is no entry point; name the script that the jobs are to run.")
+    if source_dir is None:
+        path = Path(entry_point)
+        return SourceFolder([read_file(path, path.name)])
+    if not source_dir.is_dir():
+        raise BundleError(f"The source folder {source_dir} does not exist, or is no folder; correct source_dir.")
+    script = PurePosixPath(entry_point)
+    if script.is_absolute() or ".." in script.parts or not (source_dir / script).is_file():
+        raise BundleError(
+            f"The entry point {entry_point} is no file in the source folder {source_dir}; give its path relative to it."
+        )
+    source = read_folder(source_dir)
+    if str(script) not in {file.name for file in source.files}:
+        raise BundleError(
+            f"The entry point {entry_point} is left out of the source by {source.ignore_file or 'its name'}; write a "
+            f"{IGNORE_FILES[0]} into {source_dir} that keeps it (it replaces .gitignore)."
+        )
+    return source
+
+
+def _add_dependency(source: SourceFolder, path: Path) -> None:
+    """As the SageMaker SDK does it: a folder or file goes, under its own name, beside the source's files."""
+    name = path.resolve().name
+    if any(file.name.split("/")[0] == name for file in source.files):
+        raise BundleError(f"The dependency {path} has the name of something in the source; rename one of the two.")
+    if path.is_dir():
+        folder = read_folder(path, name + "/")
+        source.files += folder.files
+        source.secrets += folder.secrets
+    else:
+        source.files.append(read_file(path, name))
+    source.files.sort(key=lambda file: file.name)
+
+
+def _package_modules() -> list[tuple[str, bytes]]:
+    """The modules of cloudtune as this process has them: installed, in a checkout, or in an archive like this one."""
+    found: list[tuple[str, bytes]] = []
+
+    def read(folder: Traversable, below: str) -> None:
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                if entry.name not in _LEFT_AT_HOME:
+                    read(entry, f"{below}{entry.name}/")
+            elif entry.name.endswith(".py"):
+                found.append((below + entry.name, entry.read_bytes()))
+
+    read(resources.files(_PACKAGE), _PACKAGE + "/")
+    return sorted(found)
+
+
+class _TooLarge(Exception):
+    """The archive has reached its limit."""
+
+
+class _Writer:
+    """Writes an archive, and a digest of what is in it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._buffer = io.BytesIO()
+        self._archive = zipfile.ZipFile(self._buffer, "w", zipfile.ZIP_DEFLATED)
+        self._digest = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        return self._digest.hexdigest()
+
+    def add_bytes(self, name: str, content: bytes) -> None:
+        self._add(name, io.BytesIO(content), len(content), executable=False)
+
+    def add_file(self, name: str, file: SourceFile) -> None:
+        with open(file.path, "rb") as content:
+            self._add(name, content, file.size, file.executable)
+
+    def finish(self) -> bytes:
+        self._archive.close()
+        self._check()
+        return self._buffer.getvalue()
+
+    def _add(self, name: str, content: io.BufferedIOBase, size: int, executable: bool) -> None:
+        entry = zipfile.ZipInfo(name, _DATE)
+        entry.file_size = size
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        entry.create_system = 3  # Unix: the permission bits count
+        entry.external_attr = (0o100755 if executable else 0o100644) << 16
+        of_file = hashlib.sha256()
+        with self._archive.open(entry, "w") as target:
+            while piece := content.read(_PIECE):
+                of_file.update(piece)
+                target.write(piece)
+                self._check()
+        self._digest.update(f"{name}\0{int(executable)}\0{of_file.hexdigest()}\n".encode())
+
+    def _check(self) -> None:
+        if self._buffer.tell() > self._limit:
+            raise _TooLarge
+
+
+def _too_large(where: object, source: SourceFolder, limit: int) -> str:
+    total = sum(file.size for file in source.files)
+    named = ", ".join(f"{name} ({_readable(size)})" for name, size in largest(source.files))
+    return (
+        f"{where} holds {_readable(total)} in {len(source.files)} files, which is more than {_readable(limit)} when "
+        f"packed; the largest: {named}. List in {IGNORE_FILES[0]} what the jobs do not need, and give data as an input "
+        "channel."
+    )
+
+
+def _readable(size: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}" if unit != "bytes" else f"{size:.0f} bytes"
+        size /= 1000
+    return f"{size:.3g} GB"
