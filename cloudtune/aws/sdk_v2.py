@@ -184,20 +184,32 @@ def _images(work: Any) -> dict[str, str]:
 
 def _request_of(work: Any, session: Any, inputs: Any) -> dict[str, Any]:
     try:
-        from sagemaker.estimator import _TrainingJob
-
-        work._prepare_for_training(job_name=NAME_TO_COME)
-        arguments = _TrainingJob._get_train_args(work, inputs, None)
-        write = getattr(session, "get_train_request", None) or session._get_train_request
-        request: dict[str, Any] = write(**arguments)
+        request = _by_inner_functions(work, session, inputs)
     except (ImportError, AttributeError, TypeError):
         _log.debug("This version of the SageMaker SDK is taken by its public face.", exc_info=True)
-        # Without its wrappers fit sends no telemetry, and does not swallow what ends it.
-        fit = inspect.unwrap(type(work).fit)
-        request = captured_request(
-            session.sagemaker_client, lambda: fit(work, inputs, wait=False, logs="None", job_name=NAME_TO_COME)
-        )
+        request = _by_public_face(work, session, inputs)
     return copy.deepcopy(request)
+
+
+def _by_inner_functions(work: Any, session: Any, inputs: Any) -> dict[str, Any]:
+    from sagemaker.estimator import _TrainingJob
+
+    work._prepare_for_training(job_name=NAME_TO_COME)
+    arguments = _TrainingJob._get_train_args(work, inputs, None)
+    # The first also fills in what a configuration file of the SDK says; older versions have only the second.
+    write = getattr(session, "get_train_request", None) or session._get_train_request
+    request: dict[str, Any] = write(**arguments)
+    return request
+
+
+def _by_public_face(work: Any, session: Any, inputs: Any) -> dict[str, Any]:
+    # Without its wrappers fit sends no telemetry, and does not swallow what ends it. Classes that have a fit of their
+    # own call this one with its wrappers.
+    base = next(one for one in type(work).__mro__ if one.__qualname__ == "EstimatorBase")
+    fit = inspect.unwrap(base.fit)  # type: ignore[attr-defined]
+    return captured_request(
+        session.sagemaker_client, lambda: fit(work, inputs, wait=False, logs="None", job_name=NAME_TO_COME)
+    )
 
 
 def _constants(estimator: Any) -> dict[str, Any]:

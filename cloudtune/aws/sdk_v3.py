@@ -24,6 +24,19 @@ _log = logging.getLogger(__name__)
 #: Requirements that our agent installs by itself.
 _USUAL_REQUIREMENTS = (None, "requirements.txt", "./requirements.txt", "auto")
 
+_CHANGED_BY_SDK = (
+    "checkpoint_config",
+    "compute",
+    "environment",
+    "hyperparameters",
+    "input_data_config",
+    "networking",
+    "output_data_config",
+    "source_code",
+    "stopping_condition",
+    "tags",
+)
+
 
 def template_of_trainer(trainer: Any, inputs: Any, keep_own_entry: bool | None) -> JobTemplate:
     """See :func:`cloudtune.aws.job_template.template_of`.
@@ -40,15 +53,16 @@ def template_of_trainer(trainer: Any, inputs: Any, keep_own_entry: bool | None) 
         raise ValueError("a ModelTrainer with a PipelineSession starts no jobs; give it another session")
     why = own_entry_wanted(_reasons(trainer), keep_own_entry, origin)
     source = trainer.source_code
-    changed: dict[str, Any] = {} if why else {"source_code": None, "distributed": None}
-    for name in ("checkpoint_config", "output_data_config", "environment", "hyperparameters", "networking"):
-        changed[name] = copy.deepcopy(getattr(trainer, name))  # the SDK fills them in place
+    # The SDK fills in what the user left out, in place.
+    changed = {name: copy.deepcopy(getattr(trainer, name)) for name in _CHANGED_BY_SDK}
+    if not why:
+        changed.update(source_code=None, distributed=None)
     work = trainer.model_copy(update=changed)
     work._tensorboard_output_config = copy.deepcopy(getattr(trainer, "_tensorboard_output_config", None))
     for config in (work.checkpoint_config, work._tensorboard_output_config):
         _set_place(config)
     try:
-        request = _request_of(work, _channels(inputs))
+        request = _request_of(work, _channels(copy.deepcopy(inputs)))
     finally:
         # A trainer that is thrown away removes these folders, and the copy shares that of a recipe with the original.
         if why:
