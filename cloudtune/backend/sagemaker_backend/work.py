@@ -378,8 +378,8 @@ class Work:
         if names:
             logger.warning(
                 "%d training jobs may still run (%s%s): they end by themselves %.0f seconds after the last sign "
-                "of life of the tuner; `cloudtune ps` shows them, `cloudtune reap %s` stops them, and the same command continues "
-                "the experiment",
+                "of life of the tuner; `cloudtune ps` shows them, `cloudtune reap %s` stops them, and the same command "
+                "continues the experiment",
                 len(names),
                 ", ".join(names[:3]),
                 ", …" if len(names) > 3 else "",
