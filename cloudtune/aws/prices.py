@@ -22,6 +22,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ _PAGE = 100
 _MEMBER = "usd_per_hour"
 _EVERY_REGION = "*"
 _SERVICE = "AmazonSageMaker"
+_TRAINING = frozenset({"Training", "Training Job"})
+#: ``USE1-Train:ml.m5.large``; what warm pools keep, and other uses, have other words before the colon.
+_TRAINING_USAGE = re.compile(r"(?:[A-Z0-9]+-)?Train:(ml\..+)")
 
 
 class NoPrices(CloudtuneError):
@@ -245,10 +249,8 @@ def _products(aws: Aws, region: str) -> Iterator[Mapping[str, Any]]:
     """Products of SageMaker in a region, from all pages."""
     # The Price List itself is in few regions, and each speaks for all of its partition.
     speaker = aws_for("cn-northwest-1" if aws.partition == "aws-cn" else "us-east-1", aws.profile)
-    filters = [
-        {"Type": "TERM_MATCH", "Field": "regionCode", "Value": region},
-        {"Type": "TERM_MATCH", "Field": "component", "Value": "Training"},
-    ]
+    # All of SageMaker's: AWS calls the component of training by more than one name.
+    filters = [{"Type": "TERM_MATCH", "Field": "regionCode", "Value": region}]
     token: dict[str, Any] = {}
     while True:
         answer = speaker.call(
@@ -270,8 +272,9 @@ def _products(aws: Aws, region: str) -> Iterator[Mapping[str, Any]]:
 def _training_prices(product: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Instance type and US dollars of a product, if it is training on demand by the hour."""
     attributes = product.get("product", {}).get("attributes", {})
-    name = str(attributes.get("instanceName") or "")
-    if attributes.get("component") != "Training" or not name.startswith("ml."):
+    usage = _TRAINING_USAGE.fullmatch(str(attributes.get("usagetype")))
+    name = usage[1] if usage else str(attributes.get("instanceName") or "")
+    if not name.startswith("ml.") or not (usage or attributes.get("component") in _TRAINING):
         return
     for term in product.get("terms", {}).get("OnDemand", {}).values():
         for dimension in term.get("priceDimensions", {}).values():

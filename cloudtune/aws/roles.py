@@ -24,6 +24,8 @@ ENV_ROLES = ("CLOUDTUNE_ROLE", "AWS_ROLE", "SAGEMAKER_ROLE")
 _SERVICE = "sagemaker.amazonaws.com"
 #: Roles on a page; IAM gives no more.
 _PAGE = 1000
+#: In a training job: its name.
+_ENV_JOB = "TRAINING_JOB_NAME"
 #: SageMaker's notebooks and Studio say here which resource a program runs in.
 _METADATA = Path("/opt/ml/metadata/resource-metadata.json")
 
@@ -130,7 +132,7 @@ def _named(given: str, aws: Aws | None, whence: str) -> str:
 
 def _own_role(aws: Aws) -> str | None:
     """The role of the notebook, Studio or job that this program runs in; None: it runs elsewhere."""
-    told = _told_by_metadata(aws)
+    told = _told_by_job(aws) or _told_by_metadata(aws)
     if told is not None:
         return told
     found = _ASSUMED.fullmatch(str(aws.call("sts", "get_caller_identity")["Arn"]))
@@ -142,11 +144,24 @@ def _own_role(aws: Aws) -> str | None:
     except NotFound:
         return None
     except AccessDenied:
-        # Its path is not told, and the console gives its roles one. Others' roles may be of people, not for SageMaker.
-        if not name.startswith("AmazonSageMaker"):
-            return None
-        return f"arn:{aws.partition}:iam::{aws.account}:role/service-role/{name}"
+        # Its path is not told. The console gives its roles one, and in a job it is SageMaker that has assumed the role.
+        # Anywhere else it may be the role of a person.
+        if name.startswith("AmazonSageMaker"):
+            return f"arn:{aws.partition}:iam::{aws.account}:role/service-role/{name}"
+        return f"arn:{aws.partition}:iam::{aws.account}:role/{name}" if os.environ.get(_ENV_JOB) else None
     return str(role["Arn"]) if may_be_assumed(role) else None
+
+
+def _told_by_job(aws: Aws) -> str | None:
+    """The role of the training job that this program is (such as a tuner that was shipped)."""
+    name = os.environ.get(_ENV_JOB)
+    if not name:
+        return None
+    try:
+        return str(aws.call("sagemaker", "describe_training_job", TrainingJobName=name)["RoleArn"])
+    except (AccessDenied, NotFound) as error:
+        logger.info("the role of this job is not told: %s", error)
+        return None
 
 
 def _told_by_metadata(aws: Aws) -> str | None:
@@ -159,6 +174,8 @@ def _told_by_metadata(aws: Aws) -> str | None:
         return str(metadata["ExecutionRoleArn"])
     domain, user, name = metadata.get("DomainId"), metadata.get("UserProfileName"), metadata.get("ResourceName")
     try:
+        if domain and not user and metadata.get("SpaceName"):
+            return None  # a shared space may have a role of its own, which STS tells
         if domain:
             role = None
             if user:

@@ -111,6 +111,8 @@ def test_a_python_can_be_asked_for(python: str) -> None:
         (("pytorch", "2.8.0", "ml.m6g.large", "us-east-1"), ["Arm", "image_uri"]),
         (("pytorch", "2.8.0", "ml.p6e-gb200.36xlarge", "us-east-1"), ["Arm"]),
         (("pytorch", "2.8.0", "g4dn.xlarge", "us-east-1"), ["'g4dn.xlarge'", "ml.g4dn.xlarge"]),
+        (("pytorch", "2.8.0", "ml.g4dn", "us-east-1"), ["'ml.g4dn'"]),
+        (("pytorch", "2.8.0", "db.m5.large", "us-east-1"), ["'db.m5.large'"]),
         (("pytorch", "2.8.0", "ml.m5.large", "mars-north-1"), ["'mars-north-1'", "us-east-1"]),
         (("pytorch", "2.8.0", "ml.m5.large", "us-iso-east-1"), ["2.8.0 in us-iso-east-1", "2.9.0"]),
     ],
@@ -156,9 +158,18 @@ def test_the_default_image_is_one_that_the_region_has(monkeypatch: pytest.Monkey
         ("763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.9-gpu-py312", "3.12"),
         ("123456789012.dkr.ecr.us-east-1.amazonaws.com/mine:1", None),
         ("localhost:5000/mine", None),
+        ("localhost:5000/mine-py310", None),
+        ("my-py310-image", None),
         ("683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3", None),
     ],
 )
 def test_a_tag_may_tell_the_python_of_an_image(uri: str, python: str | None) -> None:
     """Only what stands there: an image of one's own, or a tag of just `py3`, tells nothing."""
     assert python_of_image(uri) == python
+
+
+def test_images_of_ones_own_are_told_from_those_of_aws() -> None:
+    """By the account in the address, which is AWS's in the table or is not."""
+    assert is_aws_image(image_uri("pytorch", "2.8.0", "ml.m5.large", "ap-southeast-7"))
+    assert not is_aws_image("123456789012.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.8.0-cpu-py312")
+    assert not is_aws_image("pytorch/pytorch:latest")

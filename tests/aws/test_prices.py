@@ -150,10 +150,12 @@ def test_the_price_list_of_aws_has_more_than_training() -> None:
         def call(self, service: str, operation: str, **params: object) -> dict[str, object]:
             return {"PriceList": [json.dumps(product) for product in listed]}
 
-    def product(name: str, usd: str, component: str = "Training", unit: str = "Hrs") -> dict[str, object]:
+    def product(
+        name: str, usd: str, component: str = "Training", unit: str = "Hrs", usage: str = ""
+    ) -> dict[str, object]:
         rate = {"unit": unit, "pricePerUnit": {"USD": usd}}
         return {
-            "product": {"attributes": {"instanceName": name, "component": component}},
+            "product": {"attributes": {"instanceName": name, "component": component, "usagetype": usage}},
             "terms": {"OnDemand": {"a": {"priceDimensions": {"b": rate}}}},
             "publicationDate": "2026-09-01T00:00:00Z",
         }
@@ -164,6 +166,9 @@ def test_the_price_list_of_aws_has_more_than_training() -> None:
         product("ml.m5.large", "0.15"),
         product("ml.m5.large", "9", component="Hosting"),
         product("ml.m5.large", "9", unit="Quantity"),
+        product("ml.m5.large", "9", component="Training Warm Pool", usage="USE1-TrainWarmPool:ml.m5.large"),
+        product("ml.g4dn.xlarge", "0.7", component="Training Job"),
+        product("", "1.4", component="", usage="USE1-Train:ml.g5.xlarge"),
         product("ml.c5.large", "0.0"),
         product("N/A", "1.0"),
         {"product": {"attributes": {"instanceName": "ml.c4.large", "component": "Training"}}, "terms": {}},
@@ -172,7 +177,9 @@ def test_the_price_list_of_aws_has_more_than_training() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prices, "aws_for", lambda region, profile: answers)
         refreshed = refresh_prices(answers)  # type: ignore[arg-type] # all that is asked of it
-    assert json.loads(refreshed.path.read_text())["usd_per_hour"] == {"us-east-1": {"ml.m5.large": 0.2}}
+    assert json.loads(refreshed.path.read_text())["usd_per_hour"] == {
+        "us-east-1": {"ml.m5.large": 0.2, "ml.g4dn.xlarge": 0.7, "ml.g5.xlarge": 1.4}
+    }
     assert refreshed.published == "2026-09-01"
 
 

@@ -36,7 +36,8 @@ def create_role(cloud: LocalCloud, name: str, service: str = "sagemaker.amazonaw
 
 @pytest.fixture(autouse=True)
 def no_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the metadata file of a notebook would be; there is none."""
+    """Where the metadata file of a notebook would be; there is none, and we are no job."""
+    monkeypatch.delenv("TRAINING_JOB_NAME", raising=False)
     path = tmp_path / "resource-metadata.json"
     monkeypatch.setattr(roles, "_METADATA", path)
     return path
@@ -202,6 +203,49 @@ def test_a_role_that_may_not_look_at_itself_is_completed_by_custom(local_cloud: 
     name = "AmazonSageMaker-ExecutionRole-1"
     aws = Assumed(f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/SageMaker", get_role=AccessDenied("no"))
     assert get_execution_role(aws=aws) == f"arn:aws:iam::{ACCOUNT}:role/service-role/{name}"
+
+
+def test_a_job_asks_for_its_own_role(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tuner that was shipped gives its trials the role that it has itself, whatever it is called."""
+    arn = create_role(local_cloud, "trainer", path="/team/")
+    found = create_role(local_cloud, "sagemaker-of-others")
+    local_cloud.client("s3").create_bucket(Bucket="data")
+    local_cloud.client("sagemaker").create_training_job(
+        TrainingJobName="the-tuner",
+        RoleArn=arn,
+        AlgorithmSpecification={
+            "TrainingImage": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/tuner:1",
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["true"],
+        },
+        OutputDataConfig={"S3OutputPath": "s3://data/output"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        StoppingCondition={"MaxRuntimeInSeconds": 60},
+    )
+    monkeypatch.setenv("TRAINING_JOB_NAME", "the-tuner")
+    assert get_execution_role() == arn
+    monkeypatch.setenv("TRAINING_JOB_NAME", "forgotten")
+    assert get_execution_role() == found, "a job that is not there tells nothing, and the search goes on"
+
+
+@pytest.mark.parametrize(("job", "role"), [("the-tuner", "trainer"), ("", "cloudtune-local-role")])
+def test_a_job_that_may_ask_for_nothing_knows_its_role_by_name(
+    local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, job: str, role: str
+) -> None:
+    """STS tells it to everyone. Outside of a job the same caller may be a person, whose role is not for jobs."""
+    monkeypatch.setenv("TRAINING_JOB_NAME", job)
+    denied = AccessDenied("no")
+    aws = Assumed(f"arn:aws:sts::{ACCOUNT}:assumed-role/trainer/x", get_role=denied, describe_training_job=denied)
+    assert get_execution_role(aws=aws) == f"arn:aws:iam::{ACCOUNT}:role/{role}"
+
+
+def test_a_shared_space_has_the_role_that_it_runs_as(local_cloud: LocalCloud, no_notebook: Path) -> None:
+    """Not that of the domain's users: the space may have been given another."""
+    arn = create_role(local_cloud, "AmazonSageMaker-ExecutionRole-space", path="/service-role/")
+    no_notebook.write_text(json.dumps({"DomainId": "d-1", "SpaceName": "team", "ResourceName": "default"}))
+    users = {"DefaultUserSettings": {"ExecutionRole": LOCAL}}
+    aws = Assumed(f"arn:aws:sts::{ACCOUNT}:assumed-role/AmazonSageMaker-ExecutionRole-space/x", describe_domain=users)
+    assert get_execution_role(aws=aws) == arn
 
 
 @pytest.mark.parametrize("problem", [None, AccessDenied("no"), NotFound("no")])

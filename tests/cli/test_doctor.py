@@ -188,6 +188,14 @@ def test_without_credentials_nothing_else_is_asked(local_cloud: LocalCloud, monk
     assert "aws sso login" in found.fix("identity")
 
 
+def test_a_profile_that_does_not_exist_is_a_problem(local_cloud: LocalCloud) -> None:
+    """It is named, and nothing else is asked."""
+    found = doctor("--profile", "nobody")
+    assert list(found.findings) == ["region", "identity"]
+    assert "nobody" in found.text("identity")
+    assert found.code == 1
+
+
 def test_the_missing_bucket_is_made_by_the_fix(local_cloud: LocalCloud) -> None:
     """The fix that is printed is the command that works, and then all is well."""
     found = doctor()
