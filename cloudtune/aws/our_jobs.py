@@ -255,7 +255,7 @@ def _seconds(record: Mapping[str, Any], now: dt.datetime) -> float:
         return 0.0 if begun is None else max(0.0, (now - begun).total_seconds())
     pool = record.get("WarmPoolStatus") or {}
     kept = max(pool.get("ResourceRetainedBillableTimeInSeconds") or 0.0, (now - ended).total_seconds())
-    return float(record.get("BillableTimeInSeconds") or 0) + kept
+    return float((record.get("BillableTimeInSeconds") or 0) + kept)
 
 
 def _cost(groups: list[dict[str, Any]], region: str, seconds: float) -> float | None:
