@@ -33,13 +33,13 @@ DATA = Path(prices.__file__).parent / "data" / "prices.json"
 @pytest.fixture(autouse=True)
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder where a user's own files are, empty."""
-    folder = tmp_path / "settings"
+    folder = tmp_path / "home" / "settings"
     monkeypatch.setenv("CLOUDTUNE_SETTINGS", str(folder))
     return folder
 
 
 def own_prices(path: Path, **regions: dict[str, float]) -> Path:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"usd_per_hour": {name.replace("_", "-"): entry for name, entry in regions.items()}}))
     return path
 
@@ -141,14 +141,36 @@ def test_prices_of_the_local_cloud_are_never_taken_for_those_of_aws(
     assert price_per_hour("ml.p4d.24xlarge", "us-east-1") is None
 
 
-def test_the_price_list_of_aws_has_more_than_training() -> None:
+class PriceList:
+    """Stands for AWS and its Price List, with the products of the test's choice."""
+
+    region, profile = "us-east-1", "me"
+
+    def __init__(self, partition: str, products: list[dict[str, object]]) -> None:
+        self.partition = partition
+        self.products = products
+        self.asked: list[tuple[str | None, str | None]] = []
+
+    def in_region(self, region: str | None, profile: str | None) -> PriceList:
+        self.asked.append((region, profile))
+        return self
+
+    def call(self, service: str, operation: str, **params: object) -> dict[str, object]:
+        return {"PriceList": [json.dumps(product) for product in self.products]}
+
+
+@pytest.mark.parametrize(("partition", "region"), [("aws", "us-east-1"), ("aws-cn", "cn-northwest-1")])
+def test_the_price_list_is_asked_where_it_is(partition: str, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in few regions of each partition and speaks for all; the caller's profile holds there too."""
+    aws = PriceList(partition, [])
+    monkeypatch.setattr(prices, "aws_for", aws.in_region)
+    with pytest.raises(NoPrices):
+        refresh_prices(aws, ["eu-west-3"])  # type: ignore[arg-type] # all that is asked of it
+    assert aws.asked == [(region, "me")]
+
+
+def test_the_price_list_of_aws_has_more_than_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what AWS lists only training by the hour counts, of two prices the higher."""
-
-    class Answers:
-        partition, region, profile = "aws", "us-east-1", None
-
-        def call(self, service: str, operation: str, **params: object) -> dict[str, object]:
-            return {"PriceList": [json.dumps(product) for product in listed]}
 
     def product(
         name: str, usd: str, component: str = "Training", unit: str = "Hrs", usage: str = ""
@@ -160,7 +182,7 @@ def test_the_price_list_of_aws_has_more_than_training() -> None:
             "publicationDate": "2026-09-01T00:00:00Z",
         }
 
-    listed = [
+    listed: list[dict[str, object]] = [
         product("ml.m5.large", "0.1"),
         product("ml.m5.large", "0.2"),
         product("ml.m5.large", "0.15"),
@@ -173,10 +195,9 @@ def test_the_price_list_of_aws_has_more_than_training() -> None:
         product("N/A", "1.0"),
         {"product": {"attributes": {"instanceName": "ml.c4.large", "component": "Training"}}, "terms": {}},
     ]
-    answers = Answers()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prices, "aws_for", lambda region, profile: answers)
-        refreshed = refresh_prices(answers)  # type: ignore[arg-type] # all that is asked of it
+    aws = PriceList("aws", listed)
+    monkeypatch.setattr(prices, "aws_for", aws.in_region)
+    refreshed = refresh_prices(aws)  # type: ignore[arg-type] # all that is asked of it
     assert json.loads(refreshed.path.read_text())["usd_per_hour"] == {
         "us-east-1": {"ml.m5.large": 0.2, "ml.g4dn.xlarge": 0.7, "ml.g5.xlarge": 1.4}
     }
@@ -216,7 +237,7 @@ def test_own_prices_come_first(local_cloud: LocalCloud, settings: Path, monkeypa
 )
 def test_a_bad_file_of_prices_is_named(text: str, words: list[str], settings: Path) -> None:
     """A price that was misunderstood would be a wrong bill: the file is refused, with the form that it should have."""
-    settings.mkdir()
+    settings.mkdir(parents=True)
     (settings / "prices.json").write_text(text)
     with pytest.raises(BadFile) as raised:
         price_per_hour("ml.m5.large", "us-east-1")
