@@ -60,9 +60,10 @@ class Account:
         )
         if environment:
             variables = {"CLOUDTUNE_JOB_ID": f"abc123-{trial}-0", "CLOUDTUNE_PLACE": self.place(experiment)}
-            request["Environment"] = variables
+            request["Environment"] = {**variables, "SCRIPT": script}
         if agent:
-            request["AlgorithmSpecification"]["ContainerEntrypoint"].append(BUNDLE)
+            entry_point = ["python", "-c", "import os; exec(os.environ['SCRIPT'])", BUNDLE]
+            request["AlgorithmSpecification"]["ContainerEntrypoint"] = entry_point
         if keep_alive:
             request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = keep_alive
         self.sagemaker.create_training_job(**request)

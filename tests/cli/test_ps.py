@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -26,6 +28,18 @@ UNLIMITED = ("ListTrainingJobs", "Search", "DescribeTrainingJob", "ListTags", "S
 def account(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Account:
     monkeypatch.setenv("CLOUDTUNE_AWS_RATES", ",".join(f"sagemaker:{operation}=1000" for operation in UNLIMITED))
     return Account(local_cloud)
+
+
+@pytest.mark.parametrize("command", ["ps", "reap"])
+def test_the_commands_explain_themselves(command: str) -> None:
+    """``--help`` shows how the command is typed, and needs nothing that is slow to import."""
+    program = (
+        f"import sys; from cloudtune.cli import main; main(['{command}', '--help'], standalone_mode=False); "
+        "sys.exit(', '.join({'numpy', 'pandas', 'rich', 'boto3', 'botocore'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"cloudtune {command} --" in done.stdout.partition("Example:")[2]
 
 
 def test_nothing_runs(account: Account) -> None:

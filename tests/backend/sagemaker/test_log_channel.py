@@ -146,6 +146,21 @@ def test_a_new_tuner_goes_on_where_the_log_ends(cut: int, late: list[float], age
     assert [report.number for report in desk.reports_of("exp-1")] == list(range(cut, 10))
 
 
+@pytest.mark.defect("C1")
+def test_the_next_attempt_of_a_trial_loses_nothing() -> None:
+    """It is another job with another log, whose reports count from 0; what the first attempt has reported is over."""
+    desk = Desk()
+    desk.channel.watch("exp-1-0", 1, 0, {}, agent=True, may_restart=False)
+    for number in range(3):
+        desk.logs.write("exp-1-0/algo-1-5", agent_report(number))
+    assert desk.numbers() == [(0, 0), (0, 1), (0, 2)]
+    desk.channel.forget("exp-1-0")
+    desk.channel.watch("exp-1-1", 1, 1, {}, agent=True, may_restart=False)
+    for number in range(2):
+        desk.logs.write("exp-1-1/algo-1-9", agent_report(number))
+    assert [report[:4] for news in desk.look() for report in news.reports] == [(1, 1, 0, 0), (1, 1, 0, 1)]
+
+
 def test_reports_come_at_once_where_nothing_can_be_missing() -> None:
     """A job that is never restarted has one run: its reports are not held back."""
     desk = Desk()
