@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
+from cloudtune.aws import clients
 from cloudtune.aws.clients import Aws, aws_for
 from cloudtune.aws.errors import (
     AccessDenied,
@@ -124,9 +125,9 @@ def test_who_calls_is_asked_once(aws: Aws, local_cloud: LocalCloud) -> None:
 
 def test_threads_share_one_client(aws: Aws) -> None:
     """Sessions are for one thread; clients are made one at a time, and only once."""
-    clients = in_threads(16, lambda: aws.client("sagemaker"))
-    assert len({id(client) for client in clients}) == 1
-    assert aws.client("sagemaker", 1) is not clients[0]
+    made = in_threads(16, lambda: aws.client("sagemaker"))
+    assert len({id(client) for client in made}) == 1
+    assert aws.client("sagemaker", 1) is not made[0]
 
 
 def test_a_copy_in_another_process_has_connections_of_its_own(aws: Aws) -> None:
@@ -234,6 +235,13 @@ def test_refusals_slow_down_the_next_calls(aws: Aws, faults: CloudFaults) -> Non
     assert budget.heard == [f"throttled {LIST}", f"throttled {LIST}", f"succeeded {LIST}"]
 
 
+def test_processes_that_share_a_limit_all_get_through(local_cloud: LocalCloud) -> None:
+    """Each paces itself by the limit alone, knowing nothing of the others: nobody's call fails."""
+    local_cloud.set_rates({LIST: 10.0})
+    assert in_threads(4, lambda: [jobs(one) for one in [Aws(budget=RateBudget({LIST: 10.0}))] * 8]) == [[[]] * 8] * 4
+    assert local_cloud.call_counts()[LIST] > 4 * 8, "some were refused"
+
+
 def test_a_cancelled_call_is_given_up(aws: Aws, faults: CloudFaults, local_cloud: LocalCloud) -> None:
     """A tuner that is told to end does not sit out ten minutes of throttling."""
     faults.add("throttle", operation=LIST)
@@ -252,6 +260,24 @@ def test_a_cancelled_call_is_given_up(aws: Aws, faults: CloudFaults, local_cloud
     cancel.set()
     calling.join(60)
     assert len(outcomes) == 1
+
+
+def test_the_pause_after_a_failure_can_be_cut_short(
+    aws: Aws, faults: CloudFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for the caller's event, not for its seconds alone."""
+    faults.add("request_lost", operation=LIST)
+    cancel = threading.Event()
+    waited: list[tuple[bool, threading.Event | None]] = []
+
+    def wait(seconds: float, event: threading.Event | None) -> None:
+        waited.append((seconds > 0, event))
+        cancel.set()
+
+    monkeypatch.setattr(clients, "wait_for", wait)
+    with pytest.raises(Cancelled):
+        jobs(aws, cancel=cancel)
+    assert waited == [(True, cancel)]
 
 
 def test_an_address_where_nobody_answers(monkeypatch: pytest.MonkeyPatch, aws: Aws) -> None:
