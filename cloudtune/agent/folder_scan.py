@@ -128,7 +128,7 @@ class _Scanner:
     def _follow(self, link: str, path: str, linked: bool) -> None:
         """A link that stays inside stands for a copy of what it leads to."""
         target = os.path.realpath(link)
-        inside = target.startswith(self._root + os.sep)
+        inside = (target + os.sep).startswith(self._root + os.sep)
         if inside and (os.sep + UNFINISHED_PREFIX) in target[len(self._root) :]:
             return
         if inside and os.path.isfile(target):

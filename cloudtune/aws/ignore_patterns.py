@@ -59,6 +59,7 @@ class IgnorePatterns:
         return pattern is not None and not pattern.ignores and pattern.names_something
 
     def _deciding(self, path: str, is_folder: bool) -> _Pattern | None:
+        path = _as_git_sees_it(path)
         for pattern in reversed(self._patterns):
             if (is_folder or not pattern.folders_only) and pattern.matches.fullmatch(path):
                 return pattern
@@ -66,7 +67,7 @@ class IgnorePatterns:
 
 
 def _parsed(line: str) -> _Pattern | None:
-    text = _without_trailing_blanks(line.rstrip("\r\n"))
+    text = _without_trailing_blanks(_as_git_sees_it(line).rstrip("\r\n"))
     if not text or text.startswith("#"):
         return None
     ignores = not text.startswith("!")
@@ -84,6 +85,11 @@ def _parsed(line: str) -> _Pattern | None:
         expression = "(?:.*/)?" + expression
     names_something = bool(text.rpartition("/")[2].strip("*?"))
     return _Pattern(re.compile(expression, re.DOTALL), ignores, folders_only, names_something)
+
+
+def _as_git_sees_it(text: str) -> str:
+    """A character per byte: to git, "?" is one byte, of two that an umlaut has."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _without_trailing_blanks(text: str) -> str:
@@ -114,11 +120,10 @@ def _expression(text: str, anchored: bool) -> str:
         elif char == "?":
             found.append("[^/]")
         elif char == "[":
-            end = _end_of_set(text, at)
-            if end is None:
+            members, at = _set(text, at)
+            if not members:
                 return _NOTHING
-            found.append(_set(text[at:end]))
-            at = end + 1
+            found.append(members)
         elif char == "*":
             begin = at - 1
             while at < len(text) and text[at] == "*":
@@ -143,51 +148,48 @@ def _stars(text: str, begin: int, end: int, starts: bool, found: list[str]) -> i
     return 0
 
 
-def _end_of_set(text: str, at: int) -> int | None:
-    """Where the ``]`` stands of the set that begins at ``at``, behind its ``[``."""
-    if at < len(text) and text[at] in "!^":
+def _set(text: str, at: int) -> tuple[str, int]:
+    """The set whose ``[`` stands before ``at`` as a regular expression, and where the pattern goes on.
+
+    It never matches a slash. One that is broken is empty, as git takes the whole pattern for broken then.
+    """
+    negated = text[at : at + 1] in ("!", "^")
+    if negated:
         at += 1
-    first = True
-    while at < len(text):
-        if text[at] == "]" and not first:
-            return at
-        first = False
-        if text[at] == "\\":
-            at += 2
-        elif text.startswith("[:", at) and ":]" in text[at + 2 :]:
-            at = text.index(":]", at + 2) + 2
-        else:
-            at += 1
-    return None
-
-
-def _set(text: str) -> str:
-    """A set, ``text`` between its brackets, as a regular expression. It never matches a slash."""
-    negated = text[0] in "!^"
-    at = 1 if negated else 0
     inside: list[str] = []
-    while at < len(text):
-        if text.startswith("[:", at) and ":]" in text[at + 2 :]:
-            end = text.index(":]", at + 2)
-            if text[at + 2 : end] not in _CLASSES:
-                return _NOTHING
-            inside.append(_CLASSES[text[at + 2 : end]])
-            at = end + 2
-            continue
-        low, at = _member(text, at)
-        if at + 1 < len(text) and text[at] == "-":
+    low = ""  # what a "-" that follows would begin its range with
+    first = True
+    while first or text[at : at + 1] != "]":
+        first = False
+        if at >= len(text):
+            return "", at
+        if text[at] == "-" and low and text[at + 1 : at + 2] not in ("", "]"):
             high, at = _member(text, at + 1)
             if low <= high:
                 inside.append(f"{re.escape(low)}-{re.escape(high)}")
-        inside.append(re.escape(low))
-    members = "".join(inside)
-    if not members:
-        return "[^/]" if negated else _NOTHING
-    return f"(?!/)[{'^' if negated else ''}{members}]"
+            low = ""
+        elif (end := _end_of_class(text, at)) is not None:
+            low = ""
+            if (members := _CLASSES.get(text[at + 2 : end - 1])) is None:
+                return "", at
+            inside.append(members)
+            at = end + 1
+        else:
+            low, at = _member(text, at)
+            inside.append(re.escape(low))
+    return f"(?!/)[{'^' if negated else ''}{''.join(inside)}]", at + 1
+
+
+def _end_of_class(text: str, at: int) -> int | None:
+    """Where the last bracket stands of a class such as ``[:alpha:]`` that begins at ``at``; None if none does."""
+    if not text.startswith("[:", at):
+        return None
+    end = text.find("]", at + 2)
+    return end if end > at + 2 and text[end - 1] == ":" else None
 
 
 def _member(text: str, at: int) -> tuple[str, int]:
     """A character of a set, and where the next begins."""
-    if text[at] == "\\" and at + 1 < len(text):
-        return text[at + 1], at + 2
+    if text[at] == "\\":
+        return text[at + 1 : at + 2], at + 2
     return text[at], at + 1

@@ -112,14 +112,14 @@ def build_bundle(
             IGNORE_FILES[0],
         )
     where = source_dir if source_dir is not None else entry_point
-    writer = _Writer(limit)
     try:
-        writer.add_bytes("__main__.py", _MAIN)
-        for name, content in _package_modules():
-            writer.add_bytes(name, content)
-        for file in source.files:
-            writer.add_file(f"{SOURCE_FOLDER}/{file.name}", file)
-        bundle = Bundle(writer.finish(), writer.digest, tuple(file.name for file in source.files))
+        with _Writer(limit) as writer:
+            writer.add_bytes("__main__.py", _MAIN)
+            for name, content in _package_modules():
+                writer.add_bytes(name, content)
+            for file in source.files:
+                writer.add_file(f"{SOURCE_FOLDER}/{file.name}", file)
+        bundle = Bundle(writer.written(), writer.digest, tuple(file.name for file in source.files))
     except _TooLarge:
         raise BundleError(_too_large(where, source, limit)) from None
     except OSError as error:
@@ -230,6 +230,12 @@ class _Writer:
         self._archive = zipfile.ZipFile(self._buffer, "w", zipfile.ZIP_DEFLATED)
         self._digest = hashlib.sha256()
 
+    def __enter__(self) -> _Writer:  # noqa: PYI034 - Self came with 3.11
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._archive.close()
+
     @property
     def digest(self) -> str:
         return self._digest.hexdigest()
@@ -241,8 +247,8 @@ class _Writer:
         with open(file.path, "rb") as content:
             self._add(name, content, file.size, file.executable)
 
-    def finish(self) -> bytes:
-        self._archive.close()
+    def written(self) -> bytes:
+        """All of the archive, once it is closed."""
         self._check()
         return self._buffer.getvalue()
 

@@ -188,7 +188,7 @@ class _Reader:
                 f"The link {link.path} leads to {target}, which does not exist; remove it, or list it in "
                 f"{IGNORE_FILES[0]}."
             )
-        if not target.startswith(self._root + os.sep):
+        if not (target + os.sep).startswith(self._root + os.sep):
             raise BundleError(
                 f"The link {link.path} leads out of the source folder, to {target}; copy what it leads to, or list "
                 f"{path} in {IGNORE_FILES[0]}."
