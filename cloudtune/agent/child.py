@@ -41,7 +41,8 @@ class Child:
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            # Where the container has one output for both, so has the program: lines come in the order of its writes.
+            stderr=subprocess.STDOUT if os.path.sameopenfile(1, 2) else subprocess.PIPE,
             start_new_session=True,
             bufsize=0,
         )
@@ -49,9 +50,9 @@ class Child:
         self.exit_code: int | None = None
         self.signal: int | None = None
         for stream, target in ((self._popen.stdout, 1), (self._popen.stderr, 2)):
-            assert stream is not None
-            console.copy(os.dup(stream.fileno()), target)
-            stream.close()
+            if stream is not None:
+                console.copy(os.dup(stream.fileno()), target)
+                stream.close()
 
     @property
     def ended(self) -> bool:

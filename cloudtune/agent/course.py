@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 import traceback
 
 from cloudtune.agent.agent_errors import AgentError, Over
 from cloudtune.agent.checkpoints import Checkpoints
-from cloudtune.agent.child import Child, adopt_orphans
+from cloudtune.agent.child import adopt_orphans
+from cloudtune.agent.child_run import ChildRun
 from cloudtune.agent.connection import Connection, connect, persist
 from cloudtune.agent.console import Console
 from cloudtune.agent.ending import end_form, exit_status, failure_text, how_it_ended
@@ -21,7 +21,7 @@ from cloudtune.agent.machine import Machine
 from cloudtune.agent.orders import Orders
 from cloudtune.agent.protocol import ENDING, FAILED, PAUSED, RUNNING, TERMINATED
 from cloudtune.agent.report_file import ReportFile
-from cloudtune.agent.s3_errors import S3Error
+from cloudtune.agent.s3_errors import S3Denied, S3Error
 from cloudtune.agent.saver import Saver
 from cloudtune.agent.script import Script
 from cloudtune.agent.shipper import Shipper
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-#: Seconds that the script has at most between SIGTERM and SIGKILL when the platform is about to kill the container.
-_GRACE_AT_TERMINATION = 45.0
 #: Seconds to save a checkpoint before the script is told to end.
 _SAVING_BEFORE = 10.0
 _INSTALLER_GRACE = 5.0
@@ -49,7 +47,6 @@ _PATIENCE_IF_DENIED = 30.0
 #: Seconds kept for the end mark when the last checkpoint is saved after SIGTERM.
 _FOR_END_MARK = 15.0
 _LOOK_INTERVAL = 1.0
-_GROUP_INTERVAL = 0.1
 
 
 class Course:
@@ -67,8 +64,8 @@ class Course:
         self._console = Console()
         self._machine = Machine(environment)
         self._connection = Connection(NoOutbox())
-        self._child: Child | None = None
-        self._script_ended: float | None = None  # time.time()
+        self._child: ChildRun | None = None
+        self._script: ChildRun | None = None  # once it has ended
         self._watch: LifeWatch | None = None
         self._shipper: Shipper | None = None
         self._saver: Saver | None = None
@@ -96,12 +93,12 @@ class Course:
         finally:
             given_up.set()
         script = Script(self._machine, task)
+        script.make_files()
         self._start_shipper(task, script)
         if self._connection.over is not None:
             raise self._connection.over
         self._start_watch(task)
         unpack(archive_of_this_program(self._machine.bundle), self._machine.code, script.package)
-        script.prepare()
         checkpoints = self._restored(task, script)
         self._install(script)
         return self._run_script(task, script, checkpoints)
@@ -109,8 +106,6 @@ class Course:
     # ---- before the script
 
     def _start_shipper(self, task: Task, script: Script) -> None:
-        if os.path.lexists(script.report_file):  # of a run before
-            os.unlink(script.report_file)
         file = ReportFile(script.report_file, self._console.note)
         outbox = self._connection.outbox
         through_s3 = self._connection.s3 is not None
@@ -135,6 +130,9 @@ class Course:
         given_up = threading.Event()
         try:
             name = self._await(lambda: persist(checkpoints.restore, given_up))
+        except S3Denied as error:
+            self._console.note(f"the job may not keep checkpoints, it goes on without: {error}")
+            return None
         except (S3Error, OSError) as error:
             raise AgentError(f"the checkpoint cannot be restored: {error}") from error
         finally:
@@ -150,9 +148,10 @@ class Course:
             return
         began = time.monotonic()
         self._console.note("installing the requirements of the source")
-        child = self._run_child(command, script.cwd, dict(self._environment), _INSTALLER_GRACE)
-        if self._orders.order is not None:
-            raise self._orders.order
+        child = self._child = ChildRun(command, script.cwd, dict(self._environment), self._orders, self._console)
+        child.run(_INSTALLER_GRACE)
+        if child.is_told:
+            self._check_orders()
         if child.exit_code != 0:
             raise Over(FAILED, "the requirements of the source could not be installed; see the last lines of output")
         self._console.note(f"installed the requirements in {time.monotonic() - began:.1f} s")
@@ -167,64 +166,30 @@ class Course:
             self._saver = Saver(checkpoints, self._shipper, self._events, self._console)
             self._saver.start()
         self._set_state(RUNNING)
-        child = self._run_child(command, script.cwd, environment, task["stop_grace"], self._saver)
-        self._script_ended = time.time()
-        told = self._orders.order if self._told else None
-        return how_it_ended(script.entry_point, child.exit_code, child.signal, told)
+        run = self._child = ChildRun(command, script.cwd, environment, self._orders, self._console)
+        run.run(task["stop_grace"], self._before_telling)
+        self._script = run
+        return how_it_ended(script.entry_point, run.exit_code, run.signal, self._orders.order if run.is_told else None)
 
-    def _run_child(
-        self, command: list[str], cwd: str, environment: dict[str, str], grace: float, saver: Saver | None = None
-    ) -> Child:
-        """Runs a program to its end, which an order hastens. Afterwards nothing of it lives."""
-        self._told = False
-        try:
-            child = self._child = Child(command, cwd, environment, self._console)
-        except (OSError, ValueError) as error:
-            raise AgentError(
-                f"{command[0]} could not be started: {error}; a command line that is too long goes with "
-                "pass_args_as_json=True"
-            ) from error
-        kill_at = float("inf")
-        killed = False
-        while not child.ended or (self._told and not killed and child.group_lives()):
-            self._orders.take_all()
-            child.reap()
-            if self._orders.order is not None and not self._told and not child.ended:
-                self._before_telling(child, saver)
-                if not child.ended:
-                    self._told = True
-                    child.send(signal.SIGTERM)
-                    kill_at = time.monotonic() + grace
-            if self._orders.terminated:
-                kill_at = min(kill_at, time.monotonic() + min(grace, _GRACE_AT_TERMINATION))
-            if self._told and not killed and time.monotonic() >= kill_at:
-                killed = True
-                child.send(signal.SIGKILL)
-            wait = _GROUP_INTERVAL if self._told else _LOOK_INTERVAL
-            self._orders.take(self._events.wait(0.0 if child.ended and not self._told else wait))
-        child.kill_all()
-        self._console.drain(5.0)
-        return child
-
-    def _before_telling(self, child: Child, saver: Saver | None) -> None:
+    def _before_telling(self, is_over: Callable[[], bool]) -> None:
         """Saves a checkpoint while the files are whole, if the trial is to go on from it."""
         self._set_state(ENDING)
-        order = self._orders.order
+        saver, order = self._saver, self._orders.order
         if saver is None or order is None or order.outcome not in (PAUSED, TERMINATED):
             return
         saver.save_now()
         until = time.monotonic() + _SAVING_BEFORE
-        while not (saver.is_saved or child.ended) and time.monotonic() < until:
+        while not (saver.is_saved or is_over()) and time.monotonic() < until:
             self._orders.take(self._events.wait(until - time.monotonic()))
-            child.reap()
 
     # ---- the end
 
     def _finish(self, over: Over) -> int:
         try:
             if self._child is not None:
-                self._child.kill_all()
-                self._console.drain(5.0)
+                self._child.end_all()
+            if self._shipper is not None:
+                self._shipper.hurry()
             over = self._save(over)
             self._tell(over)
         except Exception:  # noqa: BLE001 - the container has to end, and its exit status to tell how
@@ -235,28 +200,33 @@ class Course:
 
     def _save(self, over: Over) -> Over:
         """Saves the last checkpoint; of a pause without one the reason says so."""
-        saver, ended = self._saver, self._script_ended
-        if saver is None or ended is None:
+        script = self._script
+        if script is None or isinstance(self._connection.outbox, NoOutbox):
             return over
-        saver.end()
-        self._set_state(ENDING)
-        killed = self._child is not None and self._child.signal is not None
-        given_up = threading.Event()
-        since = time.monotonic()
-        problem = self._await_until(
-            lambda: saver.save_final(killed, ended, given_up),
-            lambda: self._orders.time_left(_PATIENCE, since) - (_FOR_END_MARK if self._orders.terminated else 0.0),
-            "there was no time",
-        )
-        given_up.set()
+        problem = self._save_final(self._saver, script) if self._saver is not None else "the job may not use S3 for it"
         if not problem:
             return over
         older = self._connection.outbox.checkpoint
         rest = f"the checkpoint is the older one {older}" if older else "there is no checkpoint"
         sentence = f"the last state could not be saved ({problem}): {rest}"
-        self._console.note(sentence)
+        if self._saver is not None:
+            self._console.note(sentence)
         reason = f"{over.reason}; {sentence}" if over.reason else sentence
         return Over(over.outcome, reason, over.exit_code, over.signal) if over.outcome == PAUSED else over
+
+    def _save_final(self, saver: Saver, script: ChildRun) -> str:
+        """What went wrong, or ""."""
+        saver.end()
+        self._set_state(ENDING)
+        given_up = threading.Event()
+        since = time.monotonic()
+        problem = self._await_until(
+            lambda: saver.save_final(script.signal is not None, script.ended_at, given_up),
+            lambda: self._orders.time_left(_PATIENCE, since) - (_FOR_END_MARK if self._orders.terminated else 0.0),
+            "there was no time",
+        )
+        given_up.set()
+        return problem
 
     def _tell(self, over: Over) -> None:
         """Ships the last reports and the end mark."""

@@ -112,9 +112,9 @@ class LifeWatch:
         try:
             while not self._ended.wait(self._interval):
                 self._look()
-        except Exception:
-            self._events.post(CRASH, "the agent could not watch the tuner: " + traceback.format_exc(limit=-3))
-            raise
+        except Exception as error:  # noqa: BLE001 - the main thread ends the run in order
+            self._note(traceback.format_exc())
+            self._events.post(CRASH, f"the agent could not watch the tuner: {type(error).__name__}: {error}")
 
     def _look(self) -> None:
         try:

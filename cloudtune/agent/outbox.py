@@ -19,6 +19,7 @@ TAIL_BYTES = 64_000
 TAIL_REPORTS = 500
 #: Of a chunk, about. A burst of reports becomes few objects.
 CHUNK_BYTES = 4_000_000
+_OLD_OUTPUT = 200
 
 
 class Outbox:
@@ -100,7 +101,8 @@ class Outbox:
         self._ended_runs = dict(previous["ended_runs"])
         end = previous.get("end")
         if end is not None:
-            self._ended_runs[str(previous["run"])] = end
+            # Of many runs the outputs would make a large head; who wants to know reads the log.
+            self._ended_runs[str(previous["run"])] = {**end, "output": end["output"][-_OLD_OUTPUT:]}
         if previous["reports"]:
             self._inherited = (previous["run"], previous["first"], previous["reports"])
 

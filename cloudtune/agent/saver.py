@@ -90,9 +90,9 @@ class Saver:
                 if asked:
                     self._asked, self.is_saved = False, True
                     self._events.post(LOOK)
-        except Exception:
-            self._events.post(CRASH, "the agent could not save checkpoints: " + traceback.format_exc(limit=-3))
-            raise
+        except Exception as error:  # noqa: BLE001 - the main thread ends the run in order
+            self._console.note(traceback.format_exc())
+            self._events.post(CRASH, f"the agent could not save checkpoints: {type(error).__name__}: {error}")
 
     def _tell(self, generation: str | None) -> None:
         if generation is not None:

@@ -49,11 +49,13 @@ class Script:
         self.package = os.path.join(machine.own, "package")
         self._config_file = os.path.join(machine.own, "config.json")
 
-    def prepare(self) -> None:
-        """Makes the folders and files that it needs."""
+    def make_files(self) -> None:
+        """Makes the folders and files that it needs. What a run before has left is gone."""
         os.makedirs(self.checkpoints, exist_ok=True)
-        if os.path.lexists(self.report_file):  # of a run before, where a container is started again
+        if os.path.lexists(self.report_file):
             os.unlink(self.report_file)
+        with open(self.report_file, "wb"):
+            os.chmod(self.report_file, 0o666)  # noqa: S103 - the script may become another user
         if self._task["pass_args_as_json"]:
             with open(self._config_file, "w", encoding="utf-8") as file:
                 json.dump(self._task["config"], file)

@@ -10,7 +10,7 @@ import time
 import traceback
 
 from cloudtune.agent.events import CRASH, LOOK, Events
-from cloudtune.agent.s3_errors import S3Denied, S3Error
+from cloudtune.agent.s3_errors import S3Denied, S3Error, S3NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Shipper:
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
         self._fifo = -1
+        self._in_a_hurry = False
         self._asked = 0
         self._done = 0
         self._failures = 0
@@ -84,7 +85,8 @@ class Shipper:
         with contextlib.suppress(OSError):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(fifo)
-            os.mkfifo(fifo, 0o622)
+            os.mkfifo(fifo)
+            os.chmod(fifo, 0o622)  # noqa: S103 - the script may become another user
             # For writing too: else it would read as ended whenever no Reporter holds it.
             self._fifo = os.open(fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._thread.start()
@@ -103,6 +105,11 @@ class Shipper:
         """How many reports were shipped."""
         return self.outbox.shipped
 
+    def hurry(self) -> None:
+        """The script has ended: what is still to be shipped waits for nothing."""
+        self._in_a_hurry = True
+        self.ask()
+
     def ask(self) -> int:
         """Asks that all there is now be shipped; a ticket for :meth:`is_done`. An event LOOK tells when it may be."""
         self._asked += 1
@@ -118,10 +125,10 @@ class Shipper:
         try:
             while True:
                 self._wait(self._turn())
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - the main thread ends the run in order
             self.crashed = True
-            self._events.post(CRASH, "the agent could not ship reports: " + traceback.format_exc(limit=-3))
-            raise
+            self._console.note(traceback.format_exc())
+            self._events.post(CRASH, f"the agent could not ship reports: {type(error).__name__}: {error}")
 
     def _turn(self) -> float:
         """Ships what there is, if it may; seconds until the next look."""
@@ -129,8 +136,8 @@ class Shipper:
         self.take_in()
         now = time.monotonic()
         if self.outbox.has_news() or now >= self._last_put + self._heartbeat:
-            # A new state or checkpoint is told at once: there are few. The end waits for nothing.
-            has_reports = self.outbox.made > self.outbox.shipped and self.outbox.end is None
+            # A new state or checkpoint is told at once: there are few.
+            has_reports = self.outbox.made > self.outbox.shipped and not self._in_a_hurry
             not_before = max(self._retry_at, self._next_put if has_reports else 0.0)
             if now < not_before:
                 return not_before - now
@@ -145,7 +152,7 @@ class Shipper:
         try:
             self.outbox.put()
         except S3Error as error:
-            self.denied = isinstance(error, S3Denied)
+            self.denied = isinstance(error, (S3Denied, S3NotFound))
             if not self._failures:
                 self._console.note(f"reports cannot be shipped at the moment, the agent goes on trying: {error}")
             self._failures += 1

@@ -127,7 +127,7 @@ with open(path, "ab") as file:
 
 def test_a_pipe_in_place_of_the_report_file_does_not_hold_the_agent(jobs: AgentJobs) -> None:
     """Whatever the script puts there: nothing is reported, and the run ends."""
-    script = 'import os; os.mkfifo(os.environ["CLOUDTUNE_REPORT_FILE"])'
+    script = 'import os; path = os.environ["CLOUDTUNE_REPORT_FILE"]; os.unlink(path); os.mkfifo(path)'
     jobs.create("one", script)
     assert jobs.end("one")["outcome"] == "completed"
 
