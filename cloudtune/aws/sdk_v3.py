@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def template_of_trainer(trainer: Any, inputs: Any, keep_own_entry: bool | None) 
     for config in (work.checkpoint_config, work._tensorboard_output_config):
         _set_place(config)
     try:
-        request = _request_of(work, _channels(copy.deepcopy(inputs)))
+        request = _request_of(work, _channels(work, copy.deepcopy(inputs)))
     finally:
         # A trainer that is thrown away removes these folders, and the copy shares that of a recipe with the original.
         if why:
@@ -115,14 +116,13 @@ def _set_place(config: Any) -> None:
             setattr(config, name, OUTPUT_TO_COME)
 
 
-def _channels(inputs: Any) -> Any:
+def _channels(work: Any, inputs: Any) -> Any:
     if isinstance(inputs, str):
         inputs = {"training": inputs}
     if not isinstance(inputs, Mapping):
         return inputs
-    from sagemaker.train.configs import InputData
-
-    return [InputData(channel_name=name, data_source=source) for name, source in inputs.items()]
+    data = _names_beside(work)["InputData"]
+    return [data(channel_name=name, data_source=source) for name, source in inputs.items()]
 
 
 def _request_of(work: Any, inputs: Any) -> dict[str, Any]:
@@ -131,18 +131,26 @@ def _request_of(work: Any, inputs: Any) -> dict[str, Any]:
         request: dict[str, Any] = write(input_data_config=inputs, boto3=True)
     else:
         _log.debug("This version of the SageMaker SDK is taken by its public face.")
-        request = _captured(work, inputs)
+        request = _by_public_face(work, inputs)
     plain: dict[str, Any] = _plain(request)
     return plain
 
 
-def _captured(work: Any, inputs: Any) -> dict[str, Any]:
-    from sagemaker.core.resources import Base
-
-    client = Base.get_sagemaker_client(session=work.sagemaker_session.boto_session, region_name=None)
+def _by_public_face(work: Any, inputs: Any) -> dict[str, Any]:
+    session = work.sagemaker_session.boto_session
+    client = _names_beside(work)["TrainingJob"].get_sagemaker_client(session=session)
     # Without its wrappers train sends no telemetry, and does not swallow what ends it.
-    train = inspect.unwrap(type(work).train)
+    train = inspect.unwrap(_base(work).train)
     return captured_request(client, lambda: train(work, input_data_config=inputs, wait=False, logs=False))
+
+
+def _base(work: Any) -> Any:
+    return next(one for one in type(work).__mro__ if one.__qualname__ == "ModelTrainer")
+
+
+def _names_beside(work: Any) -> dict[str, Any]:
+    """What the module of ModelTrainer has imported: the SDK has moved its modules several times."""
+    return vars(sys.modules[_base(work).__module__])
 
 
 def _plain(value: Any) -> Any:

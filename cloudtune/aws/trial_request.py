@@ -22,6 +22,7 @@ from cloudtune.aws.job_template import (
 )
 from cloudtune.aws.own_entry import RESERVED_PREFIX, encoded
 from cloudtune.aws.request_limits import LONGEST_TAG, first_problem, is_allowed_in_tag
+from cloudtune.aws.request_model import check_members
 
 if TYPE_CHECKING:
     from cloudtune.aws.clients import Aws
@@ -157,6 +158,12 @@ def resolve(
         role: ARN or name, in place of the template's.
         image: URI, in place of the template's.
         output_prefix: Of output in the bucket.
+
+    Raises:
+        NoExecutionRole: There is no such role, or none was found.
+        NoSuchImage: AWS has no image for the framework and its version.
+        InvalidRequest: AWS or boto3 would refuse the request of any trial.
+        ValueError: The SDK's session is in another region.
     """
     if template.region is not None and template.region != aws.region:
         raise ValueError(
@@ -176,8 +183,9 @@ def resolve(
     members = filled(template.request, to_come)
     members["RoleArn"] = arn
     resolved = ResolvedTemplate(template, members, image or template.images.get("*"), aws.region)
-    if "AlgorithmName" not in members["AlgorithmSpecification"]:
-        resolved.image_for(template.instance_type)  # an image that does not exist is to be known before any trial
+    # What is wrong with all trials, a missing image included, is to be known before the first.
+    place = f"s3://{bucket}/{prefix}"
+    check_members(aws.client("sagemaker"), resolved.request("check", code_uri=place, task_uri=place))
     return resolved
 
 

@@ -268,3 +268,34 @@ def test_a_job_without_its_places_is_a_mistake_of_ours(script: Path) -> None:
         plain(script).request("job", code_uri=CODE)
     with pytest.raises(ValueError, match="needs code_uri"):
         plain(script, keep_own_entry=True).request("job")
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"RemoteDebugConfg": {}}, "no 'RemoteDebugConfg' in CreateTrainingJob; did you mean 'RemoteDebugConfig'"),
+        (
+            {"ResourceConfig": {"TrainingPlan": "x"}},
+            "no 'TrainingPlan' in ResourceConfig; did you mean 'TrainingPlanArn'",
+        ),
+        ({"InfraCheckConfig": {"Zzz": "x"}}, "no 'Zzz' in InfraCheckConfig; it knows EnableInfraCheck"),
+        ({"StoppingCondition": {"MaxPendingTimeInSeconds": "soon"}}, "MaxPendingTimeInSeconds"),
+    ],
+)
+def test_members_that_boto3_does_not_know_are_told_before_any_trial(
+    script: Path, in_process_cloud: InProcessCloud, extra: dict[str, Any], message: str
+) -> None:
+    """Further members go to AWS verbatim, so a misspelt one would fail each trial."""
+    template = template_of(TrainingJob(script, image_uri=IMAGE, role=ROLE, extra=extra))
+    with pytest.raises(InvalidRequest, match=message) as caught:
+        resolve(template, Aws(), bucket="bucket")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_request_that_no_trial_could_send_is_told_at_once(script: Path, in_process_cloud: InProcessCloud) -> None:
+    """Fifty tags leave no room for cloudtune's, but an SDK lets them through."""
+    template = template_of(TrainingJob(script, image_uri=IMAGE, role=ROLE))
+    tags = [{"Key": f"k{number}", "Value": ""} for number in range(51)]
+    crowded = dataclasses.replace(template, request={**template.request, "Tags": tags})
+    with pytest.raises(InvalidRequest, match="51 tags"):
+        resolve(crowded, Aws(), bucket="bucket")
