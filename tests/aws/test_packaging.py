@@ -180,6 +180,7 @@ def test_links_inside_are_content_and_those_outside_are_refused(tmp_path: Path) 
         "lib/a.py": b"2",
         "library/a.py": b"2",
     }
+    (folder / "library").unlink()
     for name, target, why in [
         ("out.py", str(outside / "b.py"), "leads out of the source folder"),
         ("outs", str(outside), "leads out of the source folder"),
