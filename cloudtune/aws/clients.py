@@ -256,12 +256,11 @@ class Aws:
     def _session(self, region: str | None) -> Any:
         """To be called with the lock held: sessions of boto3 are for one thread."""
         import boto3.session
-        from botocore.exceptions import ProfileNotFound
 
         if self._connections.session is None:
             try:
                 session = boto3.session.Session(region_name=region, profile_name=self.profile)
-            except ProfileNotFound as error:
+            except boto_errors() as error:  # no such profile, or a file that cannot be read
                 raise classify(error, "A session of AWS") from error
             if region is None:
                 return session  # made to ask for the profile's region

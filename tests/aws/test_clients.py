@@ -99,12 +99,16 @@ def test_without_a_region_one_sentence_says_what_to_do() -> None:
     assert str(caught.value) == "No AWS region is set; pass a region, or set AWS_REGION (such as us-east-1)."
 
 
-def test_a_profile_that_does_not_exist_is_named() -> None:
-    """Not a traceback of botocore."""
+def test_a_profile_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not a traceback of botocore; nor for a file that is none."""
     with pytest.raises(InvalidRequest, match="nobody"):
         _ = Aws(profile="nobody").region
     with pytest.raises(InvalidRequest, match="nobody"):
         Aws("us-east-1", "nobody").call("s3", "list_buckets")
+    (tmp_path / "config").write_text("[default\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(InvalidRequest, match="config"):
+        Aws("us-east-1").client("s3")
 
 
 @pytest.mark.parametrize(
