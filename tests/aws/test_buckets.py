@@ -9,7 +9,7 @@ import pytest
 
 from cloudtune.aws.buckets import BucketFound, BucketMissing, BucketUnusable, default_bucket_name, find_bucket
 from cloudtune.aws.clients import Aws
-from cloudtune.aws.errors import AccessDenied
+from cloudtune.aws.errors import AccessDenied, InvalidRequest
 from cloudtune.localcloud import LocalCloud
 from cloudtune.localcloud.cloud import CloudFaults
 
@@ -66,6 +66,7 @@ def test_a_bucket_can_be_named_as_a_path(local_cloud: LocalCloud, given: str, na
     """What stands behind the bucket is handed back; the owner is for S3 to check at every call."""
     local_cloud.client("s3").create_bucket(Bucket=name)
     assert find_bucket(Aws(), given) == BucketFound(name, ACCOUNT, prefix)
+    assert "s3:GetBucketLocation" not in local_cloud.call_counts(), "the first answer tells the region too"
 
 
 @pytest.mark.parametrize(
@@ -180,3 +181,51 @@ def test_a_name_that_is_taken_meanwhile_by_somebody_else_is_refused(
     monkeypatch.setattr(aws, "call", call)
     with pytest.raises(BucketUnusable, match="someone else"):
         find_bucket(aws, create=True)
+
+
+class Answers(Aws):
+    """S3 as it may answer in other regions and to callers with few rights, call by call."""
+
+    account = ACCOUNT
+
+    def __init__(self, region: str, **answers: Any) -> None:
+        super().__init__(region)
+        self.answers = answers
+
+    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+        answer = self.answers[operation]
+        if isinstance(answer, Exception):
+            raise answer
+        given: dict[str, Any] = answer
+        return given
+
+
+@pytest.mark.parametrize(
+    ("told", "region"),
+    [({}, "us-east-1"), ({"LocationConstraint": None}, "us-east-1"), ({"LocationConstraint": "EU"}, "eu-west-1")],
+)
+def test_older_names_of_regions_are_understood(told: dict[str, str | None], region: str) -> None:
+    """Where the first answer does not tell the region, S3 is asked, which has two names of its own."""
+    assert find_bucket(Answers(region, head_bucket={}, get_bucket_location=told), "data").name == "data"
+    with pytest.raises(BucketUnusable, match=f"data is in {region}, and jobs run in sa-east-1"):
+        find_bucket(Answers("sa-east-1", head_bucket={}, get_bucket_location=told), "data")
+
+
+def test_a_region_that_nobody_tells_is_no_objection() -> None:
+    """The bucket answers us; that the right to ask for its region is missing does not make it unusable."""
+    aws = Answers("sa-east-1", head_bucket={}, get_bucket_location=AccessDenied("no"))
+    assert find_bucket(aws, "data").name == "data"
+
+
+@pytest.mark.parametrize("code", ["301", "PermanentRedirect"])
+def test_a_redirect_means_another_region(code: str) -> None:
+    """S3 may refuse to answer for a bucket elsewhere; any other refusal is shown as it is."""
+    moved = InvalidRequest("moved", code)
+    with pytest.raises(BucketUnusable, match="data is in ap-south-1"):
+        find_bucket(
+            Answers("sa-east-1", head_bucket=moved, get_bucket_location={"LocationConstraint": "ap-south-1"}), "data"
+        )
+    with pytest.raises(BucketUnusable, match="data is in another region"):
+        find_bucket(Answers("sa-east-1", head_bucket=moved, get_bucket_location=AccessDenied("no")), "data")
+    with pytest.raises(InvalidRequest, match="what is that"):
+        find_bucket(Answers("sa-east-1", head_bucket=InvalidRequest("what is that", "400")), "data")

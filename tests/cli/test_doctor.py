@@ -296,6 +296,7 @@ def test_rights_that_may_not_be_asked_for_are_a_warning(ready: LocalCloud, fault
     assert found.code == 0
     for what in ("role's rights", "your rights"):
         assert found.state(what) == "warning"
+        assert "is not known" in found.text(what)
         assert "iam:SimulatePrincipalPolicy" in found.fix(what)
 
 
