@@ -13,7 +13,7 @@ from cloudtune.agent.log_outbox import LogOutbox, NoOutbox
 from cloudtune.agent.outbox import Outbox, newer
 from cloudtune.agent.protocol import PAUSED, STOPPED, TERMINATED, WISH_PAUSE, Keys
 from cloudtune.agent.s3 import S3
-from cloudtune.agent.s3_errors import NoBoto3, S3Denied, S3NotFound, S3Unreachable
+from cloudtune.agent.s3_errors import NoBoto3, S3Denied, S3Error, S3NotFound, S3Unreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,6 +102,17 @@ def persist(call: Callable[[], T], given_up: threading.Event, patience: float = 
             if time.monotonic() - began > patience or given_up.wait(wait):
                 raise
         wait = min(2 * wait, _LONGEST_WAIT)
+
+
+def may_list(s3: S3, prefix: str) -> bool:
+    """Whether the job may list objects. Anything but a plain refusal counts as a yes."""
+    try:
+        s3.list(prefix)
+    except S3Denied:
+        return False
+    except S3Error:
+        return True
+    return True
 
 
 def _previous_head(s3: S3, task: Task, given_up: threading.Event) -> Head | None:

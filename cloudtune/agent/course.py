@@ -11,7 +11,7 @@ from cloudtune.agent.agent_errors import AgentError, Over
 from cloudtune.agent.checkpoints import Checkpoints
 from cloudtune.agent.child import adopt_orphans
 from cloudtune.agent.child_run import ChildRun
-from cloudtune.agent.connection import Connection, connect, persist
+from cloudtune.agent.connection import Connection, connect, may_list, persist
 from cloudtune.agent.console import Console
 from cloudtune.agent.ending import end_form, exit_status, failure_text, how_it_ended
 from cloudtune.agent.events import Events
@@ -19,7 +19,7 @@ from cloudtune.agent.life import LifeWatch
 from cloudtune.agent.log_outbox import NoOutbox
 from cloudtune.agent.machine import Machine
 from cloudtune.agent.orders import Orders
-from cloudtune.agent.protocol import ENDING, FAILED, PAUSED, RUNNING, TERMINATED
+from cloudtune.agent.protocol import ENDING, FAILED, PAUSED, RUNNING, TERMINATED, Keys
 from cloudtune.agent.report_file import ReportFile
 from cloudtune.agent.s3_errors import S3Denied, S3Error
 from cloudtune.agent.saver import Saver
@@ -131,6 +131,9 @@ class Course:
         try:
             name = self._await(lambda: persist(checkpoints.restore, given_up))
         except S3Denied as error:
+            # Who may not even list has never saved any. What is there but cannot be read must not be trained anew.
+            if self._await(lambda: may_list(s3, Keys(task["prefix"]).manifests(task["trial"]))):
+                raise AgentError(f"the checkpoint cannot be restored: {error}") from error
             self._console.note(f"the job may not keep checkpoints, it goes on without: {error}")
             return None
         except (S3Error, OSError) as error:
