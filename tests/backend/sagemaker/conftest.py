@@ -9,6 +9,8 @@ import pytest
 from cloudtune.aws.rate_budget import AWS_RATES, ENV_RATES
 from cloudtune.localcloud import CloudSettings
 
+pytest.register_assert_rewrite("tests.backend.sagemaker.harness")
+
 
 @pytest.fixture(scope="session")
 def local_cloud_settings() -> CloudSettings:
