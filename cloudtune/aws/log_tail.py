@@ -91,6 +91,11 @@ class Tail:
         self._seen: dict[str, int] = {}  # event id -> timestamp
         self._unfinished: dict[str, Any] | None = None  # request for the next page of the look before
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last look has left something for the next one to read."""
+        return self._unfinished is not None
+
     def look(self, wide: bool = False) -> list[LogEvent]:
         """The events that no look has given before, oldest first as far as they came in one look.
 

@@ -33,6 +33,7 @@ class ScriptedLogs(Aws):
         self.requests: list[dict[str, Any]] = []
         self.errors: list[Exception | None] = []  # for the next calls
         self.exists = True
+        self.empty_pages = 0  # before those with lines: CloudWatch searches for some time, then answers anyhow
 
     def write(self, stream: str, text: str, time: float | None = None, appears: float | None = None) -> None:
         """Adds a line, by default one that is written and seen now."""
@@ -66,7 +67,9 @@ class ScriptedLogs(Aws):
             and line.time * 1000 >= start
             and pattern.matches(line.text)
         )
-        first = int(params.get("nextToken", 0))
+        first, empty = (int(part) for part in params.get("nextToken", f"0:{self.empty_pages}").split(":"))
+        if empty:
+            return {"events": [], "nextToken": f"{first}:{empty - 1}"}
         answer: dict[str, Any] = {
             "events": [
                 {
@@ -80,5 +83,5 @@ class ScriptedLogs(Aws):
             ]
         }
         if len(rows) > first + self.page:
-            answer["nextToken"] = str(first + self.page)
+            answer["nextToken"] = f"{first + self.page}:0"
         return answer

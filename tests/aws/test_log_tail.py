@@ -166,6 +166,18 @@ def test_a_look_that_finds_very_much_goes_on_in_the_next() -> None:
     assert messages(tail) == []
 
 
+def test_empty_pages_are_not_the_end() -> None:
+    """As long as there is a token there may be more."""
+    logs = ScriptedLogs()
+    logs.empty_pages = 60
+    logs.write("a-1/algo-1-1", "x")
+    tail = Tail(logs, "a-")
+    assert messages(tail) == []
+    assert tail.is_behind
+    assert messages(tail) == ["x"]
+    assert not tail.is_behind
+
+
 def test_streams_of_others_and_old_lines_are_not_read() -> None:
     """The prefix chooses the streams, ``since`` the oldest line."""
     logs = ScriptedLogs()

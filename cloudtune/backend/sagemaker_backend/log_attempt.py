@@ -180,6 +180,11 @@ class LogAttempt:
         return reports, end
 
     @property
+    def is_silent(self) -> bool:
+        """Whether nothing was heard of it."""
+        return not self._runs
+
+    @property
     def is_restless(self) -> bool:
         """Whether there may be news of it without new lines, because time passes."""
         return self.ended_at is not None or any(

@@ -11,13 +11,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from cloudtune.agent.protocol import LOG_END, LOG_REPORT
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import ServiceFailure, Throttled, Unreachable
 from cloudtune.aws.logs import TRAINING_LOGS, LogEvent, Tail
-from cloudtune.backend.sagemaker_backend.log_attempt import LogAttempt, LogEnd, Patience
+from cloudtune.backend.sagemaker_backend.log_attempt import HOST, LogAttempt, LogEnd, Patience
 from cloudtune.constants import TUNE_METRIC_TAG
 from cloudtune.trial import Report
 
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 #: Lines of jobs that are not watched yet, of which so many are kept.
 _MOST_UNCLAIMED = 10_000
+#: So many jobs are read each for itself in one look.
+_MOST_ALONE = 10
 #: Seconds between two looks of a drain.
 _DRAIN_INTERVAL = 1.0
 
@@ -78,6 +81,9 @@ class LogChannel:
         sleep: Callable[[float], None] = time.sleep,
         cancel: threading.Event | None = None,
     ) -> None:
+        self._aws = aws
+        self._group = group
+        self._cancel = cancel
         since_ms = None if since is None else int(since * 1000)
         self._tail = Tail(aws, job_name_prefix, group=group, since=since_ms, cancel=cancel)
         self._patience = patience or Patience()
@@ -90,6 +96,7 @@ class LogChannel:
         self._over: set[str] = set()  # jobs whose lines are of no interest any more
         self._unclaimed: dict[str, list[LogEvent]] = {}
         self._pending: list[LogNews] = []
+        self._alone: dict[str, Tail] = {}  # ended jobs of which nothing was heard, each read for itself
 
     def watch(
         self,
@@ -136,9 +143,16 @@ class LogChannel:
                 watched.ended_at = self._clock()
                 watched.quiet_looks = 0
                 self._restless.add(job_name)
+                if watched.is_silent:
+                    # It may have written long ago, when nobody read: its log alone is small enough to be read whole.
+                    tail = Tail(self._aws, f"{job_name}/{HOST}-", group=self._group, cancel=self._cancel)
+                    tail.filter_pattern = _pattern([watched])
+                    self._alone[job_name] = tail
 
     def look(self) -> list[LogNews]:
         """What is new since the last look, by one call of FilterLogEvents; none is made where no job is watched.
+
+        A job that has ended without a line so far is read by calls of its own, few at a time.
 
         Raises:
             AwsError: The log could not be read; nothing is lost.
@@ -191,16 +205,36 @@ class LogChannel:
         with self._looking:
             with self._lock:
                 self._tell([name for name in self._restless if self._attempts[name].ended_at is not None])
-                if not self._attempts:
-                    return
-                wide = [self._attempts[name].wants_wide_look() for name in self._restless]
+                alone = {name: tail for name, tail in self._alone.items() if name in self._attempts}
+                self._alone = alone
                 self._tail.filter_pattern = _pattern(self._attempts.values())
-            events = self._tail.look(wide=any(wide))
-            with self._lock:
-                touched = self._take(events, self._clock())
-                for name in self._restless:
-                    self._attempts[name].quiet_looks = 0 if name in touched else self._attempts[name].quiet_looks + 1
-                self._tell([*touched, *(self._restless - touched.keys())])
+                common = self._attempts.keys() - alone.keys()
+                wide = [self._attempts[name].wants_wide_look() for name in self._restless & common]
+            if common:
+                self._note(self._tail, self._tail.look(wide=any(wide)), common)
+            for name in list(alone)[:_MOST_ALONE]:
+                self._note(alone[name], alone[name].look(), {name})
+                with self._lock:  # next time it is the turn of others
+                    self._alone[name] = self._alone.pop(name)
+
+    def _note(self, tail: Tail, events: Iterable[LogEvent], read: AbstractSet[str]) -> None:
+        """Takes in what a look has found, and notes what is to be told.
+
+        Args:
+            tail: That has looked.
+            events: What it has found.
+            read: Names of the jobs whose logs it has read.
+        """
+        with self._lock:
+            touched = self._take(events, self._clock())
+            restless = self._restless & read
+            for name in restless:
+                watched = self._attempts[name]
+                if name in touched:
+                    watched.quiet_looks = 0
+                elif not tail.is_behind:
+                    watched.quiet_looks += 1
+            self._tell([*touched, *(restless - touched.keys())])
 
     def _take(self, events: Iterable[LogEvent], now: float) -> dict[str, None]:
         """Hands lines to the jobs that have written them; returns the names of those of which there is news."""
@@ -220,11 +254,12 @@ class LogChannel:
     def _tell(self, job_names: Iterable[str]) -> None:
         """Notes what is to be told of these jobs now."""
         with self._lock:
-            now, lag = self._clock(), self._tail.lag / 1000
+            now = self._clock()
             for name in job_names:
                 watched = self._attempts.get(name)
                 if watched is None:
                     continue
+                lag = self._alone.get(name, self._tail).lag / 1000
                 reports, end = watched.take_news(now, lag)
                 settled = watched.is_settled(now, lag)
                 if settled:

@@ -386,6 +386,7 @@ def test_ten_thousand_reports_of_one_trial() -> None:
     assert [report.number for report in desk.reports_of("exp-1")] == list(range(10_000))
 
 
+@pytest.mark.defect("E3")
 def test_a_look_costs_one_call_with_a_thousand_silent_jobs() -> None:
     """And asks for the agent's lines only where all jobs have the agent."""
     desk = Desk()
@@ -443,6 +444,49 @@ def test_a_job_without_a_log_settles() -> None:
         desk.look()
         assert desk.logs.now < 60
     assert desk.heard == [LogNews(1, 0, "exp-1", settled=True)]
+
+
+def test_a_job_that_is_watched_only_after_its_end_is_read_whole() -> None:
+    """Its lines may be older than anything that a look would go back to; others' logs need not be read for it."""
+    desk = Desk()
+    desk.logs.write("exp-1/algo-1-5", agent_report(0), time=1.0)
+    desk.logs.now = 5000.0
+    desk.channel.watch("exp-2", 2, 0, {}, agent=True, may_restart=False)
+    desk.logs.write("exp-2/algo-1-9", agent_report(0))
+    desk.logs.lines = [line for line in desk.logs.lines if line.stream.startswith("exp-2")]
+    assert desk.numbers() == [(0, 0)]
+    desk.logs.write("exp-1/algo-1-5", agent_report(0), time=1.0)
+    desk.logs.write("exp-1/algo-1-5", agent_end(1), time=2.0)
+    desk.channel.watch("exp-1", 1, 0, {}, agent=True, may_restart=False)
+    desk.channel.job_ended("exp-1")
+    (news,) = desk.look()
+    assert (news.job_name, len(news.reports), news.end and news.end.reports) == ("exp-1", 1, 1)
+    assert desk.logs.requests[-1]["logStreamNamePrefix"] == "exp-1/algo-1-"
+
+
+def test_a_job_is_not_settled_while_its_log_is_still_being_read() -> None:
+    """CloudWatch answers with empty pages while it searches: that is not the same as no news."""
+    desk = Desk()
+    desk.logs.empty_pages = 180
+    desk.logs.write("exp-1/algo-1-5", printed_report(0))
+    desk.channel.watch("exp-1", 1, 0, {}, agent=False, may_restart=False)
+    desk.channel.job_ended("exp-1")
+    while not any(news.settled for news in desk.heard):
+        desk.look(after=20.0)
+    assert [report.number for report in desk.reports_of("exp-1")] == [0]
+
+
+def test_many_jobs_that_ended_without_a_line_take_turns() -> None:
+    """No look is held up by all of them; each is settled in the end."""
+    desk = Desk()
+    for job in range(35):
+        desk.channel.watch(f"exp-{job}", job, 0, {}, agent=True, may_restart=False)
+        desk.channel.job_ended(f"exp-{job}")
+    while sum(news.settled for news in desk.heard) < 35:
+        before = len(desk.logs.requests)
+        desk.look()
+        assert len(desk.logs.requests) - before <= 10
+        assert desk.logs.now < 200
 
 
 def test_an_error_of_a_look_is_raised_and_loses_nothing() -> None:
