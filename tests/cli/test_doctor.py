@@ -248,6 +248,16 @@ def test_a_role_that_does_not_exist_is_a_problem(ready: LocalCloud) -> None:
     assert "another account" in other.text("role")
 
 
+def test_a_role_that_may_not_be_looked_at_is_a_warning(ready: LocalCloud, faults: CloudFaults) -> None:
+    """Who may pass a role often may not read it: jobs may start all the same, and its rights are asked for."""
+    faults.add("access_denied", operation="iam:GetRole")
+    found = doctor("--role", LOCAL)
+    assert found.code == 0
+    assert found.state("role") == "warning"
+    assert found.fix("role") == f"allow the caller iam:GetRole on {LOCAL}"
+    assert found.state("role's rights") == "ok"
+
+
 def test_a_role_that_sagemaker_may_not_assume_is_mended_by_the_fix(ready: LocalCloud) -> None:
     """The printed policy is one that IAM takes, and after it the role is well."""
     put_policy(ready, "lambdas", "s3:*")
