@@ -34,8 +34,6 @@ _CONNECTIONS = 64
 _THREADS = 32
 #: How often botocore itself tries a call, the first time included.
 _ATTEMPTS = 10
-#: What a message names a call by: the first of these parameters that it has.
-_NAMING = ("TrainingJobName", "ResourceArn", "RoleName", "QuotaCode", "ServiceCode", "logStreamName", "logGroupName")
 
 
 class _Connections:
@@ -187,8 +185,7 @@ class Aws:
         """
         attempts = _ATTEMPTS if service == "s3" else 1
         api = f"{service}:{''.join(part.title() for part in operation.split('_'))}"
-        named = next((str(params[name]) for name in _NAMING if name in params), None)
-        doing = f"{api} of {named}" if named else api
+        doing = f"{api} of {named}" if (named := _named(params)) else api
 
         def do() -> dict[str, Any]:
             answer: dict[str, Any] = getattr(self.client(service, attempts), operation)(**params)
@@ -284,6 +281,16 @@ def aws_for(region: str | None = None, profile: str | None = None) -> Aws:
         with _shared_lock:
             shared = _shared.setdefault(key, Aws(region, profile))
     return shared
+
+
+def _named(params: Mapping[str, Any]) -> str:
+    """What a call is about, for messages: an object or bucket, or the first parameter that is a name."""
+    if "Bucket" in params:
+        return f"s3://{params['Bucket']}/{params.get('Key', params.get('Prefix', ''))}"
+    naming = ("name", "arn", "code")
+    return next(
+        (value for name, value in params.items() if name.lower().endswith(naming) and isinstance(value, str)), ""
+    )
 
 
 @functools.cache

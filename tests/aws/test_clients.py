@@ -293,6 +293,24 @@ def test_an_address_where_nobody_answers(monkeypatch: pytest.MonkeyPatch, aws: A
             jobs(aws, patience=0)
 
 
+@pytest.mark.parametrize(
+    ("service", "operation", "params", "named"),
+    [
+        ("s3", "get_object", {"Bucket": "none", "Key": "a/b"}, "s3:GetObject of s3://none/a/b found"),
+        ("s3", "list_objects_v2", {"Bucket": "none", "Prefix": "a/"}, "s3:ListObjectsV2 of s3://none/a/ found"),
+        ("iam", "get_role", {"RoleName": "nobody"}, "iam:GetRole of nobody found"),
+        ("logs", "get_log_events", {"logGroupName": "g", "logStreamName": "s"}, "logs:GetLogEvents of g found"),
+    ],
+)
+def test_messages_name_what_a_call_is_about(
+    aws: Aws, service: str, operation: str, params: dict[str, Any], named: str
+) -> None:
+    """An object, or the first of the call's parameters that is a name."""
+    with pytest.raises(NotFound) as caught:
+        aws.call(service, operation, **params)
+    assert str(caught.value).startswith(named)
+
+
 def test_parameters_that_botocore_refuses(aws: Aws, local_cloud: LocalCloud) -> None:
     """They never reach AWS."""
     with pytest.raises(InvalidRequest, match="TrainingJobName"):
