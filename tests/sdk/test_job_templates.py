@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 from cloudtune.aws.clients import Aws
-from cloudtune.aws.job_template import NAME_TO_COME, OUTPUT_TO_COME, SOURCE_TO_COME, JobTemplate
+from cloudtune.aws.job_template import (
+    NAME_TO_COME,
+    OUTPUT_TO_COME,
+    SOURCE_TO_COME,
+    JobTemplate,
+    TrainingJob,
+    template_of,
+)
 from cloudtune.aws.own_source import upload_source
 from cloudtune.aws.packaging import build_bundle
 from cloudtune.aws.s3 import Bucket
@@ -236,6 +243,19 @@ def test_sagemaker_takes_the_requests_of_all_templates(told_by_v2: Told, told_by
                 assert "to-come" not in json.dumps(cloud.job(name).request)
 
 
+def test_the_model_trainer_of_sdk_v2_is_read_too(tmp_path: Path) -> None:
+    """Late versions of the SDK 2 have one, in another module and on top of another core."""
+    with LocalCloud() as cloud:
+        cloud.client("s3").create_bucket(Bucket=BUCKET)
+        told = run("templates_v2_trainer.py", "sdk2", tmp_path, cloud)["trainer"]
+    made, own = template(told["by_default"]), template(told["own_entry"])
+    assert made.request["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
+    assert made.request["Tags"] == [{"Key": "team", "Value": "a"}]
+    assert [channel["ChannelName"] for channel in made.request["InputDataConfig"]] == ["train"]
+    assert (made.script, made.hyperparameters) == ("train.py", {"lr": 0.5})
+    assert [channel["ChannelName"] for channel in own.request["InputDataConfig"]] == ["train", "code", "sm_drivers"]
+
+
 def lines_of(cloud: LocalCloud, name: str) -> list[str]:
     pages = cloud.client("logs").get_paginator("filter_log_events")
     found = pages.paginate(logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/")
@@ -273,4 +293,22 @@ def test_trials_run_by_the_images_own_entry(tmp_path: Path, monkeypatch: pytest.
         first, second = run_trials(cloud, made, code_uri)
     assert "begin start=0 lr=0.5 host=algo-1" in first
     assert "epoch=2 loss=0.25;" in first
+    assert "begin start=0 lr=0.125 host=algo-1" in second
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_a_description_of_ours_runs_by_awss_toolkit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolated: bool
+) -> None:
+    """``keep_own_entry=True`` needs no SDK: the toolkit finds our archive in S3, or in a channel without network."""
+    with LocalCloud(sandbox="namespaces", images={"*": str(ROOT / ".venv" / "sdk2")}) as cloud:
+        for name, value in cloud.environment().items():
+            monkeypatch.setenv(name, value)
+        cloud.client("s3").create_bucket(Bucket=BUCKET)
+        job = TrainingJob(
+            "train.py", source_dir=HERE / "source", keep_own_entry=True, enable_network_isolation=isolated
+        )
+        code_uri = upload_source(Bucket(Aws(), BUCKET), build_bundle(HERE / "source", "train.py"))
+        first, second = run_trials(cloud, template_of(job), code_uri)
+    assert "begin start=0 lr=0.5 host=algo-1" in first
     assert "begin start=0 lr=0.125 host=algo-1" in second
