@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.rate_budget import RateBudget
@@ -59,3 +60,21 @@ def bucket(aws: Aws) -> Bucket:
     """An empty bucket of the account."""
     aws.call("s3", "create_bucket", Bucket="data")
     return Bucket(aws, "data", ACCOUNT)
+
+
+def upload_gone_after_completion(aws: Aws) -> list[str]:
+    """Has the next CompleteMultipartUpload succeed, and tell of no such upload; the list names those that did so.
+
+    Thus AWS may answer a repeated request whose first answer was lost long ago. (The local cloud answers it as AWS does
+    for some time: with success.)
+    """
+    struck: list[str] = []
+
+    def strike(**event: Any) -> None:
+        if not struck:
+            struck.append("CompleteMultipartUpload")
+            error = {"Code": "NoSuchUpload", "Message": "The specified multipart upload does not exist."}
+            raise ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": 404}}, struck[0])
+
+    aws.client("s3").meta.events.register("after-call.s3.CompleteMultipartUpload", strike)
+    return struck

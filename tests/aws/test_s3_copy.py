@@ -10,7 +10,7 @@ from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.s3_transfer import MiB, Parts
 from cloudtune.localcloud import LocalCloud
 from cloudtune.localcloud.cloud import CloudFaults
-from tests.aws.conftest import ACCOUNT
+from tests.aws.conftest import ACCOUNT, upload_gone_after_completion
 
 PARTS = Parts(5 * MiB, 5 * MiB)
 LARGE = bytes(range(256)) * (11 * MiB // 256) + b"the end"
@@ -76,6 +76,15 @@ def test_copies_survive_what_passes(parted: Bucket, faults: CloudFaults, fault: 
     parted.copy_many(PAIRS)
     assert faults.fired()
     assert copied(parted) == {"to/large": LARGE, "to/small": b"small"}
+
+
+def test_a_copy_that_was_completed_unheard_is_seen_to_be_there(parted: Bucket, local_cloud: LocalCloud) -> None:
+    """NoSuchUpload while the object is there, of that size and in so many parts: it was our own request."""
+    struck = upload_gone_after_completion(parted.aws)
+    parted.copy_many(PAIRS)
+    assert struck
+    assert copied(parted) == {"to/large": LARGE, "to/small": b"small"}
+    assert "s3:AbortMultipartUpload" not in local_cloud.call_counts()
 
 
 def test_an_upload_that_vanished_is_not_taken_for_completed(parted: Bucket, faults: CloudFaults) -> None:

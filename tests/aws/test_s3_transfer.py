@@ -12,7 +12,7 @@ from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.s3_transfer import MiB, Parts
 from cloudtune.localcloud import LocalCloud
 from cloudtune.localcloud.cloud import CloudFaults
-from tests.aws.conftest import ACCOUNT
+from tests.aws.conftest import ACCOUNT, upload_gone_after_completion
 
 #: The smallest parts that S3 takes.
 PARTS = Parts(5 * MiB, 5 * MiB)
@@ -119,7 +119,19 @@ def test_downloads_survive_what_passes(
     assert tree(tmp_path / "down") == {"large": LARGE, "small": b"small", "empty": b""}
 
 
-def test_only_what_failed_is_sent_again(parted: Bucket, files: list[tuple[Path, str]], faults: CloudFaults) -> None:
+def test_an_upload_that_was_completed_unheard_is_made_again(parted: Bucket, files: list[tuple[Path, str]]) -> None:
+    """NoSuchUpload is no reason to fail: it says that an earlier request may have done it."""
+    struck = upload_gone_after_completion(parted.aws)
+    parted.upload_files(files)
+    assert struck
+    got = parted.get("up/large")
+    assert got is not None
+    assert got.body == LARGE
+
+
+def test_only_what_failed_is_sent_again(
+    parted: Bucket, files: list[tuple[Path, str]], faults: CloudFaults, local_cloud: LocalCloud
+) -> None:
     """Our second try, after botocore has given up, does not begin from the start."""
     parted.aws._connections.clients["s3", 10] = parted.aws.client("s3", 1)  # botocore repeats nothing
     faults.add("internal_error", operation="s3:PutObject", resource="data/up/small", count=1)
@@ -127,6 +139,8 @@ def test_only_what_failed_is_sent_again(parted: Bucket, files: list[tuple[Path, 
     sent = [fired.case.resource for fired in faults.fired()]
     assert sent == ["data/up/small"]
     assert parted.get("up/small") is not None
+    counts = local_cloud.call_counts()
+    assert (counts["s3:PutObject"], counts["s3:CreateMultipartUpload"]) == (2 + 1, 1)
 
 
 def test_a_download_that_fails_leaves_nothing_half(parted: Bucket, faults: CloudFaults, tmp_path: Path) -> None:
