@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
-from cloudtune.trial import TrialEvent
+from cloudtune.trial import End, TrialEvent
 
 
 class Doorbell:
@@ -55,8 +55,10 @@ class Desk:
         #: Set when the backend closes: all threads end, all waiting is cut short.
         self.closing = threading.Event()
         self.attempts: dict[tuple[int, int], Attempt] = {}
-        #: The newest attempt of each trial.
+        #: The newest attempt of each trial, also when it is settled.
         self.current: dict[int, Attempt] = {}
+        #: Jobs, since the last that was heard of through S3, that could not write there and reported by their logs.
+        self.jobs_without_s3 = 0
         self._events: deque[TrialEvent] = deque()
         self._fatal: Exception | None = None
         self._freed = False
@@ -69,11 +71,6 @@ class Desk:
             if newest is None or newest.number <= attempt.number:
                 self.current[attempt.trial_id] = attempt
 
-    def by_job(self, name: str) -> Attempt | None:
-        """The attempt whose job is called so."""
-        with self.lock:
-            return next((a for a in self.attempts.values() if a.job_name == name), None)
-
     def where(self, *phases: Phase) -> list[Attempt]:
         """Attempts in one of the phases, oldest first."""
         with self.lock:
@@ -83,7 +80,7 @@ class Desk:
         """Drops attempts of which nothing is to be expected any more, so that long experiments stay small."""
         with self.lock:
             for key, attempt in list(self.attempts.items()):
-                if attempt.is_settled and self.current.get(attempt.trial_id) is not attempt:
+                if attempt.is_settled:
                     del self.attempts[key]
 
     def deliver(self, events: Iterable[TrialEvent]) -> None:
@@ -106,6 +103,11 @@ class Desk:
             if self._fatal is None:
                 self._fatal = error
         self.bell.ring()
+
+    def ends_on_their_way(self) -> set[tuple[int, int]]:
+        """Attempts whose end the tuner has not taken yet."""
+        with self.lock:
+            return {event[:2] for event in self._events if isinstance(event, End)}
 
     def take_events(self) -> tuple[list[TrialEvent], bool]:
         """All events so far, and whether a worker became free since the last call.

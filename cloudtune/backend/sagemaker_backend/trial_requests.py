@@ -105,19 +105,19 @@ class TrialRequests:
             },
             instance_type=instance_type if self._resolved.template.instance_type != instance_type else None,
             instance_count=int(config[INSTANCE_COUNT]) if config.get(INSTANCE_COUNT) else None,
-            checkpoint_uri=None if attempt.use_s3 else self._checkpoint_uri(attempt),
+            checkpoint_uri=None if attempt.use_s3 else self.checkpoint_uri(attempt.trial_id),
             config=_for_script(config) if own_entry else None,
             metrics=self._metrics,
         )
         request["Environment"][protocol.ENV_JOB_DIGEST] = digest(request)
         return request
 
-    def _checkpoint_uri(self, attempt: Attempt) -> str:
+    def checkpoint_uri(self, trial_id: int) -> str:
         """Where SageMaker itself keeps the checkpoints of a trial: the same for all its attempts."""
         users = self._resolved.template.checkpoint_s3_uri
         if users is not None:
-            return f"{users.rstrip('/')}/{self._place.marker}/{attempt.trial_id}/"
-        return self._uri(self._keys.synced(attempt.trial_id))
+            return f"{users.rstrip('/')}/{self._place.marker}/{trial_id}/"
+        return self._uri(self._keys.synced(trial_id))
 
     def _environment(self, attempt: Attempt) -> dict[str, str]:
         variables = {

@@ -19,6 +19,7 @@ from cloudtune.aws.packaging import DEFAULT_LIMIT, build_bundle, upload_bundle
 from cloudtune.aws.prices import cost
 from cloudtune.aws.quotas import training_quota
 from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.synced_checkpoints import SyncedCheckpoints
 from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.aws.trial_request import resolve
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
@@ -48,6 +49,12 @@ logger = logging.getLogger(__name__)
 #: the container, and closing does not wait any longer.
 _STOP_TAKES = 150.0
 
+#: So many jobs in a row that could not write to S3 mean that the next cannot either: it is told so, and SageMaker itself
+#: keeps its checkpoints.
+_GIVE_UP_S3_AFTER = 2
+#: Between two looks whether a job is over whose last files are awaited, in seconds.
+_SYNC_LOOK = 0.2
+
 
 class Work:
     """Holds the threads together. All methods but those of the bell are called by the tuner's thread.
@@ -69,6 +76,7 @@ class Work:
         self._keys = protocol.Keys(f"{within}cloudtune/{place.tag or place.name}/{place.name}/{place.experiment_id}")
         self._job_prefix = job_name_prefix(place.name, place.experiment_id)
         resolved = resolve(template, aws, bucket=found.name, output_prefix=f"{self._keys.prefix}output")
+        code_uri = self._upload_source(f"{within}cloudtune/code")
         self.desk = Desk()
         self.bills = Bills(self.desk, aws.region, template.keep_alive_period)
         self._requests = TrialRequests(
@@ -76,7 +84,7 @@ class Work:
             self._bucket,
             self._keys,
             place,
-            self._upload_source(f"{within}cloudtune/code"),
+            code_uri,
             self.bills,
             cadence,
             settings.stop_grace,
@@ -87,6 +95,7 @@ class Work:
         self._jobs = TrainingJobs(aws)
         self._logs = JobLogs(aws)
         self._checkpoints = TrialCheckpoints(self._bucket, self._keys)
+        self._synced = SyncedCheckpoints(aws, self._bucket, self._requests.checkpoint_uri)
         self._ending = Ending(self.desk)
         self._errands = Errands(self.desk)
         self._life = LifeWriter(self.desk, self._bucket, self._keys, cadence.life)
@@ -134,7 +143,7 @@ class Work:
                 template.why_own_entry or ("the jobs have no network" if not template.has_network else "it was asked"),
                 template.max_run,
             )
-        self._check_quotas()
+        self._errands.run("reading the account's quotas", self._check_quotas, trials=())
         for service in self._services:
             service.start()
 
@@ -202,7 +211,7 @@ class Work:
         name = job_name(place.name, place.experiment_id, trial.trial_id, trial.attempt)
         job_id = f"{place.experiment_id}-{trial.trial_id}-{trial.attempt}"
         attempt = Attempt(trial, name, job_id, delivered)
-        attempt.use_s3 = self._settings.uses_s3
+        attempt.use_s3 = self._settings.uses_s3 and self.desk.jobs_without_s3 < _GIVE_UP_S3_AFTER
         attempt.has_agent = self._requests.has_agent
         return attempt
 
@@ -268,7 +277,8 @@ class Work:
     def busy_workers(self) -> int:
         """Attempts that occupy a machine, or wait for one."""
         with self.desk.lock:
-            return sum(attempt.occupies_worker for attempt in self.desk.attempts.values())
+            untold = self.desk.ends_on_their_way()
+            return sum(a.occupies_worker or a.key in untold for a in self.desk.attempts.values())
 
     # ------------------------------------------------------------------ checkpoints and output
 
@@ -279,7 +289,7 @@ class Work:
             coming = 0 if newest is None else newest.number + (0 if newest.phase is Phase.QUEUED else 1)
         self._errands.run(
             f"copying the checkpoint of trial {source} to trial {target}",
-            lambda: self._checkpoints.copy(source, target, coming),
+            lambda: self._copy_checkpoint(source, target, coming),
             trials=(source, target),
             needed_by=target,
         )
@@ -288,9 +298,32 @@ class Work:
         """Deletes beside the tuner."""
         self._errands.run(
             f"deleting the checkpoint of trial {trial_id}",
-            lambda: self._checkpoints.delete(trial_id),
+            lambda: self._delete_checkpoint(trial_id),
             trials=(trial_id,),
         )
+
+    def _copy_checkpoint(self, source: int, target: int, coming: int) -> None:
+        if self._settings.uses_s3:
+            self._checkpoints.copy(source, target, coming)
+        else:
+            self._await_last_sync(source, target)
+            self._synced.copy(source, target)
+
+    def _delete_checkpoint(self, trial_id: int) -> None:
+        if self._settings.uses_s3:
+            self._checkpoints.delete(trial_id)
+        else:
+            self._await_last_sync(trial_id)
+            self._synced.delete(trial_id)
+
+    def _await_last_sync(self, *trials: int) -> None:
+        """Returns when SageMaker has uploaded the last files of trials that have ended: with the end of their jobs."""
+        while not self.desk.closing.is_set():
+            with self.desk.lock:
+                newest = [self.desk.current[trial] for trial in trials if trial in self.desk.current]
+                if not any(a.end_delivered and a.phase is not Phase.OVER for a in newest):
+                    return
+            self.desk.closing.wait(_SYNC_LOOK)
 
     def output(self, trial_id: int) -> str:
         """The logs of all attempts of a trial, in their order."""

@@ -1,0 +1,72 @@
+"""Checkpoints that SageMaker itself keeps, file by file, for jobs whose agent does not reach S3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cloudtune.aws.buckets import parse_bucket
+from cloudtune.aws.errors import NotFound, ServiceFailure
+from cloudtune.aws.s3 import Bucket
+
+if TYPE_CHECKING:
+    from cloudtune.aws.clients import Aws
+
+#: How often a copy begins anew because its source changes meanwhile.
+_ROUNDS = 5
+
+
+class SyncedCheckpoints:
+    """What the trials of one experiment have saved where SageMaker syncs their checkpoint directory.
+
+    There are no generations: a copy of what a running trial saves may hold files of different moments.
+
+    Args:
+        aws: Account and region.
+        bucket: Where the experiment lies.
+        uri_of: The ``s3://`` prefix of a trial's checkpoint directory; it may be in another bucket, of the user's.
+    """
+
+    def __init__(self, aws: Aws, bucket: Bucket, uri_of: Callable[[int], str]) -> None:
+        self._aws = aws
+        self._bucket = bucket
+        self._uri_of = uri_of
+
+    def copy(self, source_trial: int, target_trial: int) -> None:
+        """Has the target begin from what the source has saved, whatever the target has saved. It may be repeated.
+
+        Args:
+            source_trial: If it has saved nothing, the target has nothing either.
+            target_trial: Must not run.
+
+        Raises:
+            AwsError: The copy could not be made.
+        """
+        bucket, source = self._place(source_trial)
+        _, target = self._place(target_trial)
+        for _ in range(_ROUNDS):
+            bucket.delete_prefix(target)
+            files = bucket.list(source)
+            try:
+                bucket.copy_many([(file.key, target + file.key.removeprefix(source), file.size) for file in files])
+            except NotFound:
+                continue
+            return
+        raise ServiceFailure(
+            f"The checkpoint of trial {source_trial} changes faster than it can be copied to trial {target_trial}; "
+            "let its script save less often."
+        )
+
+    def delete(self, trial: int) -> None:
+        """Removes everything that a trial has saved.
+
+        Raises:
+            AwsError: Something is left.
+        """
+        bucket, prefix = self._place(trial)
+        bucket.delete_prefix(prefix)
+
+    def _place(self, trial: int) -> tuple[Bucket, str]:
+        name, prefix = parse_bucket(self._uri_of(trial))
+        bucket = self._bucket if name == self._bucket.name else Bucket(self._aws, name)
+        return bucket, f"{prefix}/"
