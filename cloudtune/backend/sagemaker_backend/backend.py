@@ -148,7 +148,11 @@ class SageMakerBackend(TrialBackend):
         if self._work is not None:
             raise RuntimeError("this backend is open already; close it first")
         work = Work(self, aws_for(self.region, self.profile), place)
-        work.start()
+        try:
+            work.start()
+        except BaseException:
+            work.close(stop_running=False)
+            raise
         self._work = work
 
     def attach(self, trials: Sequence[LeftRunning]) -> None:

@@ -127,6 +127,7 @@ class Inbox(Service):
             with self.desk.lock:
                 if attempt.end_delivered:
                     continue
+                self.desk.jobs_without_s3 = 0
                 events: list[TrialEvent] = list(attempt.take_head(head, mine, now()))
                 events.extend(self._ending.by_mark(attempt))
                 self.desk.deliver(events)

@@ -81,6 +81,7 @@ class LogReader(Service):
                 events: list[TrialEvent] = list(attempt.take_reports(news.reports))
                 if events and attempt.use_s3 and not attempt.has_head:
                     attempt.use_s3 = False
+                    self.desk.jobs_without_s3 += 1
                     logger.warning(
                         "trial %d cannot write to S3 from its job %s, so its reports come from its log; "
                         "`cloudtune doctor` tells what is missing",

@@ -30,6 +30,9 @@ _LISTED_AFTER = 20.0
 #: Jobs without an agent tell nobody that they have ended: then the listing comes this often at least (seconds).
 _BEAT_WITHOUT_AGENT = 15.0
 
+#: A job that was asked to end may upload its output for so long (seconds); SageMaker has been seen to hang there.
+_LONGEST_UPLOAD = 900.0
+
 #: When to look again after StopTrainingJob (seconds); the listing does the rest.
 _AFTER_STOP = (3.0, 6.0, 15.0, 40.0, 100.0)
 
@@ -88,8 +91,12 @@ class Watcher(Service):
             return [
                 a
                 for a in self.desk.where(Phase.EXISTS)
-                if a.stop_job_at is not None and a.stop_job_at <= now() and not a.stop_sent and a.mark is None
+                if not a.stop_sent and a.stop_job_at is not None and self._stop_time(a, a.stop_job_at) <= now()
             ]
+
+    def _stop_time(self, attempt: Attempt, at: float) -> float:
+        """When to stop a job that was to be stopped ``at``: later if its script has ended, and it only uploads yet."""
+        return at if attempt.mark_at is None else max(at, attempt.mark_at + _LONGEST_UPLOAD)
 
     def _due_to_describe(self) -> list[Attempt]:
         with self.desk.lock:
@@ -103,9 +110,9 @@ class Watcher(Service):
             attempts = self.desk.attempts.values()
             times = [a.describe_at for a in attempts if a.describe_at is not None]
             times += [
-                a.stop_job_at
+                self._stop_time(a, a.stop_job_at)
                 for a in attempts
-                if a.stop_job_at is not None and not a.stop_sent and a.mark is None and a.phase is Phase.EXISTS
+                if a.stop_job_at is not None and not a.stop_sent and a.phase is Phase.EXISTS
             ]
             if self._may_list():
                 times.append(self._next_list)

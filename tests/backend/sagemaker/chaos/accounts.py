@@ -106,7 +106,7 @@ def _missing(made: Sequence[Made], logged: set[str], killed: set[str]) -> list[s
 
 
 def problems_of_jobs(log: Sequence[Mapping[str, Any]], made: Sequence[Made], jobs: Mapping[str, str]) -> list[str]:
-    """Jobs that run, that nobody asked for, that the log does not know the end of, and trials that ran twice at once."""
+    """Jobs that run, that nobody asked for or whose end is not in the log, and trials that ran twice at once."""
     found = [f"{name} is {status}" for name, status in jobs.items() if status not in ("Completed", "Failed", "Stopped")]
     ends = [(entry["trial"], entry["attempt"]) for entry in log if entry["event"] == END]
     if len(set(ends)) != len(ends):

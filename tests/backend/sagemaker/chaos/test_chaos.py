@@ -36,7 +36,6 @@ OF_CALLS = (
     ("slow_answer", "s3:*", "*", "*"),
     ("write_lost", "s3:*", "*/checkpoints/*", "job:*"),
     ("write_lost", "s3:PutObject", "*/life.json", "*"),
-    ("access_denied", "s3:PutObject", "*/inbox/*", "job:*"),
     ("throttle", "logs:*", "*", "*"),
     ("internal_error", "logs:*", "*", "*"),
     ("expired_token", "sagemaker:*", "*", "*"),
@@ -70,6 +69,8 @@ def _order_faults(cloud: LocalCloud, kind: str, chance: random.Random) -> None:
         # Credentials that expire twice in a row are the user's business: the tuner ends, as another test shows.
         probability = 0.001 if name == "expired_token" else chance.uniform(0.002, 0.02)
         cloud.faults.add(Fault(name, operation, resource=resource, who=who, seconds=seconds, probability=probability))
+    for trial in chance.sample(range(20), 2):  # as a role without rights in the bucket has it
+        cloud.faults.add(Fault("access_denied", "s3:PutObject", resource="*/inbox/*", who=f"job:*-{trial}-0"))
     for name, fields in (*OF_JOBS, *(OF_SPOT if kind == "spot" else OF_POOLS)):
         cloud.faults.add(Fault(name, probability=chance.uniform(0.03, 0.08), **fields))  # type: ignore[arg-type]
 
