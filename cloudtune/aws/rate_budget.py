@@ -1,9 +1,10 @@
 """How often each operation may be called: a token bucket per operation, which learns from AWS's refusals.
 
 AWS's limits count for a whole account and region, and nobody tells a process how many others share them. So a process
-starts at the published rate; each refusal makes it wait longer by a factor, each admitted call halves that wait. Calls
-of twenty processes then come about five times as often as AWS admits them: few enough to be no burden, and enough that
-AWS's bucket is hardly ever full. (One attempt that AWS refuses uses up nothing there, and costs us a round trip.)
+starts at the published rate; each refusal makes it wait longer by a factor, up to a bound, and each admitted call makes
+that wait shorter. Twenty processes that share one call a second then ask about seven times for each call that is
+admitted: often enough for AWS's bucket to be nearly always empty, and seldom enough to be no burden. A refused call uses
+up nothing at AWS, as far as is known.
 """
 
 from __future__ import annotations
@@ -43,13 +44,15 @@ AWS_RATES: Mapping[str, float] = {
 ENV_RATES = "CLOUDTUNE_AWS_RATES"
 
 #: After a refusal: the first wait and the longest, in seconds for an operation of one call per second; by what factor
-#: the wait grows with a refusal and shrinks with an admission.
+#: the wait grows with a refusal (below a second, where one may merely have come a little early, and above it) and
+#: shrinks with an admission. Chosen by simulation: see the tests.
 FIRST_WAIT = 0.15
-LONGEST_WAIT = 4.0
+LONGEST_WAIT = 3.0
 FAST_GROWTH = 2.0
-GROWTH = 1.2
-SHRINK = 0.5
-#: Each wait is multiplied by a random number of this range, so that processes do not ask in step.
+GROWTH = 1.15
+SHRINK = 0.4
+#: Each wait is multiplied by a random number of this range, so that processes do not ask in step; after an admission it
+#: is at least a second before, so that a process does not come just when AWS's bucket is full again, each time.
 JITTER = (0.5, 1.5)
 JITTER_AFTER_SUCCESS = (0.7, 1.7)
 
@@ -156,7 +159,6 @@ class RateBudget:
             if pace.wait < FIRST_WAIT * pace.unit:
                 pace.wait = pace.ready_at = 0.0
             else:
-                # Not just when AWS's bucket is full again: whoever always came first then would starve the others.
                 pace.ready_at = now + max(pace.wait, pace.unit) * self._random.uniform(*JITTER_AFTER_SUCCESS)
 
     def _pace(self, operation: str, now: float) -> _Pace:

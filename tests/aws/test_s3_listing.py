@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cloudtune.aws.errors import AwsError
@@ -22,7 +22,12 @@ steps = st.one_of(
 )
 
 
+LOOK = ("look", None, None)
+
+
 @given(st.lists(steps, max_size=12))
+@example([("put", "in/a", b"1"), LOOK, ("put", "in/a", b"2"), LOOK, ("put", "in/a", b"2")])
+@example([("put", "in/a", b"1"), LOOK, ("delete", "in/a", None), LOOK, ("put", "in/a", b"1")])
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_look_tells_what_differs_from_the_last(bucket: Bucket, history: list[tuple[str, Any, Any]]) -> None:
     """Whatever is written and deleted: the objects whose content is another, and those that are gone."""
@@ -30,7 +35,7 @@ def test_each_look_tells_what_differs_from_the_last(bucket: Bucket, history: lis
     listing = Listing(bucket, "in/")
     now: dict[str, bytes] = {}
     seen: dict[str, bytes] = {}
-    for what, key, body in [*history, ("look", None, None)]:
+    for what, key, body in [*history, LOOK]:
         if what == "put":
             bucket.put(key, body)
             now[key] = body

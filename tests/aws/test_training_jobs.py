@@ -155,6 +155,12 @@ def test_a_stop_that_failed_is_never_taken_for_an_ended_job(
     assert not jobs.describe("job-a").is_terminal
 
 
+def test_a_wrong_stop_is_not_taken_for_an_ended_job(jobs: TrainingJobs) -> None:
+    """SageMaker refuses it with the same code as the stop of a job that has ended."""
+    with pytest.raises(InvalidRequest):
+        jobs.stop("no name, no job")
+
+
 def test_a_stop_is_repeated_until_it_is_admitted(
     jobs: TrainingJobs, faults: CloudFaults, local_cloud: LocalCloud
 ) -> None:
