@@ -3,8 +3,8 @@
 AWS's limits count for a whole account and region, and nobody tells a process how many others share them. So a process
 starts at the published rate; each refusal makes it wait longer by a factor, up to a bound, and each admitted call makes
 that wait shorter. Twenty processes that share one call a second then ask about seven times for each call that is
-admitted: often enough for AWS's bucket to be nearly always empty, and seldom enough to be no burden. A refused call uses
-up nothing at AWS, as far as is known.
+admitted: often enough for AWS's bucket to be nearly always empty, and seldom enough to be no burden. A refused call
+uses up nothing at AWS, as far as is known.
 """
 
 from __future__ import annotations

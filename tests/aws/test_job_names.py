@@ -50,6 +50,13 @@ def test_names_are_equal_only_for_equal_arguments(
     assert (job_name(*one) == job_name(*two)) == (one == two)
 
 
+def test_a_name_that_looks_like_a_changed_one_is_changed_too() -> None:
+    """Otherwise whoever calls an experiment by the beginning of another's jobs would share its names."""
+    changed = job_name_prefix("a_b", "abc123").removesuffix("-abc123-")
+    assert changed.startswith("a-b-x")
+    assert job_name_prefix(changed, "abc123") != job_name_prefix("a_b", "abc123")
+
+
 @given(experiments, ids, arguments)
 @example("digits", "abc123", ("digits-abc123", "000000", 0, 0))
 @example("digits", "abc123", ("digits-abc123-7", "000000", 0, 0))
