@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cloudtune.agent.protocol import CHANNEL_CODE, CHANNEL_TASK, ENV_JOB_ID, ENV_PLACE
+from cloudtune.agent.protocol import CHANNEL_CODE, CHANNEL_TASK, ENV_JOB_DIGEST, ENV_JOB_ID, ENV_PLACE
 from cloudtune.aws.console_metrics import with_console_metrics
 from cloudtune.aws.errors import InvalidRequest
 from cloudtune.aws.job_template import (
@@ -23,6 +23,7 @@ from cloudtune.aws.job_template import (
 from cloudtune.aws.own_entry import RESERVED_PREFIX, encoded
 from cloudtune.aws.request_limits import LONGEST_TAG, first_problem, is_allowed_in_tag
 from cloudtune.aws.request_model import check_members
+from cloudtune.constants import ENV_ATTEMPT, ENV_EXPERIMENT, ENV_PRICE_PER_SECOND, ENV_TRIAL
 
 if TYPE_CHECKING:
     from cloudtune.aws.clients import Aws
@@ -33,6 +34,17 @@ AGENT_ENTRYPOINT = (
     "-c",
     "exec $(command -v python3 || command -v python) ${SAGEMAKER_BASE_DIR:-/opt/ml}/input/data/cloudtune/bundle.zip",
 )
+#: What every job gets besides the user's.
+OUR_VARIABLES = (
+    ENV_EXPERIMENT,
+    ENV_TRIAL,
+    ENV_ATTEMPT,
+    ENV_PRICE_PER_SECOND,
+    ENV_JOB_ID,
+    ENV_JOB_DIGEST,
+    ENV_PLACE,
+)
+OUR_TAGS = ("cloudtune:experiment", "cloudtune:tag", "cloudtune:trial", "cloudtune:place")
 
 
 @dataclass(frozen=True)
@@ -185,7 +197,14 @@ def resolve(
     resolved = ResolvedTemplate(template, members, image or template.images.get("*"), aws.region)
     # What is wrong with all trials, a missing image included, is to be known before the first.
     place = f"s3://{bucket}/{prefix}"
-    check_members(aws.client("sagemaker"), resolved.request("check", code_uri=place, task_uri=place))
+    request = resolved.request(
+        "check",
+        code_uri=place,
+        task_uri=place,
+        environment=dict.fromkeys(OUR_VARIABLES, ""),
+        tags=dict.fromkeys(OUR_TAGS, ""),
+    )
+    check_members(aws.client("sagemaker"), request)
     return resolved
 
 

@@ -126,7 +126,9 @@ def test_what_is_the_trials_own_changes_nothing_for_the_next(script: Path) -> No
     first["ResourceConfig"].clear()
     second = sent(template, "job-1-0")
     assert set(channels(second)) == {"train", "cloudtune", "cloudtune-task"}
+    assert first["Environment"] == {"A": "1", "B": "2"}
     assert second["Environment"] == {"A": "1"}
+    assert sent(template, environment={"A": "ours"})["Environment"] == {"A": "ours"}
     assert "Tags" not in second
     assert second["ResourceConfig"]["InstanceType"] == "ml.g4dn.xlarge"
 
@@ -293,9 +295,11 @@ def test_members_that_boto3_does_not_know_are_told_before_any_trial(
 
 
 def test_a_request_that_no_trial_could_send_is_told_at_once(script: Path, in_process_cloud: InProcessCloud) -> None:
-    """Fifty tags leave no room for cloudtune's, but an SDK lets them through."""
-    template = template_of(TrainingJob(script, image_uri=IMAGE, role=ROLE))
-    tags = [{"Key": f"k{number}", "Value": ""} for number in range(51)]
-    crowded = dataclasses.replace(template, request={**template.request, "Tags": tags})
-    with pytest.raises(InvalidRequest, match="51 tags"):
+    """What the user set and what cloudtune adds do not fit together."""
+    common: dict[str, Any] = {"image_uri": IMAGE, "role": ROLE}
+    crowded = template_of(TrainingJob(script, tags={f"k{number}": "" for number in range(47)}, **common))
+    with pytest.raises(InvalidRequest, match="51 tags, cloudtune's included"):
+        resolve(crowded, Aws(), bucket="bucket")
+    crowded = template_of(TrainingJob(script, environment={f"V{number}": "" for number in range(94)}, **common))
+    with pytest.raises(InvalidRequest, match="101 environment variables, cloudtune's included"):
         resolve(crowded, Aws(), bucket="bucket")
