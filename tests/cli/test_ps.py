@@ -109,6 +109,15 @@ def test_no_job_is_missed_when_search_is_denied_stale_or_slow(
     assert row["place"] == account.place("mnist")
 
 
+def test_the_state_is_that_of_now_though_search_is_behind(account: Account, faults: CloudFaults) -> None:
+    """Search still says that the job is starting."""
+    faults.add("slow_start", seconds=4)
+    name = account.start("mnist")
+    account.wait_until_training(name)
+    faults.add("stale_search", seconds=3)
+    assert account.listed()[0]["state"] == "Training"
+
+
 def test_all_pages_are_read(account: Account, faults: CloudFaults) -> None:
     """More jobs than a page holds, by Search and without it."""
     faults.add("slow_start", seconds=10_000)
