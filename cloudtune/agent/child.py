@@ -42,7 +42,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             # Where the container has one output for both, so has the program: lines come in the order of its writes.
-            stderr=subprocess.STDOUT if os.path.sameopenfile(1, 2) else subprocess.PIPE,
+            stderr=subprocess.STDOUT if _is_one_output() else subprocess.PIPE,
             start_new_session=True,
             bufsize=0,
         )
@@ -103,6 +103,13 @@ class Child:
             self.reap()
             pause.wait(_REAP_INTERVAL)
         self.reap()
+
+
+def _is_one_output() -> bool:
+    try:
+        return os.path.sameopenfile(1, 2)
+    except OSError:  # one of them is closed
+        return False
 
 
 def adopt_orphans() -> None:

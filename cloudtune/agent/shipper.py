@@ -142,7 +142,9 @@ class Shipper:
             if now < not_before:
                 return not_before - now
             self._put(now, has_reports)
-        if not self.outbox.has_news() and self._done < asked:
+            if self.outbox.has_news():  # it failed, or there were reports meanwhile
+                return self._retry_at - time.monotonic()
+        if self._done < asked:
             self._done = asked
             self._events.post(LOOK)
         # Until the next put is due Reporters would wake us in vain; from then on they do.

@@ -8,6 +8,7 @@ import pytest
 
 from cloudtune.localcloud import CloudSettings, Fault, LocalCloud
 from tests.agent.agent_job import AgentJobs
+from tests.agent.test_hard_scripts import DAEMON
 from tests.localcloud.conftest import wait_until
 
 WAITING = """
@@ -109,23 +110,16 @@ def folder_jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[AgentJobs]:
 
 
 def test_the_agent_works_without_a_container_of_its_own(folder_jobs: AgentJobs) -> None:
-    """On macOS, say: everything is below the base folder, and what the script leaves behind is killed as well."""
-    script = """
-import os, signal, sys, time
-from cloudtune import Reporter
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        while True:
-            signal.pause()
-    os._exit(0)
-os.wait()
+    """On macOS, say: everything is below the base folder, and a daemon of the script is killed in time as well."""
+    script = (
+        DAEMON
+        + """
 print(os.environ["SM_MODEL_DIR"] == os.environ["SAGEMAKER_BASE_DIR"] + "/model", os.getcwd().endswith("/code"))
-Reporter()(epoch=1)
 """
-    folder_jobs.create("one", script)
+    )
+    folder_jobs.create("one", script, checkpoint_interval=1000.0)
     end = folder_jobs.end("one")
     assert end["outcome"] == "completed"
-    assert end["output"] == "True True"
+    assert end["output"] == "daemon\nTrue True"
     assert folder_jobs.values() == [1]
+    assert folder_jobs.head()["checkpoint"] is not None, folder_jobs.lines("one")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.agent.agent_job import BUCKET, AgentJobs, channel
 from tests.localcloud.conftest import wait_until
 
@@ -25,27 +27,35 @@ os._exit(4)
     assert jobs.values() == [1]
 
 
-def test_a_daemon_that_the_script_leaves_does_not_keep_the_container(jobs: AgentJobs) -> None:
-    """It has its own session, ignores SIGTERM and holds the output open: it is killed when the script has ended."""
-    script = """
-import os, signal, time
+DAEMON = """
+import os, signal, sys, time
 from cloudtune import Reporter
+path = os.path.join(sys.argv[sys.argv.index("--st_checkpoint_dir") + 1], "state")
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print("daemon", flush=True)
-        while True:
-            signal.pause()
+        with open(path, "ab", buffering=0) as file:
+            while True:
+                file.write(b"x")
+                file.seek(0)
+                file.truncate()
     os._exit(0)
 os.wait()
-time.sleep(0.3)
+while not os.path.exists(path):
+    time.sleep(0.01)
 Reporter()(epoch=1)
 """
-    jobs.create("one", script)
+
+
+def test_a_daemon_that_the_script_leaves_is_killed_before_the_checkpoint_is_saved(jobs: AgentJobs) -> None:
+    """It has its own session, ignores SIGTERM, holds the output open and writes without end: it does not survive."""
+    jobs.create("one", DAEMON, checkpoint_interval=1000.0)
     end = jobs.end("one")
     assert end["outcome"] == "completed"
     assert "daemon" in end["output"]
+    assert jobs.head()["checkpoint"] is not None, jobs.lines("one")
 
 
 def test_orphans_are_reaped(jobs: AgentJobs) -> None:
@@ -148,32 +158,49 @@ def test_a_task_of_another_version_fails_the_job(jobs: AgentJobs) -> None:
     assert "start the experiment's tuner again" in jobs.describe("one")["FailureReason"]
 
 
-def test_a_failing_agent_ends_the_script_and_says_so(jobs: AgentJobs) -> None:
-    """An error in one of the agent's threads: the script is ended, the end mark says failed, the container ends."""
-    sabotage = """
+#: What breaks the agent -> a thread of it, and its main thread.
+SABOTAGE = {
+    "a thread": """
 import os, select
 if os.getpid() == 1:
-    real, state = select.select, []
+    real = select.select
     def broken(*arguments):
         if os.path.exists("/opt/ml/code/now"):
             raise RuntimeError("sabotage")
         return real(*arguments)
     select.select = broken
-"""
+""",
+    "the main thread": """
+import os
+if os.getpid() == 1:
+    real = os.waitpid
+    def broken(*arguments):
+        if os.path.exists("/opt/ml/code/now"):
+            os.unlink("/opt/ml/code/now")
+            raise RuntimeError("sabotage")
+        return real(*arguments)
+    os.waitpid = broken
+""",
+}
+
+
+@pytest.mark.parametrize("what", SABOTAGE)
+def test_a_failing_agent_ends_the_script_and_says_so(jobs: AgentJobs, what: str) -> None:
+    """An error in the agent itself: the script is ended, the end mark says failed, the container ends."""
     script = """
 import signal
 from cloudtune import Reporter
 Reporter()(epoch=1)
+open("now", "w").close()
 signal.pause()
 """
-    jobs.s3.put_object(Bucket=BUCKET, Key="sabotage/sitecustomize.py", Body=sabotage.encode())
+    jobs.s3.put_object(Bucket=BUCKET, Key="sabotage/sitecustomize.py", Body=SABOTAGE[what].encode())
     channels = [
         channel("cloudtune", "cloudtune/code/one/"),
         channel("cloudtune-task", jobs.keys.task_folder(7, 2)),
         channel("sabotage", "sabotage/"),
     ]
     environment = {"PYTHONPATH": "/opt/ml/input/data/sabotage"}
-    script = script.replace("signal.pause()", "open('now', 'w'); signal.pause()")
     jobs.create("one", script, request={"InputDataConfig": channels, "Environment": environment})
     end = jobs.end("one")
     assert end["outcome"] == "failed"

@@ -220,3 +220,23 @@ def test_news_are_reports_states_checkpoints_and_the_end() -> None:
         assert not box.has_news()
         setattr(box, name, value)
     assert box.has_news()
+
+
+def test_what_is_added_during_a_put_is_news_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script goes on reporting while S3 takes its time."""
+    bucket = Bucket()
+    box = Outbox(bucket, task(), "algo-1", "job")
+    real = bucket.put
+
+    def put(key: str, body: bytes) -> str:
+        box.add(texts(0, 1))
+        return real(key, body)
+
+    monkeypatch.setattr(bucket, "put", put)
+    box.put()
+    assert box.has_news()
+    assert (box.shipped, box.made) == (0, 1)
+    monkeypatch.undo()
+    box.put()
+    assert not box.has_news()
+    assert [number for _, number, _ in bucket.reports()] == [0]

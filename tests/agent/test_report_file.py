@@ -68,6 +68,15 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch
     assert len(notes) == 1
 
 
+def test_the_rest_of_a_line_that_was_too_long_is_no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much it looks like one."""
+    monkeypatch.setattr(report_file, "_BLOCK", 1000)
+    path = tmp_path / "reports.jsonl"
+    path.write_bytes(b"x" * 1000 + b'{"fake": 1}\n{"a": 1}\n')
+    reader = ReportFile(str(path), lambda _: None)
+    assert reader.read_new() + reader.read_new() == ['{"a": 1}']
+
+
 def test_a_report_over_the_limit_is_none(tmp_path: Path) -> None:
     """The Reporter refuses such; who writes it by hand is told."""
     notes: list[str] = []

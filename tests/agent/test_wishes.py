@@ -77,7 +77,7 @@ def test_one_object_stops_all_jobs_of_an_experiment(jobs: AgentJobs) -> None:
 def test_a_wish_that_was_there_before_the_job_starts_no_script(jobs: AgentJobs) -> None:
     """A trial that was stopped while its job waited for a machine costs no training."""
     jobs.write_life(t7_2="stop")
-    jobs.create("one", "print('ran')")
+    jobs.create("one", "print('ran')", watch_interval=60.0)
     assert jobs.end("one")["outcome"] == "stopped"
     assert "ran" not in jobs.lines("one")
 
