@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -67,7 +67,7 @@ class JobLogs:
         ended: Callable[[], bool],
         host: str = "algo-1",
         every: float = 2.0,
-        sleep: Callable[[float], None] = time.sleep,
+        cancel: threading.Event | None = None,
     ) -> Iterator[str]:
         """The lines as they come. Lines that come late stand where they came.
 
@@ -76,8 +76,9 @@ class JobLogs:
             ended: Tells whether the job is terminal; then two looks in a row without news end the generator.
             host: Of the job.
             every: Seconds between two looks.
-            sleep: Waits.
+            cancel: Ends the generator when it is set.
         """
+        cancelled = cancel or threading.Event()
         tail = Tail(self._aws, f"{job_name}/{host}-", group=self._group)
         quiet = 0
         while quiet < 2:
@@ -85,8 +86,8 @@ class JobLogs:
             events = tail.look()
             yield from (event.message for event in events)
             quiet = quiet + 1 if is_over and not events else 0
-            if quiet < 2:
-                sleep(every)
+            if quiet < 2 and cancelled.wait(every):
+                return
 
     def _streams(self, job_name: str, host: str) -> list[str]:
         """The streams of a host's runs, oldest first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ def reap(
     whole_experiments: bool = True,
     tell: Callable[[str], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    cancel: threading.Event | None = None,
 ) -> Reaped:
     """Ends jobs and their warm pools. What cannot be ended is told in the result; nothing is raised for it.
 
@@ -76,7 +77,7 @@ def reap(
         whole_experiments: False where single jobs are meant: then no experiment is called off.
         tell: Told in a line what is done.
         clock: Monotonic seconds.
-        sleep: Waits.
+        cancel: Ends the waiting for agents when it is set.
 
     Raises:
         AwsError: The jobs cannot be listed any more.
@@ -93,7 +94,8 @@ def reap(
     until = clock() + grace
     waiting = hearing & names_of_running(aws) if hearing else set()
     while waiting and clock() < until:
-        sleep(min(_INTERVAL, max(0.0, until - clock())))
+        if (cancel or threading.Event()).wait(min(_INTERVAL, max(0.0, until - clock()))):
+            break
         waiting &= names_of_running(aws)
     result.paused += sorted(hearing - waiting)
     for name in sorted(waiting):

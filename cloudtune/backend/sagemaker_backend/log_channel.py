@@ -65,7 +65,7 @@ class LogChannel:
         group: The log group.
         patience: How long is waited for what may not come.
         clock: Monotonic seconds.
-        sleep: Waits between the looks of a drain.
+        sleep: Waits between the looks of a drain; by default for ``cancel``.
         cancel: Ends the waiting of a look, which raises Cancelled then, when it is set.
     """
 
@@ -78,7 +78,7 @@ class LogChannel:
         group: str = TRAINING_LOGS,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
         self._aws = aws
@@ -88,7 +88,7 @@ class LogChannel:
         self._tail = Tail(aws, job_name_prefix, group=group, since=since_ms, cancel=cancel)
         self._patience = patience or Patience()
         self._clock = clock
-        self._sleep = sleep
+        self._sleep = sleep or (cancel or threading.Event()).wait
         self._lock = threading.RLock()
         self._looking = threading.Lock()  # one look at a time; never waited for while _lock is held
         self._attempts: dict[str, LogAttempt] = {}
