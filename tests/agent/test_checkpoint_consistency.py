@@ -71,6 +71,30 @@ def test_files_replaced_during_the_upload_are_saved_as_they_were(before: bool, t
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]  # no links are left
 
 
+def test_files_replaced_while_they_are_linked_void_the_generation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script replaces two files just when one of them is held already: an old one never meets a new one."""
+    folder = tmp_path / "a"
+    link = os.link
+
+    def late(source: str, target: str, **options: bool) -> None:
+        if source.endswith("b"):
+            for name in ("a", "b"):
+                replace(folder / name, b"new")
+            monkeypatch.undo()
+        link(source, target, **options)
+
+    s3 = MemoryS3()
+    write_tree(folder, {"a": b"old", "b": b"old"})
+    monkeypatch.setattr(os, "link", late)
+    checkpoints = checkpoints_of(s3, folder)
+    assert checkpoints.save_if_due(none_shipped, now=True) is None
+    assert restored(s3, tmp_path / "b") == {}
+    assert checkpoints.save_if_due(none_shipped, now=True) is not None
+    assert restored(s3, tmp_path / "b") == {"a": b"new", "b": b"new"}
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_a_file_written_in_place_during_the_upload_voids_the_generation(before: bool, tmp_path: Path) -> None:
     """No manifest is put for a file that may be half old and half new; the next save is as good as any."""
@@ -304,7 +328,10 @@ def test_links_stand_for_copies_of_what_lies_inside(tmp_path: Path) -> None:
     (folder / "outs").symlink_to("../secrets")
     (folder / "nowhere").symlink_to("missing")
     (folder / "epoch-3" / "circle").symlink_to("..")
-    os.mkfifo(folder / "pipe")
+    (folder / "pipes").mkdir()
+    os.mkfifo(folder / "pipes" / "pipe")
+    write_in_place(folder / (UNFINISHED_PREFIX + "next"), b"half")
+    (folder / "next").symlink_to(UNFINISHED_PREFIX + "next")
     notes: list[str] = []
     s3 = MemoryS3()
     checkpoints_of(s3, folder, notes=notes).save_final(none_shipped)
@@ -314,6 +341,7 @@ def test_links_stand_for_copies_of_what_lies_inside(tmp_path: Path) -> None:
         "latest/model": b"3",
         "latest/deep/x": b"x",
         "best": b"3",
+        "pipes": None,
     }
     assert len(s3.counted("upload")) == 2  # a copy in name only
     assert {note.split(" ")[0] for note in notes} == {
@@ -322,7 +350,7 @@ def test_links_stand_for_copies_of_what_lies_inside(tmp_path: Path) -> None:
         "nowhere",
         "epoch-3/circle",
         "latest/circle",
-        "pipe",
+        "pipes/pipe",
     }
     assert len(notes) == len(set(notes))
 

@@ -86,7 +86,8 @@ def test_writes_that_s3_confirms_and_loses_are_repeated(
     s3 = MemoryS3()
     s3.lose_writes = lost
     write_tree(tmp_path / "a", tree)
-    checkpoints_of(s3, tmp_path / "a").save_final(none_shipped)
+    name = checkpoints_of(s3, tmp_path / "a").save_if_due(none_shipped, now=True)
+    assert (name is None) == (kept(tree) == {})
     assert restored(s3, tmp_path / "b") == kept(tree)
 
 
@@ -107,6 +108,20 @@ def test_unchanged_files_are_not_uploaded_again(tmp_path: Path) -> None:
     later.save_final(none_shipped)
     assert len(s3.counted("upload")) == 4
     assert restored(s3, tmp_path / "c", attempt=2) == {"big": b"x" * 1000, "same": b"x" * 1000, "epoch": b"3"}
+
+
+def test_a_change_behind_a_restored_date_is_seen(tmp_path: Path) -> None:
+    """A file written in place whose size and date are as before (cp -p, touch -r) is not taken for the old one."""
+    s3 = MemoryS3()
+    write_tree(tmp_path / "a", {"m": b"old"})
+    checkpoints = checkpoints_of(s3, tmp_path / "a")
+    checkpoints.save_if_due(none_shipped, now=True)
+    before = (tmp_path / "a" / "m").stat()
+    while (tmp_path / "a" / "m").stat().st_ctime_ns == before.st_ctime_ns:
+        (tmp_path / "a" / "m").write_bytes(b"new")
+        os.utime(tmp_path / "a" / "m", ns=(before.st_mtime_ns, before.st_mtime_ns))
+    checkpoints.save_if_due(none_shipped, now=True)
+    assert restored(s3, tmp_path / "b") == {"m": b"new"}
 
 
 def test_without_a_change_there_is_no_generation(tmp_path: Path) -> None:
