@@ -96,7 +96,8 @@ class LogChannel:
         self._over: set[str] = set()  # jobs whose lines are of no interest any more
         self._unclaimed: dict[str, list[LogEvent]] = {}
         self._pending: list[LogNews] = []
-        self._alone: dict[str, Tail] = {}  # ended jobs of which nothing was heard, each read for itself
+        self._alone: dict[str, Tail] = {}  # jobs that are read each for itself: nothing was heard, or not all was kept
+        self._dropped: set[str] = set()  # jobs not watched yet of which lines were seen and not kept
 
     def watch(
         self,
@@ -126,6 +127,9 @@ class LogChannel:
             for event in self._unclaimed.pop(job_name, ()):
                 if watched.take_event(event, now):
                     self._restless.add(job_name)
+            if job_name in self._dropped:
+                self._dropped.discard(job_name)
+                self._read_alone(watched)
 
     def forget(self, job_name: str) -> None:
         """Nothing of this job is wanted any more."""
@@ -145,9 +149,7 @@ class LogChannel:
                 self._restless.add(job_name)
                 if watched.is_silent:
                     # It may have written long ago, when nobody read: its log alone is small enough to be read whole.
-                    tail = Tail(self._aws, f"{job_name}/{HOST}-", group=self._group, cancel=self._cancel)
-                    tail.filter_pattern = _pattern([watched])
-                    self._alone[job_name] = tail
+                    self._read_alone(watched)
 
     def look(self) -> list[LogNews]:
         """What is new since the last look, by one call of FilterLogEvents; none is made where no job is watched.
@@ -196,6 +198,12 @@ class LogChannel:
                     self._pending.append(LogNews(news.trial, news.attempt, job_name, end=news.end))
         return reports
 
+    def _read_alone(self, watched: LogAttempt) -> None:
+        """Has the next looks read a job's whole log for itself."""
+        tail = Tail(self._aws, f"{watched.job_name}/{HOST}-", group=self._group, cancel=self._cancel)
+        tail.filter_pattern = _pattern([watched])
+        self._alone[watched.job_name] = tail
+
     def _is_watched(self, job_name: str) -> bool:
         with self._lock:
             return job_name in self._attempts
@@ -214,8 +222,11 @@ class LogChannel:
                 self._note(self._tail, self._tail.look(wide=any(wide)), common)
             for name in list(alone)[:_MOST_ALONE]:
                 self._note(alone[name], alone[name].look(), {name})
-                with self._lock:  # next time it is the turn of others
-                    self._alone[name] = self._alone.pop(name)
+                with self._lock:
+                    tail = self._alone.pop(name)
+                    watched = self._attempts.get(name)
+                    if watched is not None and (watched.ended_at is not None or tail.is_behind):
+                        self._alone[name] = tail  # next time it is the turn of others
 
     def _note(self, tail: Tail, events: Iterable[LogEvent], read: AbstractSet[str]) -> None:
         """Takes in what a look has found, and notes what is to be told.
@@ -248,7 +259,9 @@ class LogChannel:
             elif job_name not in self._over:
                 self._unclaimed.setdefault(job_name, []).append(event)
         while sum(map(len, self._unclaimed.values())) > _MOST_UNCLAIMED:
-            del self._unclaimed[next(iter(self._unclaimed))]
+            dropped = next(iter(self._unclaimed))
+            del self._unclaimed[dropped]
+            self._dropped.add(dropped)
         return touched
 
     def _tell(self, job_names: Iterable[str]) -> None:

@@ -491,6 +491,24 @@ def test_a_job_may_be_watched_a_little_late() -> None:
     assert desk.numbers() == [(0, 0)]
 
 
+def test_a_job_that_is_watched_late_misses_nothing_though_very_much_was_seen_before() -> None:
+    """More than is kept: then its log is read once for itself, and from then on together with the others."""
+    desk = Desk()
+    desk.channel.watch("exp-1", 1, 0, {}, agent=True, may_restart=False)
+    desk.logs.write("exp-2/algo-1-5", agent_report(0))
+    for number in range(10_001):
+        desk.logs.write("exp-3/algo-1-5", agent_report(number), time=1.0)
+    desk.logs.now = 5000.0
+    desk.logs.write("exp-1/algo-1-5", agent_report(0))
+    assert desk.numbers() == [(0, 0)]
+    desk.channel.watch("exp-2", 2, 0, {}, agent=True, may_restart=False)
+    assert desk.numbers() == [(0, 0)]
+    calls = len(desk.logs.requests)
+    desk.logs.write("exp-2/algo-1-5", agent_report(1))
+    assert desk.numbers() == [(0, 1)]
+    assert len(desk.logs.requests) == calls + 1
+
+
 def test_a_job_without_a_log_settles() -> None:
     """It failed before its container began."""
     desk = Desk()
