@@ -50,6 +50,7 @@ def test_a_failure_is_raised_when_nothing_runs_any_more() -> None:
 
     def slow(number: int) -> None:
         assert rest_is_cancelled.wait(60)
+        sum(range(5_000_000))  # long enough for a caller that does not wait to be gone
         ended.append(number)
 
     def fail() -> None:
