@@ -45,15 +45,18 @@ class Recorder(ThreadPoolExecutor):
 
 def test_a_failure_is_raised_when_nothing_runs_any_more() -> None:
     """What had not begun is not begun; what had begun has ended, so that nobody works behind the caller's back."""
+    has_begun = threading.Event()
     rest_is_cancelled = threading.Event()
     ended: list[int] = []
 
     def slow(number: int) -> None:
+        has_begun.set()
         assert rest_is_cancelled.wait(60)
         sum(range(5_000_000))  # long enough for a caller that does not wait to be gone
         ended.append(number)
 
     def fail() -> None:
+        assert has_begun.wait(60)
         raise LookupError("first")
 
     with Recorder(2) as threads:
@@ -64,7 +67,7 @@ def test_a_failure_is_raised_when_nothing_runs_any_more() -> None:
 
         watching = threading.Thread(target=watch)
         watching.start()
-        tasks: list[Callable[[], None]] = [partial(slow, 0), fail, *(partial(slow, number) for number in range(1, 49))]
+        tasks: list[Callable[[], None]] = [fail, partial(slow, 0), *(partial(slow, number) for number in range(1, 49))]
         with pytest.raises(LookupError, match="first"):
             in_parallel(threads, tasks)
         assert 0 in ended
