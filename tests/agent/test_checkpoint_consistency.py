@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudtune.agent import folder_scan
 from cloudtune.agent.checkpoints import Checkpoints
 from cloudtune.checkpoint import UNFINISHED_PREFIX
 from tests.agent.checkpoint_folders import (
@@ -71,26 +72,25 @@ def test_files_replaced_during_the_upload_are_saved_as_they_were(before: bool, t
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]  # no links are left
 
 
-def test_files_replaced_while_they_are_linked_void_the_generation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The script replaces two files just when one of them is held already: an old one never meets a new one."""
+def test_files_replaced_during_the_scan_void_the_generation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script replaces two files between the looks at them: an old one, known from before, never meets a new one."""
     folder = tmp_path / "a"
-    link = os.link
+    state_of = folder_scan.state_of
 
-    def late(source: str, target: str, **options: bool) -> None:
-        if source.endswith("b"):
+    def late(path: str) -> folder_scan.FileState:
+        if path.endswith("b"):
+            monkeypatch.undo()
             for name in ("a", "b"):
                 replace(folder / name, b"new")
-            monkeypatch.undo()
-        link(source, target, **options)
+        return state_of(path)
 
     s3 = MemoryS3()
     write_tree(folder, {"a": b"old", "b": b"old"})
-    monkeypatch.setattr(os, "link", late)
     checkpoints = checkpoints_of(s3, folder)
+    assert checkpoints.save_if_due(none_shipped, now=True) is not None
+    monkeypatch.setattr(folder_scan, "state_of", late)
     assert checkpoints.save_if_due(none_shipped, now=True) is None
-    assert restored(s3, tmp_path / "b") == {}
+    assert restored(s3, tmp_path / "b") == {"a": b"old", "b": b"old"}
     assert checkpoints.save_if_due(none_shipped, now=True) is not None
     assert restored(s3, tmp_path / "b") == {"a": b"new", "b": b"new"}
 
