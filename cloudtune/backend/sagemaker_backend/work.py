@@ -277,8 +277,8 @@ class Work:
     def busy_workers(self) -> int:
         """Attempts that occupy a machine, or wait for one."""
         with self.desk.lock:
-            untold = self.desk.ends_on_their_way()
-            return sum(a.occupies_worker or a.key in untold for a in self.desk.attempts.values())
+            busy = {attempt.key for attempt in self.desk.attempts.values() if attempt.occupies_worker}
+            return len(busy | self.desk.ends_on_their_way())
 
     # ------------------------------------------------------------------ checkpoints and output
 
