@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.agent.agent_job import AgentJobs
+from tests.agent.agent_job import BUCKET, AgentJobs
 from tests.localcloud.conftest import wait_until
 
 TWO = {"ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1}}
@@ -44,15 +44,20 @@ def test_a_wish_ends_all_hosts(jobs: AgentJobs) -> None:
 def test_the_death_of_another_host_fails_the_job(jobs: AgentJobs) -> None:
     """Its exit code fails its container, and so the job; the first host is ended by the platform."""
     script = """
-import os, signal, sys
+import os, signal, sys, time
 from cloudtune import Reporter
-Reporter()(epoch=1)
 if os.environ["SM_CURRENT_HOST"] == "algo-2":
+    import boto3
+    s3 = boto3.client("s3")
+    while b"epoch" not in s3.get_object(Bucket="trials", Key=sys.argv[1])["Body"].read():
+        time.sleep(0.05)
     print("no memory", flush=True)
     sys.exit(9)
+Reporter()(epoch=1)
 signal.pause()
 """
-    jobs.create("one", script, request=TWO)
+    jobs.s3.put_object(Bucket=BUCKET, Key=jobs.keys.head(7, 2), Body=b"none yet")
+    jobs.create("one", script, request=TWO, arguments=[jobs.keys.head(7, 2)])
     wait_until(lambda: jobs.describe("one")["TrainingJobStatus"] == "Failed", "the failure")
     assert "exit code 9" in jobs.describe("one")["FailureReason"]
     assert jobs.values() == [1]
