@@ -19,7 +19,7 @@ from cloudtune.trial import End, Outcome, TrialStatus
 from cloudtune.tuner import Tuner
 from cloudtune.tuning_status import TuningStatus
 from tests.virtual import Killed, Machine, Program, Terms, VirtualBackend
-from tests.virtual_tuner import SPACE, curve, make_tuner, of_kind
+from tests.virtual_tuner import SPACE, PausesAtTwo, curve, make_tuner, of_kind
 
 
 def pace(config: Mapping[str, Any]) -> float:
@@ -32,6 +32,8 @@ LATE = Terms(dollars=0.5, longest=100.0, frees_after=3.0, bills_after=20.0, keep
 
 
 def make_scheduler(method: str, seed: int) -> TrialScheduler:
+    if method == "pausing":
+        return PausesAtTwo()
     if method == "random":
         return RandomSearch(SPACE, metric="loss", resource_attr="epoch", random_seed=seed)
     return ASHA(
@@ -274,7 +276,7 @@ def test_killed_between_any_two_steps(method: str, outlives: bool) -> None:
         assert decided(machine) == decided(calm), f"killed at step {fuse}"
 
 
-@pytest.mark.parametrize("method", ["stopping", "promotion"])
+@pytest.mark.parametrize("method", ["stopping", "pausing"])
 def test_the_next_tuner_does_what_was_decided(method: str) -> None:
     """A trial that runs on is told to stop or pause if that is in the log, before it reports once more."""
     terms = Terms(dollars=0.5, bills_after=6.0, outlives=True)
