@@ -29,6 +29,13 @@ from cloudtune.trial import End, Outcome
 
 logger = logging.getLogger(__name__)
 
+#: Why there is no machine, and what a person may do besides waiting.
+_NO_QUOTA = (
+    "the account's quota is used up: ask for more with AWS Service Quotas, or pass further types as "
+    "fallback_instance_types"
+)
+_NO_CAPACITY = "AWS has no capacity: pass further types as fallback_instance_types, or try another region"
+
 
 class JobRequests(Protocol):
     """Makes the requests for jobs."""
@@ -70,7 +77,7 @@ class Creator(Service):
 
     def no_capacity(self, instance_type: str) -> None:
         """A job has failed because there was no instance for it."""
-        self._refused(instance_type, "no capacity")
+        self._refused(instance_type, _NO_CAPACITY, coming=1)
 
     def turn(self) -> float | None:
         attempt, instance_type, wait = self._next()
@@ -116,7 +123,8 @@ class Creator(Service):
             self._look_whose(attempt, instance_type, conflict)
         except (QuotaReached, NoCapacity) as refusal:
             attempt.may_exist = False
-            self._refused(instance_type, str(refusal))
+            logger.debug("%s", refusal)
+            self._refused(instance_type, _NO_QUOTA if isinstance(refusal, QuotaReached) else _NO_CAPACITY)
         except Throttled:
             attempt.may_exist = False
             raise
@@ -162,10 +170,11 @@ class Creator(Service):
             self._ending.free(attempt)
             self.desk.deliver(self._ending.tell(attempt, end))
 
-    def _refused(self, instance_type: str, why: str) -> None:
+    def _refused(self, instance_type: str, why: str, coming: int = 0) -> None:
+        """Notes that there is no machine of a type. ``coming``: trials that will be queued again because of it."""
         with self.desk.lock:
             wait = self._machines.refused(instance_type, now())
-            waiting = len(self.desk.where(Phase.QUEUED))
+            waiting = len(self.desk.where(Phase.QUEUED)) + coming
             running = len(self.desk.where(Phase.EXISTS))
             first = instance_type not in self._told_waiting
             self._told_waiting.add(instance_type)

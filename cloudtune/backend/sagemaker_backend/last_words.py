@@ -10,6 +10,7 @@ from cloudtune.aws.training_jobs import JobState
 from cloudtune.backend.sagemaker_backend.attempt import Attempt
 from cloudtune.backend.sagemaker_backend.inbox import Inbox
 from cloudtune.backend.sagemaker_backend.log_reader import LogReader
+from cloudtune.backend.sagemaker_backend.outcome import is_capacity_failure
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ class LastWords:
             self._inbox.fetch(attempt)
             if attempt.has_head or attempt.end_delivered:
                 return True
+        if is_capacity_failure(state) and not attempt.delivered:
+            return True  # its containers were never started: there is no log to wait for
+        if attempt.use_s3:
             self.read_log_of(attempt)
         return self._log_reader.is_complete(attempt)
 

@@ -183,21 +183,21 @@ class Watcher(Service):
                 attempt.last_state = state
                 attempt.describe_at = now() + self._last_words.interval
             return
+        output = "" if attempt.end_delivered else self._last_words.output(attempt, state)
         with self.desk.lock:
             attempt.describe_at = None
             if first and attempt.mark_at is not None:
                 asked = attempt.asked_at or 0.0
                 self._settle.learn(max(0.0, asked - attempt.mark_at), now() - attempt.mark_at)
             if not attempt.end_delivered:
-                output = self._last_words.output(attempt, state)
                 self.desk.deliver(self._ending.tell(attempt, end_by_state(attempt, state, output)))
             self._ending.free(attempt)
             self.desk.deliver(self._bills.bill(attempt, state))
-        if first:
-            if is_capacity_failure(state):
+            # Before the tuner, told of the end, has the trial's next attempt created: of the next type in the list.
+            if first and is_capacity_failure(state):
                 self._creator.no_capacity(state.instance_type)
-            else:
-                self._creator.machine_freed()
+        if first and not is_capacity_failure(state):
+            self._creator.machine_freed()
 
     # ------------------------------------------------------------------ all jobs
 
