@@ -65,7 +65,7 @@ def connect(task: Task, machine: Machine, console: Console, given_up: threading.
             s3 = S3(task["bucket"], task["owner"], task["region"], task["kms_key"])
             return _through_s3(s3, task, machine, given_up)
         except NoBoto3 as error:
-            reason = f"image without boto3: {error}"
+            reason = f"image without boto3, which has to be installed in it: {error}"
         except (S3Denied, S3NotFound) as error:
             reason = f"the job's role has no rights on s3://{task['bucket']}/{task['prefix']}: {error}"
         except S3Unreachable as error:

@@ -61,6 +61,13 @@ class JobLogs:
                     return found[-n:]
         return found
 
+    def first_lines(self, job_name: str, n: int, host: str = "algo-1") -> list[str]:
+        """The first lines of a host's first run, at most ``n``. Raises AwsError."""
+        for stream in self._streams(job_name, host) if n > 0 else []:
+            for page in self._pages(stream, forward=True, limit=min(n, _PAGE)):
+                return page
+        return []
+
     def follow(
         self,
         job_name: str,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from cloudtune.agent.protocol import LOG_NOTE
 from cloudtune.aws.clients import Aws
+from cloudtune.aws.errors import AwsError
+from cloudtune.aws.logs import JobLogs
 from cloudtune.backend.sagemaker_backend.attempt import Attempt
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.ending import Ending
@@ -13,6 +16,10 @@ from cloudtune.backend.sagemaker_backend.service import Service, now
 from cloudtune.trial import TrialEvent
 
 logger = logging.getLogger(__name__)
+
+#: In so many lines the agent has said why it reports through the log, and what it says behind the reason.
+_FIRST_LINES = 20
+_FALLS_BACK = ". Reports go to the log"
 
 
 class LogReader(Service):
@@ -32,6 +39,7 @@ class LogReader(Service):
     ) -> None:
         super().__init__(desk, "reading reports from CloudWatch")
         self._channel = LogChannel(aws, job_prefix)
+        self._logs = JobLogs(aws)
         self._ending = ending
         self._interval = interval
         self._may_restart = may_restart
@@ -73,6 +81,7 @@ class LogReader(Service):
             if not self._watched:
                 return None
         begin = now()
+        fallen_back: list[Attempt] = []
         for news in self._channel.look():
             with self.desk.lock:
                 attempt = self._watched.get(news.job_name)
@@ -82,19 +91,31 @@ class LogReader(Service):
                 if events and attempt.use_s3 and not attempt.has_head:
                     attempt.use_s3 = False
                     self.desk.jobs_without_s3 += 1
-                    logger.warning(
-                        "trial %d cannot write to S3 from its job %s, so its reports come from its log; "
-                        "`cloudtune doctor` tells what is missing",
-                        attempt.trial_id,
-                        attempt.job_name,
-                    )
+                    fallen_back.append(attempt)
                 if news.end is not None:
                     attempt.take_mark(news.end.end, now())
                     events.extend(self._ending.by_mark(attempt))
                 if news.settled:
                     self._complete.add(news.job_name)
                 self.desk.deliver(events)
+        for attempt in fallen_back:
+            logger.warning(
+                "trial %d cannot write to S3 from its job %s, so its reports come from its log: %s",
+                attempt.trial_id,
+                attempt.job_name,
+                self._why_without_s3(attempt) or "`cloudtune doctor` tells what is missing",
+            )
         return max(0.0, begin + self._interval - now())
+
+    def _why_without_s3(self, attempt: Attempt) -> str:
+        """What the agent of a job says about it in the first lines of the log; "" if it is not to be found."""
+        try:
+            lines = self._logs.first_lines(attempt.job_name, _FIRST_LINES)
+        except AwsError as error:
+            logger.info("the log of %s could not be read: %s", attempt.job_name, error)
+            return ""
+        notes = [line[len(LOG_NOTE) :] for line in lines if line.startswith(LOG_NOTE) and _FALLS_BACK in line]
+        return notes[0].partition(_FALLS_BACK)[0] if notes else ""
 
     def forget(self, attempt: Attempt) -> None:
         """Nothing more is wanted of the attempt's log; the desk's lock is held."""
