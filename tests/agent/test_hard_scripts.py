@@ -38,9 +38,7 @@ if os.fork() == 0:
         print("daemon", flush=True)
         with open(path, "ab", buffering=0) as file:
             while True:
-                file.write(b"x")
-                file.seek(0)
-                file.truncate()
+                file.write(b"x" * 100)
     os._exit(0)
 os.wait()
 while not os.path.exists(path):
