@@ -1,0 +1,94 @@
+"""The tuner dies with SIGKILL at chosen steps, and the same command is given again: nothing lost, doubled or left."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from cloudtune.optimizer.scheduler import SchedulerDecision
+from cloudtune.store.entries import END
+from tests.backend.sagemaker.failures.commands import Commands
+from tests.backend.sagemaker.failures.experiment import Experiment, wait_until
+
+#: Trial 0 is stopped, trial 1 paused and resumed, trial 2 left alone. No gate is ever opened: what is told to end waits
+#: for just that, so that the outcome does not depend on when the tuner dies.
+WORK: dict[str, Any] = {
+    "configs": [{"epochs": 4, "hold": 2}, {"epochs": 4, "hold": 2}, {"epochs": 4}],
+    "plan": {"decisions": {(0, 2): SchedulerDecision.STOP, (1, 2): SchedulerDecision.PAUSE}},
+}
+
+
+def _ends_of_jobs(experiment: Experiment, trial: int) -> list[dict[str, Any]]:
+    """The ends of a trial's attempts, but for those whose job was never created because the tuner died."""
+    ends = [end for end in experiment.entries(END) if end["trial"] == trial]
+    return [end for end in ends if end["reason"] != "the tuner ended before its job was created"]
+
+
+@pytest.mark.parametrize(
+    ("where", "when", "number"),
+    [
+        ("LifeWriter.begin", "after", 1),
+        ("LocalStore.flush", "after", 2),  # three suggestions are in the log, and no job was asked for
+        ("TrainingJobs.create", "before", 2),  # one job is there, its successor's task is written
+        ("TrainingJobs.create", "after", 2),  # two jobs are there, and nobody has noted the second
+        ("Desk.deliver", "after", 4),  # reports were read and not logged
+        ("LocalStore.append", "after", 5),
+        ("SageMakerBackend.stop_trial", "before", 1),  # the decision is in the log, and nobody was told
+        ("SageMakerBackend.pause_trial", "after", 1),
+        ("SageMakerBackend.resume_trial", "before", 1),
+        ("TrainingJobs.create", "after", 4),  # the resumed one
+    ],
+)
+def test_killed_at_a_step(experiment: Experiment, commands: Commands, where: str, when: str, number: int) -> None:
+    """Each trial has one job per attempt and each of its epochs once, as if nothing had been."""
+    assert commands.run(WORK, where, when, number) == -signal.SIGKILL
+    again = commands.start(WORK)
+    assert again.wait() == 0, again.output
+    assert [experiment.epochs(trial) for trial in range(3)] == [[1, 2], [1, 2, 3, 4], [1, 2, 3, 4]]
+    ends = [[end["status"] for end in _ends_of_jobs(experiment, trial)] for trial in range(3)]
+    assert ends == [["Stopped"], ["Paused", "Completed"], ["Completed"]]
+    assert len(experiment.jobs()) == 4
+    assert not any(entry.get("replay") for trial in range(3) for entry in experiment.reports(trial))
+    experiment.check_whole()
+
+
+def test_jobs_run_on_while_there_is_no_tuner(experiment: Experiment, commands: Commands) -> None:
+    """What a trial reports and how it ends without a tuner is with the next one, once and in order."""
+    work = {"configs": [{"epochs": 5, "hold": 2}, {"epochs": 5, "hold": 2, "crash": 4}], "tuner": {"max_failures": 1}}
+    first = commands.start(work)
+    for trial in range(2):
+        experiment.wait_for_epoch(2, trial)
+    first.process.kill()
+    first.wait()
+    experiment.release(0, 1)
+    for trial in range(2):
+        experiment.cloud.wait_for_job(experiment.job(trial))
+    again = commands.start(work)
+    assert again.wait() == 0, again.output
+    assert experiment.epochs(0) == [1, 2, 3, 4, 5]
+    assert experiment.epochs(1) == [1, 2, 3, 4]
+    assert [experiment.ends(trial) for trial in range(2)] == [["Completed"], ["Failed"]]
+    assert "ZeroDivisionError: no loss is left" in experiment.reasons(1)[0]
+    assert experiment.jobs() == {"0-0": "Completed", "1-0": "Failed"}
+    experiment.check_whole()
+
+
+def test_killed_while_trials_wait_for_machines(experiment: Experiment, commands: Commands) -> None:
+    """A trial whose job was never created is created by the next tuner, as its next attempt."""
+    experiment.cloud.set_quota("ml.m5.large for training job usage", 1)
+    work = {"configs": [{"epochs": 3, "hold": 1}, {"epochs": 3}]}
+    first = commands.start(work)
+    experiment.wait_for_epoch(1)
+    first.wait_until_it_says("trying again in")
+    first.process.kill()
+    first.wait()
+    again = commands.start(work)
+    wait_until(lambda: experiment.ends(1) == ["Interrupted"], "the end of the attempt that had not begun")
+    experiment.release(0)
+    assert again.wait() == 0, again.output
+    assert experiment.reasons(1) == ["the tuner ended before its job was created", ""]
+    assert experiment.epochs(0) == experiment.epochs(1) == [1, 2, 3]
+    assert experiment.jobs() == {"0-0": "Completed", "1-1": "Completed"}
+    experiment.check_whole()

@@ -1,0 +1,94 @@
+"""Jobs that cannot reach the bucket: their reports come from the log, and somebody says why."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cloudtune.localcloud import CloudSettings, Fault, LocalCloud
+from cloudtune.optimizer.scheduler import SchedulerDecision
+from tests.backend.sagemaker.failures.experiment import Experiment, wait_until
+from tests.backend.sagemaker.harness import BUCKET
+
+
+@pytest.mark.parametrize("operation", ["s3:*", "s3:PutObject"])
+def test_a_role_without_rights(experiment: Experiment, operation: str) -> None:
+    """The tuner says so, per trial; every report arrives, once and in order, and a stop works all the same."""
+    experiment.cloud.faults.add(Fault("access_denied", operation, who="job:*"))
+    plan = {"decisions": {(1, 2): SchedulerDecision.STOP}}
+    experiment.run([{"epochs": 5}, {"epochs": 2, "hold": 2}], plan=plan)
+    assert experiment.epochs(0) == [1, 2, 3, 4, 5]
+    assert experiment.epochs(1) == [1, 2]
+    assert sorted(experiment.ends()) == ["Completed", "Stopped"]
+    for trial in range(2):
+        assert experiment.says(
+            f"trial {trial} cannot write to S3 from its job {experiment.job(trial)}, so its reports come from its log: "
+            f"the job's role has no rights on s3://{BUCKET}/{experiment.keys.prefix}: "
+        )
+    experiment.check_whole()
+
+
+def test_a_role_without_rights_whose_script_fails(experiment: Experiment) -> None:
+    """The reason is the script's, not that of the missing rights."""
+    experiment.cloud.faults.add(Fault("access_denied", "s3:*", who="job:*"))
+    experiment.run([{"epochs": 3, "crash": 2}], tuner={"max_failures": 1})
+    assert experiment.epochs() == [1, 2]
+    assert "ZeroDivisionError: no loss is left" in experiment.reasons()[0].splitlines()[0]
+    experiment.check_whole()
+
+
+@pytest.fixture(scope="module")
+def bare_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment of Python and nothing else."""
+    folder = tmp_path_factory.mktemp("image") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    return folder
+
+
+@pytest.fixture
+def bare(bare_image: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Experiment]:
+    """An experiment whose image is that environment."""
+    with LocalCloud(CloudSettings(images={"*": str(bare_image)}, stop_grace=8.0, sync_interval=0.2)) as cloud:
+        for name, value in cloud.environment().items():
+            monkeypatch.setenv(name, value)
+        cloud.client("s3").create_bucket(Bucket=BUCKET)
+        experiment.use(cloud)
+        yield experiment
+
+
+def test_an_image_without_boto3(bare: Experiment) -> None:
+    """The tuner says so; reports, the reason of a failure, stop and pause work; checkpoints are what is lost."""
+    plan = {"decisions": {(1, 2): SchedulerDecision.STOP}}
+    configs = [{"epochs": 3}, {"epochs": 2, "hold": 2}, {"epochs": 3, "crash": 2}]
+    bare.run(configs, plan=plan, tuner={"max_failures": 1})
+    assert [bare.epochs(trial) for trial in range(3)] == [[1, 2, 3], [1, 2], [1, 2]]
+    assert sorted(bare.ends()) == ["Completed", "Failed", "Stopped"]
+    assert bare.says(
+        f"trial 0 cannot write to S3 from its job {bare.job(0)}, so its reports come from its log: image without "
+        "boto3, which has to be installed in it: "
+    )
+    bare.check_whole()
+
+
+def test_s3_fails_for_everybody_for_a_while(experiment: Experiment) -> None:
+    """Tuner and jobs go on when it is back: told once, nothing lost or doubled, no trial failed."""
+    with experiment.running([{"epochs": 6, "hold": 2}, {"epochs": 4, "hold": 2}]):
+        for trial in range(2):
+            experiment.wait_for_epoch(2, trial)
+        number = experiment.cloud.faults.add(Fault("internal_error", "s3:*"))
+        experiment.release(0, 1)
+        jobs = [f"job:{experiment.job(trial)}" for trial in range(2)]
+        for who in ("client", *jobs):
+            wait_until(
+                lambda who=who: sum(one.case.who == who for one in experiment.cloud.faults.fired()) >= 4,  # type: ignore[misc]
+                f"failures of {who}",
+            )
+        experiment.cloud.faults.remove(number)
+    assert experiment.epochs(0) == [1, 2, 3, 4, 5, 6]
+    assert experiment.epochs(1) == [1, 2, 3, 4]
+    assert experiment.ends() == ["Completed"] * 2
+    experiment.check_whole()
