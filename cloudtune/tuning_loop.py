@@ -29,6 +29,9 @@ MAX_INTERRUPTIONS = 3
 #: When nothing happens for this long (seconds), the active time is noted in the log: a crash loses no more of it.
 CLOCK_INTERVAL = 15.0
 
+#: Waits are at least so long (seconds): a shorter one would be lost in the precision of a clock that shows the date.
+_SHORTEST_WAIT = 1e-5
+
 _CONTINUE, _STOP, _PAUSE = SchedulerDecision.CONTINUE, SchedulerDecision.STOP, SchedulerDecision.PAUSE
 
 
@@ -185,7 +188,7 @@ class TuningLoop:
         for time in self.criterion.wake_times():
             if time > self._now:
                 due = min(due, time)
-        return max(0.0, due - self._now)
+        return max(_SHORTEST_WAIT, due - self._now)
 
     @property
     def _wake_wishes(self) -> list[float]:

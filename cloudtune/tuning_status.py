@@ -269,8 +269,7 @@ class TuningStatus:
         record = self.records[entry["trial"]]
         metrics: dict[str, Any] = entry["metrics"]
         run = entry["run"]
-        delivered = record.delivered
-        delivered[run] = delivered.get(run, 0) + 1
+        record.delivered[run] = entry["number"] + 1  # not a count: reports that died with a machine leave gaps
         if run != record.run:
             record.begin_run(run)
         cost = metrics.get(constants.ST_WORKER_COST)

@@ -30,6 +30,7 @@ def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("AWS_", "CLOUDTUNE_", "SM_")) and name != "CLOUDTUNE_SEEDS":
             monkeypatch.delenv(name)
     monkeypatch.setenv("CLOUDTUNE_FOLDER", str(tmp_path / "experiments"))
+    monkeypatch.setenv("CLOUDTUNE_SETTINGS", str(tmp_path / "settings"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-aws-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

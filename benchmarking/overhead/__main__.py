@@ -11,7 +11,17 @@ import os
 import sys
 import tempfile
 
-from benchmarking.overhead import asha, function_trials, imports, local_cloud, many_trials, peers, script_trials, store
+from benchmarking.overhead import (
+    asha,
+    function_trials,
+    imports,
+    local_cloud,
+    many_trials,
+    peers,
+    sagemaker,
+    script_trials,
+    store,
+)
 from benchmarking.overhead.measurement import Row, table
 
 _PARTS = {
@@ -22,6 +32,7 @@ _PARTS = {
     "store": store.measure,
     "many": many_trials.measure,
     "localcloud": local_cloud.measure,
+    "sagemaker": sagemaker.measure,
     "peers": peers.measure,
 }
 

@@ -229,7 +229,7 @@ def boto_errors() -> tuple[type[Exception], ...]:
     """What calls of AWS raise, to be given to :func:`classify`. Errors of local files are not among them."""
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
-    from s3transfer import exceptions as s3transfer_errors  # type: ignore[import-untyped]
+    from s3transfer import exceptions as s3transfer_errors
     from urllib3.exceptions import HTTPError
 
     return (

@@ -246,6 +246,11 @@ class JobTemplate:
         return int(self.request["StoppingCondition"]["MaxRuntimeInSeconds"])
 
     @property
+    def longest_life(self) -> int:
+        """Seconds after which a job of this kind has certainly ended."""
+        return int(self.request["StoppingCondition"].get("MaxWaitTimeInSeconds") or self.max_run)
+
+    @property
     def instance_type(self) -> str:
         """Type of the job's machines; of the first group where there are several."""
         resources = self.request["ResourceConfig"]

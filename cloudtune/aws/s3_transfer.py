@@ -100,7 +100,7 @@ def _error_of(future: Any, doing: str) -> AwsError | None:
 
 
 def _manager(client: Any, parts: Parts) -> Any:
-    from s3transfer.manager import TransferConfig, TransferManager  # type: ignore[import-untyped]
+    from s3transfer.manager import TransferConfig, TransferManager
 
     config = TransferConfig(
         multipart_threshold=parts.threshold, multipart_chunksize=parts.size, max_request_concurrency=_REQUESTS

@@ -9,7 +9,7 @@ import pytest
 from botocore import exceptions as botocore_errors
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
-from s3transfer.exceptions import RetriesExceededError  # type: ignore[import-untyped]
+from s3transfer.exceptions import RetriesExceededError
 from urllib3.exceptions import ProtocolError
 
 from cloudtune.aws import errors

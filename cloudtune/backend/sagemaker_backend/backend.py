@@ -147,7 +147,8 @@ class SageMakerBackend(TrialBackend):
     def open(self, place: ExperimentPlace) -> None:
         if self._work is not None:
             raise RuntimeError("this backend is open already; close it first")
-        work = Work(self, aws_for(self.region, self.profile), place)
+        aws = aws_for(self.region or self.template.region, self.profile or self.template.profile)
+        work = Work(self, aws, place)
         try:
             work.start()
         except BaseException:

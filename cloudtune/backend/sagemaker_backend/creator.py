@@ -118,7 +118,7 @@ class Creator(Service):
         try:
             request = self._requests.prepare(attempt, instance_type)
             attempt.may_exist = True
-            self._jobs.create(request)
+            self._jobs.create(request, cancel=self.desk.closing)
         except Conflict as conflict:
             self._look_whose(attempt, instance_type, conflict)
         except (QuotaReached, NoCapacity) as refusal:

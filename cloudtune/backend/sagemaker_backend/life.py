@@ -39,9 +39,13 @@ class LifeWriter(Service):
         self._changed = False
         self._next = 0.0
 
-    def begin(self) -> None:
-        """The first sign of life, whoever wrote before. Raises what S3 answers: this is the first thing written."""
-        self._etag = self._bucket.put(self._key, self._body())
+    def begin(self, bucket: Bucket | None = None) -> None:
+        """The first sign of life, whoever wrote before. Raises what S3 answers: this is the first thing written.
+
+        Args:
+            bucket: The same bucket with more patience.
+        """
+        self._etag = (bucket or self._bucket).put(self._key, self._body())
         self._next = now() + self._interval
 
     def wish(self, trial: int, attempt: int, wish: str) -> None:

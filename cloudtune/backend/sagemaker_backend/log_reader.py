@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from cloudtune.agent.protocol import LOG_NOTE
 from cloudtune.aws.clients import Aws
@@ -32,13 +33,21 @@ class LogReader(Service):
         ending: Told of end lines.
         interval: Seconds between two looks.
         may_restart: Whether SageMaker may start a job again by itself.
+        oldest: Age in seconds of the oldest job that may still run: what is older in the log is not read.
     """
 
     def __init__(
-        self, desk: Desk, aws: Aws, job_prefix: str, ending: Ending, interval: float, may_restart: bool
+        self,
+        desk: Desk,
+        aws: Aws,
+        job_prefix: str,
+        ending: Ending,
+        interval: float,
+        may_restart: bool,
+        oldest: float,
     ) -> None:
         super().__init__(desk, "reading reports from CloudWatch")
-        self._channel = LogChannel(aws, job_prefix)
+        self._channel = LogChannel(aws, job_prefix, since=time.time() - oldest, cancel=desk.closing)
         self._logs = JobLogs(aws)
         self._ending = ending
         self._interval = interval

@@ -118,6 +118,11 @@ class Watcher(Service):
                 times.append(self._next_list)
         return max(0.0, min(times) - now()) if times else None
 
+    def list_now(self) -> None:
+        """Finds out by one listing which attempts of an earlier tuner have a job that is in progress."""
+        self._next_list = now()
+        self.wake()
+
     def ask(self, attempt: Attempt) -> None:
         """Asks for the state of an attempt's job now; its desk's lock is held."""
         attempt.describe_at = now()

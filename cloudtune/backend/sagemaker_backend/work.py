@@ -49,9 +49,11 @@ logger = logging.getLogger(__name__)
 #: the container, and closing does not wait any longer.
 _STOP_TAKES = 150.0
 
-#: So many jobs in a row that could not write to S3 mean that the next cannot either: it is told so, and SageMaker itself
-#: keeps its checkpoints.
+#: So many jobs in a row that could not write to S3 mean that the next cannot either: it is told to use its log, and
+#: SageMaker itself keeps its checkpoints.
 _GIVE_UP_S3_AFTER = 2
+#: Seconds before the oldest job that may still run, from where its log is read: clocks differ.
+_LOG_MARGIN = 86_400.0
 #: Between two looks whether a job is over whose last files are awaited, in seconds.
 _SYNC_LOOK = 0.2
 
@@ -98,10 +100,18 @@ class Work:
         self._synced = SyncedCheckpoints(aws, self._bucket, self._requests.checkpoint_uri)
         self._ending = Ending(self.desk)
         self._errands = Errands(self.desk)
-        self._life = LifeWriter(self.desk, self._bucket, self._keys, cadence.life)
-        self._inbox = Inbox(self.desk, self._bucket, self._keys, self._ending, cadence.poll)
+        # Their threads wait by themselves where S3 does not answer, so that closing is never kept waiting.
+        impatient = self._bucket.with_patience(0)
+        self._life = LifeWriter(self.desk, impatient, self._keys, cadence.life)
+        self._inbox = Inbox(self.desk, impatient, self._keys, self._ending, cadence.poll)
         self._log_reader = LogReader(
-            self.desk, aws, self._job_prefix, self._ending, cadence.logs, may_restart=template.may_restart
+            self.desk,
+            aws,
+            self._job_prefix,
+            self._ending,
+            cadence.logs,
+            may_restart=template.may_restart,
+            oldest=template.longest_life + _LOG_MARGIN,
         )
         machines = Machines(cadence.first_wait, cadence.longest_wait)
         self._creator = Creator(self.desk, self._jobs, self._requests, self._errands, self._ending, machines)
@@ -134,7 +144,7 @@ class Work:
     def start(self) -> None:
         """Gives the first sign of life, says how trials report, and starts the threads."""
         settings, template = self._settings, self._settings.template
-        self._life.begin()
+        self._life.begin(self._bucket)
         logger.info("training jobs of this experiment: %s…, files: s3://%s/%s", self._job_prefix, *self._where())
         if not settings.uses_s3:
             logger.info(
@@ -187,9 +197,9 @@ class Work:
                 attempt.phase = Phase.EXISTS
                 self._requests.set_costs(attempt, self._requests.instance_types(attempt)[0])
                 self.desk.add(attempt)
-                attempt.describe_at = now()
                 if not attempt.use_s3:
                     self._log_reader.watch(attempt)
+            self._watcher.list_now()
         self._wake()
 
     def settle(self, unsettled: Iterable[tuple[int, int]]) -> None:

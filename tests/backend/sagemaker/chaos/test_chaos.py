@@ -102,6 +102,7 @@ class Chaos:
         """Gives the command."""
         environment = {**os.environ, **self.cloud.environment(), "CLOUDTUNE_FOLDER": str(self.folder / "experiments")}
         environment["PYTHONPATH"] = str(ROOT)
+        environment["CLOUDTUNE_AWS_RATES"] = "sagemaker:*=5"  # AWS's own would only make it longer
         with self.output.open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", program.__name__, *self.arguments],
