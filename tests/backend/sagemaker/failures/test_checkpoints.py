@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
 
+from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.s3_transfer import MiB, Parts
+from cloudtune.backend.sagemaker_backend import work
 from cloudtune.localcloud import Fault
 from cloudtune.optimizer.scheduler import SchedulerDecision
 from tests.backend.sagemaker.failures.experiment import Experiment
-
-#: Above this an object is uploaded and copied in parts.
-MEGABYTE = 1024 * 1024
 
 
 def _large(experiment: Experiment, megabytes: int, **options: Any) -> None:
@@ -32,6 +33,15 @@ def test_a_checkpoint_in_parts(experiment: Experiment) -> None:
     prefix = experiment.keys.checkpoints(0)
     read = [call for call in experiment.cloud.calls("s3:GetObject", who="client") if prefix in call.resource]
     assert {call.resource.rpartition(".")[2] for call in read} <= {"json"}
+    experiment.check_whole()
+
+
+def test_a_copy_in_parts(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As objects above 256 MB are copied; here already those above 8 MB."""
+    monkeypatch.setattr(work, "Bucket", functools.partial(Bucket, copy_parts=Parts(8 * MiB, 8 * MiB)))
+    _large(experiment, 20)
+    assert experiment.count("s3:UploadPartCopy") == 3
+    assert experiment.count("s3:UploadPart") == 0
     experiment.check_whole()
 
 

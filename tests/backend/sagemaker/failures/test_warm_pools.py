@@ -1,4 +1,4 @@
-"""What stopping costs in calls, and what starting costs in machines: one object for all, and warm pools."""
+"""Machines that are kept for the next trial."""
 
 from __future__ import annotations
 
