@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cloudtune.aws.checkpoints import TrialCheckpoints
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.backend.sagemaker_backend.backend import SageMakerBackend
@@ -23,7 +24,15 @@ from cloudtune.store.local_store import LocalStore
 from tests.backend.sagemaker.failures.experiment import make_tuner
 
 #: Classes whose methods it may die at.
-STEPS: tuple[type, ...] = (Bucket, Desk, LifeWriter, LocalStore, SageMakerBackend, TrainingJobs)
+STEPS: tuple[type, ...] = (
+    Bucket,
+    Desk,
+    LifeWriter,
+    LocalStore,
+    SageMakerBackend,
+    TrainingJobs,
+    TrialCheckpoints,
+)
 
 
 def die_at(where: str, when: str, number: int) -> None:

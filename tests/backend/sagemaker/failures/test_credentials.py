@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cloudtune.aws.buckets import BucketMissing, BucketUnusable
-from cloudtune.aws.errors import CredentialsExpired
+from cloudtune.aws.errors import AccessDenied, CredentialsExpired
 from cloudtune.localcloud import Fault
-from tests.backend.sagemaker.failures.experiment import Experiment
+from tests.backend.sagemaker.failures.experiment import Experiment, wait_until
+from tests.backend.sagemaker.harness import BUCKET
 
 
 @pytest.mark.parametrize("operation", ["sagemaker:*", "s3:*"])
@@ -84,3 +85,34 @@ def test_a_bucket_that_is_not_there(experiment: Experiment) -> None:
         experiment.run([{"epochs": 1}], s3_path="s3://brand-new")
     experiment.run([{"epochs": 1}], s3_path="s3://brand-new", create_bucket=True)
     assert experiment.ends() == ["Completed"]
+
+
+def test_a_right_that_is_taken_away(experiment: Experiment) -> None:
+    """The tuner may not write to the bucket any more: it says what is missing and what may run on, and can continue."""
+    configs = [{"epochs": 4, "hold": 2}]
+    with pytest.raises(AccessDenied) as stopped, experiment.running(configs, stop_grace=1):
+        experiment.wait_for_epoch(2)
+        experiment.cloud.faults.add(Fault("access_denied", "s3:PutObject", who="client"))
+    assert str(stopped.value).startswith(f"s3:PutObject of s3://{BUCKET}/{experiment.keys.life} is not allowed (")
+    assert "; allow it in the IAM policy" in str(stopped.value)
+    assert experiment.says(
+        f"1 training jobs may still run ({experiment.job()}): they end by themselves 3600 seconds after the last sign "
+        "of life of the tuner; `cloudtune ps` shows them, `cloudtune reap trials` stops them, and the same command "
+        "continues the experiment"
+    )
+    experiment.cloud.faults.clear()
+    experiment.release(0)
+    experiment.run(configs)
+    assert experiment.epochs() == [1, 2, 3, 4]
+    experiment.check_whole()
+
+
+def test_a_life_object_that_somebody_deletes(experiment: Experiment) -> None:
+    """The tuner writes it anew, and goes on."""
+    with experiment.running([{"epochs": 3, "hold": 2}]):
+        experiment.wait_for_epoch(2)
+        experiment.s3.delete_object(Bucket=BUCKET, Key=experiment.keys.life)
+        wait_until(lambda: experiment.objects(experiment.keys.life), "the next sign of life")
+        experiment.release(0)
+    assert experiment.ends() == ["Completed"]
+    experiment.check_whole()

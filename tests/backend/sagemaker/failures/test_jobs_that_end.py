@@ -120,3 +120,52 @@ def test_a_container_that_never_runs_our_program(experiment: Experiment) -> None
     (reason,) = experiment.reasons()
     assert "not-there" in reason
     experiment.check_whole()
+
+
+def test_a_spot_instance_that_never_comes(experiment: Experiment) -> None:
+    """The trial ends as stopped; the reason names the limit and what to raise."""
+    experiment.cloud.faults.add(Fault("slow_start", job="*-0-0", seconds=60))
+    options = {"use_spot": True, "max_run": 3, "max_wait": 3}
+    experiment.run([{"epochs": 1}, {"epochs": 1}], job=options, tuner={"n_workers": 1})
+    assert experiment.ends() == ["Stopped", "Completed"]
+    assert experiment.reasons() == [
+        "it waited for a spot instance for longer than max_wait; raise max_wait, or do without use_spot"
+    ]
+    experiment.check_whole()
+
+
+def test_a_job_that_may_not_be_created(experiment: Experiment) -> None:
+    """The trial fails with what AWS said and what to do; nothing is tried again and again."""
+    experiment.cloud.faults.add(Fault("access_denied", "sagemaker:CreateTrainingJob"))
+    experiment.run([{"epochs": 1}], tuner={"max_failures": 1})
+    assert experiment.ends() == ["Failed"]
+    (reason,) = experiment.reasons()
+    assert reason.startswith("its job could not be created: sagemaker:CreateTrainingJob of ")
+    assert reason.endswith(
+        "allow it in the IAM policy of the user or role that asks, or in the policy of what it asks for."
+    )
+    assert experiment.count("sagemaker:CreateTrainingJob") == 1
+
+
+@pytest.mark.parametrize("how", ["spot", "console", "crash"])
+def test_the_same_where_reports_come_from_the_log(experiment: Experiment, how: str) -> None:
+    """Spot interruption, console, crash: without the agent's objects in S3 the outcome is the same."""
+    config = {"epochs": 4, "hold": 2, "crash": 3 if how == "crash" else 0}
+    options = {"job": {"use_spot": True}, "report_channel": "logs", "tuner": {"max_failures": 1}}
+    with experiment.running([config], **options):
+        experiment.wait_for_epoch(2)
+        if how == "spot":
+            experiment.cloud.interrupt_job(experiment.job(), notice=True)
+        elif how == "console":
+            experiment.cloud.stop_job(experiment.job())
+        if how != "console":
+            experiment.release(0)
+    fresh = [report["metrics"]["epoch"] for report in experiment.reports() if not report.get("replay")]
+    assert (experiment.ends(), fresh) == {
+        "spot": (["Completed"], [1, 2, 3, 4]),
+        "console": (["Stopped"], [1, 2]),
+        "crash": (["Failed"], [1, 2, 3]),
+    }[how]
+    if how == "crash":
+        assert "ZeroDivisionError: no loss is left" in experiment.reasons()[0].splitlines()[0]
+    experiment.check_whole()

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from cloudtune.localcloud import Fault
 from cloudtune.optimizer.scheduler import SchedulerDecision
-from cloudtune.store.entries import END
+from cloudtune.store.entries import BILL, END
 from tests.backend.sagemaker.failures.commands import Commands
 from tests.backend.sagemaker.failures.experiment import Experiment, wait_until
 
@@ -54,9 +55,14 @@ def test_killed_at_a_step(experiment: Experiment, commands: Commands, where: str
     experiment.check_whole()
 
 
-def test_jobs_run_on_while_there_is_no_tuner(experiment: Experiment, commands: Commands) -> None:
+@pytest.mark.parametrize("channel", ["s3", "logs"])
+def test_jobs_run_on_while_there_is_no_tuner(experiment: Experiment, commands: Commands, channel: str) -> None:
     """What a trial reports and how it ends without a tuner is with the next one, once and in order."""
-    work = {"configs": [{"epochs": 5, "hold": 2}, {"epochs": 5, "hold": 2, "crash": 4}], "tuner": {"max_failures": 1}}
+    work = {
+        "configs": [{"epochs": 5, "hold": 2}, {"epochs": 5, "hold": 2, "crash": 4}],
+        "tuner": {"max_failures": 1},
+        "report_channel": channel,
+    }
     first = commands.start(work)
     for trial in range(2):
         experiment.wait_for_epoch(2, trial)
@@ -91,4 +97,55 @@ def test_killed_while_trials_wait_for_machines(experiment: Experiment, commands:
     assert experiment.reasons(1) == ["the tuner ended before its job was created", ""]
     assert experiment.epochs(0) == experiment.epochs(1) == [1, 2, 3]
     assert experiment.jobs() == {"0-0": "Completed", "1-1": "Completed"}
+    experiment.check_whole()
+
+
+@pytest.mark.parametrize(
+    ("where", "when"),
+    [("TrialCheckpoints.copy", "before"), ("Bucket.copy_many", "after"), ("TrialCheckpoints.copy", "after")],
+)
+def test_killed_while_it_copies_a_checkpoint(experiment: Experiment, commands: Commands, where: str, when: str) -> None:
+    """The trial that is to begin with another's checkpoint begins with it all the same."""
+    work = {
+        "configs": [{"epochs": 2}, {"epochs": 4}],
+        "plan": {"sources": {1: 0}},
+        "tuner": {"n_workers": 1},
+    }
+    assert commands.run(work, where, when, 1) == -signal.SIGKILL
+    again = commands.start(work)
+    assert again.wait() == 0, again.output
+    assert experiment.epochs(0) == [1, 2]
+    assert [(report["metrics"]["epoch"], report["metrics"]["began_at"]) for report in experiment.reports(1)] == [
+        (3, 2), (4, 2),
+    ]  # fmt: skip
+    experiment.check_whole()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_while_it_deletes_a_checkpoint(experiment: Experiment, commands: Commands, when: str) -> None:
+    """The next tuner deletes it."""
+    work = {"configs": [{"epochs": 2}, {"epochs": 2}], "tuner": {"n_workers": 1}, "delete_checkpoints": True}
+    assert commands.run(work, "TrialCheckpoints.delete", when, 1) == -signal.SIGKILL
+    again = commands.start(work)
+    assert again.wait() == 0, again.output
+    for trial in range(2):
+        assert experiment.epochs(trial) == [1, 2]
+        assert experiment.objects(experiment.keys.checkpoints(trial)) == []
+    experiment.check_whole()
+
+
+def test_killed_between_the_end_of_a_trial_and_its_bill(experiment: Experiment, commands: Commands) -> None:
+    """What it has cost is asked for by the next tuner."""
+    number = experiment.cloud.faults.add(Fault("throttle", "sagemaker:DescribeTrainingJob"))
+    work = {"configs": [{"epochs": 2}]}
+    first = commands.start(work)
+    wait_until(lambda: experiment.ends() == ["Completed"], "the end of the trial")
+    first.process.kill()
+    first.wait()
+    assert experiment.entries(BILL) == []
+    experiment.cloud.faults.remove(number)
+    again = commands.start(work)
+    assert again.wait() == 0, again.output
+    (bill,) = experiment.entries(BILL)
+    assert bill["seconds"] == experiment.describe()["BillableTimeInSeconds"]
     experiment.check_whole()
