@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -qq
 STAMPS := .venv/stamps
+TEST_WORKERS ?= 4
 
 .PHONY: help demo test test-long test-sdk check format bench docs clean
 
@@ -22,8 +23,9 @@ help:
 demo: $(STAMPS)/demo
 	CLOUDTUNE_FOLDER="$${CLOUDTUNE_FOLDER:-$(CURDIR)/demo-output}" $(BIN)/python benchmarking/demo.py
 
+# Most tests wait for processes and clocks more than they compute: more of them at once than there are cores.
 test: $(STAMPS)/dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist worksteal
 
 test-long: $(STAMPS)/dev
 	$(BIN)/python -m pytest -q -m long --timeout 3600

@@ -387,6 +387,8 @@ class Tuner:
         if end is not None:
             metadata["st_tuner_end_timestamp"] = end
             metadata["st_finished_why"] = self.status.finished_why
+            if self.status.cost:
+                metadata["st_cost"] = round(self.status.cost, 6)
         return metadata
 
     # ------------------------------------------------------------------ results and snapshots
