@@ -59,6 +59,7 @@ class Attempt:
         self.last_state: JobState | None = None  # of a job that is over, while the end of its log is awaited
         # What was done.
         self.is_being_created = False
+        self.request: dict[str, Any] | None = None  # what is tried until the job exists
         self.may_exist = False  # the answer to creating it was lost
         self.created_at: float | None = None  # None: by an earlier tuner, if at all
         # What was asked.
@@ -69,6 +70,7 @@ class Attempt:
         self.end_delivered = False
         self.last_bill: Bill | None = None
         self.pool_ended = False  # its warm pool was given back
+        self.pool_asked = 0  # how often its job was asked for since it ended, because a bill was not final
         # When to ask for the job's state, and how often that was done since the last news.
         self.describe_at: float | None = None
         self.describes = 0

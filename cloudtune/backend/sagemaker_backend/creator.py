@@ -115,19 +115,21 @@ class Creator(Service):
         if error is not None:
             self._give_up(attempt, End(*attempt.key, Outcome.failed, f"its checkpoint could not be prepared: {error}"))
             return
+        uncertain = attempt.may_exist
         try:
-            request = self._requests.prepare(attempt, instance_type)
+            if attempt.request is None or attempt.instance_type != instance_type:
+                attempt.request = self._requests.prepare(attempt, instance_type)
             attempt.may_exist = True
-            self._jobs.create(request, cancel=self.desk.closing)
+            self._jobs.create(attempt.request, cancel=self.desk.closing)
         except Conflict as conflict:
             self._look_whose(attempt, instance_type, conflict)
         except (QuotaReached, NoCapacity) as refusal:
-            attempt.may_exist = False
+            attempt.may_exist = uncertain
             logger.debug("%s", refusal)
             self._refused(instance_type, _NO_QUOTA if isinstance(refusal, QuotaReached) else _NO_CAPACITY)
-        except Throttled:
-            attempt.may_exist = False
-            raise
+        except Throttled as refusal:
+            attempt.may_exist = uncertain
+            logger.debug("%s", refusal)  # the rate budget has heard of it, and makes the next try wait
         except (InvalidRequest, AccessDenied, NotFound) as refusal:
             self._give_up(attempt, End(*attempt.key, Outcome.failed, f"its job could not be created: {refusal}"))
         else:
@@ -151,6 +153,7 @@ class Creator(Service):
             self._told_waiting.discard(instance_type)
             attempt.phase = Phase.EXISTS
             attempt.created_at = now()
+            attempt.request = None
             if attempt.is_asked_to_end():
                 attempt.stop_job_at = now()
         for listener in self.created_listeners:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cloudtune.agent import protocol
 from cloudtune.agent.forms import Head
+from cloudtune.aws.errors import AccessDenied
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.s3_listing import Listing
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
@@ -41,6 +42,7 @@ class Inbox(Service):
         self._unread: dict[str, None] = {}
         #: Heads of attempts that are over, to be deleted.
         self._done: dict[str, None] = {}
+        self._may_not_delete = False
         self._next = 0.0
 
     def turn(self) -> float | None:
@@ -67,7 +69,7 @@ class Inbox(Service):
         for key in wanted:
             attempt = self._attempt(key)
             if key in got and attempt is not None:
-                heads.append((attempt, _parse(got[key].body)))
+                heads += self._parsed(attempt, got[key].body)
         self._take(heads)
         self._unread.clear()
 
@@ -75,7 +77,7 @@ class Inbox(Service):
         """Reads the newest head of one attempt, wherever it lies: for an attempt whose job has ended."""
         got = self._bucket.get(self._keys.head(*attempt.key)) or self._bucket.get(self._keys.end(*attempt.key))
         if got is not None:
-            self._take([(attempt, _parse(got.body))])
+            self._take(self._parsed(attempt, got.body))
 
     def has_ended(self, attempt: Attempt) -> None:
         """The head of the attempt is not needed any more: ``end.json`` holds the same."""
@@ -132,14 +134,33 @@ class Inbox(Service):
                 events.extend(self._ending.by_mark(attempt))
                 self.desk.deliver(events)
 
+    def _parsed(self, attempt: Attempt, body: bytes) -> list[tuple[Attempt, Head]]:
+        """The head with its attempt; nothing if somebody else has written what is no head."""
+        try:
+            head: Head = json.loads(body)
+            complete = Head.__required_keys__ <= head.keys()
+        except (ValueError, AttributeError):
+            complete = False
+        if complete:
+            return [(attempt, head)]
+        logger.warning(
+            "the object in s3://%s/%s for trial %d is not what an agent writes, and is ignored; leave that folder to "
+            "cloudtune",
+            self._bucket.name,
+            self._keys.inbox,
+            attempt.trial_id,
+        )
+        return []
+
     def _delete_done(self) -> None:
-        if self._done:
-            keys = list(self._done)
+        if not self._done or self._may_not_delete:
+            return
+        keys = list(self._done)
+        try:
             self._bucket.delete(keys)
-            for key in keys:
-                self._done.pop(key, None)
-
-
-def _parse(body: bytes) -> Head:
-    head: Head = json.loads(body)
-    return head
+        except AccessDenied as error:
+            self._may_not_delete = True
+            logger.warning("reports that were read stay in the inbox, whose listings grow longer: %s", error)
+            return
+        for key in keys:
+            self._done.pop(key, None)

@@ -8,7 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 
-from cloudtune.aws.errors import PASSING, AwsError, Cancelled
+from cloudtune.aws.errors import PASSING, AwsError, Cancelled, Throttled
 from cloudtune.backend.sagemaker_backend.desk import Desk
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,12 @@ class Service(ABC):
 
     def _wait_after(self, error: AwsError) -> float:
         if not self._failures:
-            logger.warning("%s does not work at the moment, nothing is lost, trying again: %s", self.name, error)
+            logger.log(
+                logging.INFO if isinstance(error, Throttled) else logging.WARNING,
+                "%s does not work at the moment, nothing is lost, trying again: %s",
+                self.name,
+                error,
+            )
         self._failures += 1
         longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._failures - 1, 10))
         return self._random.uniform(longest / 2, longest)
