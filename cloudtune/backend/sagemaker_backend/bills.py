@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds after the end of a warm pool's time at which its state is certain.
 _POOL_MARGIN = 60.0
+#: Between two questions whether a machine that was given back is gone, in seconds: doubling up to the longest.
+_FIRST_POOL_WAIT, _LONGEST_POOL_WAIT = 3.0, 60.0
 
 
 class Bills:
@@ -63,6 +65,15 @@ class Bills:
         attempt.last_bill = bill
         return [bill]
 
+    def ask_again_in(self, attempt: Attempt) -> float | None:
+        """Seconds until the job of an attempt that was just billed is asked for again; None: the bill is final."""
+        if attempt.last_bill is None or attempt.last_bill.final:
+            return None
+        attempt.pool_asked += 1
+        if attempt.pool_ended:
+            return min(_LONGEST_POOL_WAIT, _FIRST_POOL_WAIT * 2.0 ** min(attempt.pool_asked - 1, 10))
+        return _POOL_MARGIN if attempt.pool_asked > 1 else self._keep_alive + _POOL_MARGIN
+
     def nothing(self, attempt: Attempt) -> None:
         """The attempt had no job: it cost nothing."""
         attempt.last_bill = Bill(*attempt.key, 0.0, 0.0, 0.0, attempt.instance_type, final=True)
@@ -75,8 +86,9 @@ class Bills:
 
     def committed(self) -> float:
         """Dollars that attempts without a final bill may cost at most, beyond what was billed."""
-        total = 0.0
         with self._desk.lock:
+            # What the tuner has not taken yet it does not count as spent.
+            total = self._desk.dollars_on_their_way()
             for attempt in self._desk.attempts.values():
                 if attempt.price is None or attempt.is_settled:
                     continue

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
-from cloudtune.trial import End, TrialEvent
+from cloudtune.trial import Bill, End, TrialEvent
 
 
 class Doorbell:
@@ -108,6 +108,11 @@ class Desk:
         """Attempts whose end the tuner has not taken yet."""
         with self.lock:
             return {event[:2] for event in self._events if isinstance(event, End)}
+
+    def dollars_on_their_way(self) -> float:
+        """The sum of the bills that the tuner has not taken yet."""
+        with self.lock:
+            return sum(event.dollars or 0.0 for event in self._events if isinstance(event, Bill))
 
     def take_events(self) -> tuple[list[TrialEvent], bool]:
         """All events so far, and whether a worker became free since the last call.

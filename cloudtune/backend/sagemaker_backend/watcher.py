@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 
+from cloudtune.agent import protocol
 from cloudtune.aws.errors import NotFound
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
@@ -35,6 +36,12 @@ _LONGEST_UPLOAD = 900.0
 
 #: When to look again after StopTrainingJob (seconds); the listing does the rest.
 _AFTER_STOP = (3.0, 6.0, 15.0, 40.0, 100.0)
+
+#: Between two tries to stop a job that was created and is not to be seen yet (seconds).
+_NOT_SEEN_YET = 3.0
+
+#: Secondary statuses of jobs whose container runs, so that its agent should be heard of; "" where a list does not say.
+_CONTAINER_RUNS = ("", "Training", "Uploading")
 
 
 class Watcher(Service):
@@ -73,6 +80,8 @@ class Watcher(Service):
         self._settle = SettleTimes(cadence.settle)
         self._next_list = now() + cadence.status
         self._strays_told: set[str] = set()
+        #: Names of jobs that were seen to have ended: a list that is behind may still have them.
+        self._ended: set[str] = set()
         ending.mark_listeners.append(self._has_mark)
 
     def turn(self) -> float | None:
@@ -96,7 +105,9 @@ class Watcher(Service):
 
     def _stop_time(self, attempt: Attempt, at: float) -> float:
         """When to stop a job that was to be stopped ``at``: later if its script has ended, and it only uploads yet."""
-        return at if attempt.mark_at is None else max(at, attempt.mark_at + _LONGEST_UPLOAD)
+        if attempt.mark is None or attempt.mark_at is None or attempt.mark["outcome"] == protocol.TERMINATED:
+            return at  # after SIGTERM nothing is waited for: a spot job may be waiting for its next machine
+        return max(at, attempt.mark_at + _LONGEST_UPLOAD)
 
     def _due_to_describe(self) -> list[Attempt]:
         with self.desk.lock:
@@ -131,7 +142,13 @@ class Watcher(Service):
     # ------------------------------------------------------------------ one job
 
     def _stop(self, attempt: Attempt) -> None:
-        running = self._jobs.stop(attempt.job_name)
+        try:
+            running = self._jobs.stop(attempt.job_name)
+        except NotFound:
+            with self.desk.lock:
+                attempt.stop_job_at = now() + _NOT_SEEN_YET
+            self._not_there(attempt)
+            return
         with self.desk.lock:
             attempt.stop_sent = True
             attempt.describes = 0
@@ -190,7 +207,7 @@ class Watcher(Service):
             return
         output = "" if attempt.end_delivered else self._last_words.output(attempt, state)
         with self.desk.lock:
-            attempt.describe_at = None
+            self._ended.add(attempt.job_name)
             if first and attempt.mark_at is not None:
                 asked = attempt.asked_at or 0.0
                 self._settle.learn(max(0.0, asked - attempt.mark_at), now() - attempt.mark_at)
@@ -198,6 +215,8 @@ class Watcher(Service):
                 self.desk.deliver(self._ending.tell(attempt, end_by_state(attempt, state, output)))
             self._ending.free(attempt)
             self.desk.deliver(self._bills.bill(attempt, state))
+            wait = self._bills.ask_again_in(attempt)
+            attempt.describe_at = None if wait is None else now() + wait
             # Before the tuner, told of the end, has the trial's next attempt created: of the next type in the list.
             if first and is_capacity_failure(state):
                 self._creator.no_capacity(state.instance_type)
@@ -211,24 +230,26 @@ class Watcher(Service):
         with self.desk.lock:
             any_stopping = any(a.stop_sent for a in self.desk.where(Phase.EXISTS))
             without_agent = any(not a.has_agent for a in self.desk.where(Phase.EXISTS))
-        live = {job.name for job in self._jobs.list(self._prefix, "InProgress")}
+        live = {job.name: job.secondary for job in self._jobs.list(self._prefix, "InProgress")}
         if any_stopping:
-            live |= {job.name for job in self._jobs.list(self._prefix, "Stopping")}
+            live.update((job.name, job.secondary) for job in self._jobs.list(self._prefix, "Stopping"))
         beat = min(self._cadence.status, _BEAT_WITHOUT_AGENT) if without_agent else self._cadence.status
         self._next_list = begun + beat * self._random.uniform(0.9, 1.1)
         with self.desk.lock:
             for attempt in self.desk.where(Phase.EXISTS):
                 if attempt.job_name in live:
-                    self._in_progress(attempt)
+                    if live[attempt.job_name] in _CONTAINER_RUNS:
+                        self._in_progress(attempt)
                 elif attempt.describe_at is None and (
                     attempt.created_at is None or attempt.created_at < begun - min(_LISTED_AFTER, beat)
                 ):
                     attempt.describe_at = now()
             known = {a.job_name for a in self.desk.attempts.values() if a.phase is not Phase.OVER}
-        for name in sorted(live - known):
+        for name in sorted(live.keys() - known - self._ended):
             self._end_stray(name)
 
     def _in_progress(self, attempt: Attempt) -> None:
+        """The attempt's container runs: something should be heard of it."""
         if not attempt.use_s3 or attempt.end_delivered:
             return
         if not attempt.has_head:

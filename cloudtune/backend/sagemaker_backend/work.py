@@ -363,7 +363,7 @@ class Work:
         if self._settings.template.keep_alive_period:
             for attempt in pools:
                 if not attempt.pool_ended:
-                    attempt.pool_ended = True
+                    attempt.pool_ended, attempt.pool_asked = True, 0
                     self._errands.run(
                         f"giving the machine of {attempt.job_name} back",
                         lambda attempt=attempt: self._end_pool(attempt),  # type: ignore[misc]

@@ -1,0 +1,272 @@
+"""The watcher: what it makes of SageMaker's answers, also of those that are behind, and when it asks again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from cloudtune.agent import protocol
+from cloudtune.agent.forms import EndForm
+from cloudtune.aws.errors import NotFound
+from cloudtune.aws.training_jobs import JobState, JobSummary, TrainingJobs, WarmPool
+from cloudtune.backend.sagemaker_backend import watcher as module
+from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
+from cloudtune.backend.sagemaker_backend.bills import Bills
+from cloudtune.backend.sagemaker_backend.cadence import Cadence
+from cloudtune.backend.sagemaker_backend.creator import Creator
+from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.backend.sagemaker_backend.ending import Ending
+from cloudtune.backend.sagemaker_backend.last_words import LastWords
+from cloudtune.backend.sagemaker_backend.watcher import Watcher
+from cloudtune.trial import Bill, End, Outcome, Trial
+
+BEGAN = dt.datetime(2026, 11, 20, tzinfo=dt.timezone.utc)
+TERMINATED: EndForm = {"outcome": protocol.TERMINATED, "exit_code": 143, "signal": None, "reason": "", "output": ""}
+
+
+def state(name: str, status: str = "InProgress", pool: WarmPool | None = None) -> JobState:
+    """A job's state, as DescribeTrainingJob tells it."""
+    return JobState(
+        name=name,
+        arn="",
+        status=status,
+        secondary=status,
+        failure_reason="",
+        instance_type="ml.m5.large",
+        instance_count=1,
+        billable_seconds=100,
+        training_seconds=100,
+        environment={},
+        warm_pool=pool,
+        created=BEGAN,
+        ended=None,
+        is_spot=False,
+        max_run=3600,
+    )
+
+
+class Sagemaker:
+    """Training jobs in the states that a test has set; a list may show others than DescribeTrainingJob."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, JobState] = {}
+        self.listed: dict[str, str] = {}  # name -> secondary status
+        self.stopped: list[str] = []
+        self.described: list[str] = []
+
+    def describe(self, name: str, patience: float | None = None) -> JobState:
+        self.described.append(name)
+        if name not in self.states:
+            raise NotFound(f"there is no {name}")
+        return self.states[name]
+
+    def stop(self, name: str, patience: float | None = None) -> bool:
+        self.stopped.append(name)
+        return not self.describe(name).is_terminal
+
+    def list(self, name_contains: str, status: str | None = None) -> list[JobSummary]:
+        if status != "InProgress":
+            return []
+        return [
+            JobSummary(name, "", "InProgress", secondary, BEGAN, None, None) for name, secondary in self.listed.items()
+        ]
+
+
+class Listener:
+    """Stands for the creator, and for what reads the last words of jobs."""
+
+    interval = 1.0
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+
+    def machine_freed(self) -> None:
+        pass
+
+    def have_come(self, attempt: Attempt, state: JobState) -> bool:
+        return True
+
+    def output(self, attempt: Attempt, state: JobState) -> str:
+        return ""
+
+    def read_log_of(self, attempt: Attempt) -> None:
+        self.read.append(attempt.trial_id)
+
+
+class Scene:
+    """A watcher whose clock a test sets.
+
+    Args:
+        keep_alive: Seconds for which warm pools are kept.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, keep_alive: float = 0.0) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(module, "now", lambda: self.now)
+        self.desk = Desk()
+        self.jobs = Sagemaker()
+        self.listener = Listener()
+        self.bills = Bills(self.desk, "us-east-1", keep_alive)
+        self.watcher = Watcher(
+            self.desk,
+            cast(TrainingJobs, self.jobs),
+            "trials-abcdef-",
+            cast(Creator, self.listener),
+            Ending(self.desk),
+            cast(LastWords, self.listener),
+            self.bills,
+            Cadence(),
+        )
+
+    def add(self, trial: int = 0, **members: Any) -> Attempt:
+        """An attempt whose job was created, and is in progress."""
+        attempt = Attempt(Trial(trial, {}), f"trials-abcdef-{trial}-0", f"abcdef-{trial}-0")
+        attempt.phase = Phase.EXISTS
+        attempt.created_at = 0.0
+        attempt.price, attempt.instance_type = 1.0, "ml.m5.large"
+        for name, value in members.items():
+            setattr(attempt, name, value)
+        self.desk.add(attempt)
+        self.jobs.states[attempt.job_name] = state(attempt.job_name)
+        self.jobs.listed[attempt.job_name] = "Training"
+        return attempt
+
+    def turn(self, seconds: float = 0.0) -> float | None:
+        """What the watcher does after so many seconds; when it wants to be called again."""
+        self.now += seconds
+        return self.watcher.turn()
+
+    def events(self) -> list[Any]:
+        """What the tuner is told."""
+        return self.desk.take_events()[0]
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    scene = Scene(monkeypatch)
+    yield scene
+    scene.desk.bell.close()
+
+
+def test_a_stop_of_a_job_that_was_never_created(scene: Scene) -> None:
+    """A trial whose tuner died before creating its job may be stopped by the next: it has just not begun."""
+    attempt = scene.add(created_at=None, wish=protocol.WISH_PAUSE, stop_job_at=scene.now)
+    del scene.jobs.states[attempt.job_name], scene.jobs.listed[attempt.job_name]
+    scene.turn()
+    assert scene.events() == [
+        End(0, 0, Outcome.paused, "it had not begun"),
+        Bill(0, 0, 0.0, 0.0, 0.0, "ml.m5.large", final=True),
+    ]
+    assert attempt.is_settled
+
+
+def test_a_stop_of_a_job_that_cannot_be_seen_yet(scene: Scene) -> None:
+    """A job that was just created and is not to be seen yet is stopped a little later."""
+    attempt = scene.add(wish=protocol.WISH_STOP, stop_job_at=scene.now)
+    there = scene.jobs.states.pop(attempt.job_name)
+    wait = scene.turn()
+    assert (attempt.phase, attempt.stop_sent) == (Phase.EXISTS, False)
+    assert wait is not None
+    assert 0 < wait < 30
+    scene.jobs.states[attempt.job_name] = there
+    scene.turn(wait)
+    assert attempt.stop_sent
+
+
+def test_a_spot_job_between_two_runs_is_stopped_in_its_grace(scene: Scene) -> None:
+    """The mark that an interruption leaves is not the end of the script: nothing is uploaded that a stop would cut."""
+    attempt = scene.add(wish=protocol.WISH_STOP, stop_job_at=scene.now + 80)
+    attempt.take_mark(TERMINATED, scene.now)
+    scene.turn()
+    assert scene.jobs.stopped == []
+    scene.turn(80)
+    assert scene.jobs.stopped == [attempt.job_name]
+
+
+def test_a_job_that_uploads_is_given_time(scene: Scene) -> None:
+    """Once a script has ended by itself, StopTrainingJob waits for the upload of its output."""
+    attempt = scene.add(wish=protocol.WISH_STOP, stop_job_at=scene.now + 80)
+    attempt.take_mark({**TERMINATED, "outcome": protocol.STOPPED}, scene.now)
+    scene.turn(800)
+    assert scene.jobs.stopped == []
+    scene.turn(100)
+    assert scene.jobs.stopped == [attempt.job_name]
+
+
+def test_a_list_that_is_behind_makes_no_strays(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """A job that is known to have ended is not stopped because a list still has it; one that nobody knows is."""
+    attempt, _ = scene.add(0, describe_at=scene.now), scene.add(1)
+    scene.jobs.states[attempt.job_name] = state(attempt.job_name, "Completed")
+    scene.turn()
+    assert attempt.phase is Phase.OVER
+    scene.desk.forget_settled()
+    scene.jobs.listed["trials-abcdef-7-0"] = "Training"
+    scene.jobs.states["trials-abcdef-7-0"] = state("trials-abcdef-7-0")
+    scene.turn(100)
+    assert scene.jobs.stopped == ["trials-abcdef-7-0"]
+
+
+@pytest.mark.parametrize(("secondary", "read"), [("Starting", []), ("Pending", []), ("Training", [0]), ("", [0])])
+def test_a_job_that_starts_slowly_is_not_read_by_its_log(scene: Scene, secondary: str, read: list[int]) -> None:
+    """Only a job whose container runs, and that says nothing in S3, may have to be read by its log."""
+    attempt = scene.add()
+    scene.jobs.listed[attempt.job_name] = secondary
+    for _ in range(3):
+        scene.turn(100)
+    assert scene.listener.read == read
+
+
+def test_a_bill_on_its_way_counts_as_committed(scene: Scene) -> None:
+    """Between the end of a job and the moment in which the tuner takes its bill, its money is still accounted for."""
+    attempt = scene.add(describe_at=scene.now, max_seconds=3600.0)
+    assert scene.bills.committed() == 1.0
+    scene.jobs.states[attempt.job_name] = state(attempt.job_name, "Completed")
+    scene.turn()
+    on_its_way = scene.bills.committed()
+    spent = sum(event.dollars for event in scene.events() if isinstance(event, Bill) and event.dollars)
+    assert on_its_way == spent > 0
+    assert scene.bills.committed() == 0
+
+
+def test_a_kept_machine_is_billed_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a warm pool has retained is known soon after its end, and not only at the end of the experiment."""
+    scene = Scene(monkeypatch, keep_alive=600.0)
+    attempt = scene.add(describe_at=scene.now)
+    kept = state(attempt.job_name, "Completed", WarmPool("Available", None, None))
+    scene.jobs.states[attempt.job_name] = kept
+    wait = scene.turn()
+    assert not attempt.is_settled
+    assert [event.final for event in scene.events() if isinstance(event, Bill)] == [False]
+    scene.jobs.states[attempt.job_name] = replace(kept, warm_pool=WarmPool("Reused", 50, "trials-abcdef-1-0"))
+    assert wait is not None
+    assert 600 <= wait <= 700
+    scene.turn(wait)
+    assert attempt.is_settled
+    assert [(event.final, event.retained_seconds) for event in scene.events()] == [(True, 50.0)]
+    assert len(scene.jobs.described) == 2
+    scene.desk.bell.close()
+
+
+def test_a_machine_that_is_given_back_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a machine was given back its job is asked for until SageMaker says so, less and less often."""
+    scene = Scene(monkeypatch, keep_alive=600.0)
+    attempt = scene.add(describe_at=scene.now, pool_ended=True)
+    kept = state(attempt.job_name, "Completed", WarmPool("Available", None, None))
+    scene.jobs.states[attempt.job_name] = kept
+    waits = []
+    for _ in range(5):
+        wait = scene.turn()
+        assert wait is not None
+        waits.append(wait)
+        scene.now += wait
+    assert waits == sorted(waits)
+    assert 1 <= waits[0] <= 10
+    assert waits[-1] <= 100
+    scene.jobs.states[attempt.job_name] = replace(kept, warm_pool=WarmPool("Terminated", 20, None))
+    assert scene.turn() is None
+    assert attempt.is_settled
+    scene.desk.bell.close()
