@@ -85,12 +85,13 @@ def test_a_metric_of_nan(experiment: Experiment) -> None:
 
 
 @pytest.mark.defect("R12")
-def test_two_hosts_that_report(experiment: Experiment) -> None:
+@pytest.mark.parametrize("channel", ["s3", "logs"])
+def test_two_hosts_that_report(experiment: Experiment, channel: str) -> None:
     """The first one counts."""
-    experiment.run([{"epochs": 3}], job={"instance_count": 2})
+    experiment.run([{"epochs": 3}], job={"instance_count": 2}, report_channel=channel)
     assert experiment.epochs() == [1, 2, 3]
     assert {entry["metrics"]["host"] for entry in experiment.reports()} == {"algo-1"}
-    bill = experiment.entries("bill")[-1]
+    bill = experiment.entries(BILL)[-1]
     assert bill["dollars"] == pytest.approx(2 * 0.115 * bill["seconds"] / 3600)
     experiment.check_whole()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -91,4 +92,29 @@ def test_s3_fails_for_everybody_for_a_while(experiment: Experiment) -> None:
     assert experiment.epochs(0) == [1, 2, 3, 4, 5, 6]
     assert experiment.epochs(1) == [1, 2, 3, 4]
     assert experiment.ends() == ["Completed"] * 2
+    experiment.check_whole()
+
+
+def test_credentials_of_a_job_that_expire(experiment: Experiment) -> None:
+    """The agent goes on trying: what was reported meanwhile arrives when they are renewed."""
+    with experiment.running([{"epochs": 5, "hold": 2}]):
+        experiment.wait_for_epoch(2)
+        who = f"job:{experiment.job()}"
+        number = experiment.cloud.faults.add(Fault("expired_token", "s3:PutObject", who=who))
+        experiment.release(0)
+        wait_until(lambda: len(experiment.cloud.faults.fired()) >= 3, "refusals")
+        experiment.cloud.faults.remove(number)
+    assert experiment.epochs() == [1, 2, 3, 4, 5]
+    assert experiment.ends() == ["Completed"]
+    experiment.check_whole()
+
+
+def test_a_tuner_that_may_not_delete(experiment: Experiment) -> None:
+    """Heads that were read stay where they are, which is told once; nothing else depends on it."""
+    experiment.cloud.faults.add(Fault("access_denied", "s3:DeleteObject*", who="client"))
+    experiment.run([{"epochs": 2}] * 2, tuner={"n_workers": 1})
+    assert experiment.ends() == ["Completed"] * 2
+    told = [message for message in experiment.messages(logging.WARNING) if "stay in the inbox" in message]
+    assert len(told) == 1
+    assert told[0].startswith("reports that were read stay in the inbox, whose listings grow longer: s3:DeleteObjects ")
     experiment.check_whole()
