@@ -15,6 +15,7 @@ from cloudtune.aws.errors import (
     NoCapacity,
     NotFound,
     QuotaReached,
+    ServiceFailure,
     Throttled,
 )
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
@@ -75,9 +76,9 @@ class Creator(Service):
             self._machines.freed()
         self.wake()
 
-    def no_capacity(self, instance_type: str) -> None:
-        """A job has failed because there was no instance for it."""
-        self._refused(instance_type, _NO_CAPACITY, coming=1)
+    def no_capacity(self, instance_type: str, instance_count: int = 1) -> None:
+        """A job has failed because there were no instances for it."""
+        self._refused(_machines(instance_count, instance_type), _NO_CAPACITY, coming=1)
 
     def turn(self) -> float | None:
         attempt, instance_type, wait = self._next()
@@ -97,12 +98,12 @@ class Creator(Service):
             for attempt in self.desk.where(Phase.QUEUED):
                 if not self._errands.are_done(attempt.trial_id):
                     continue  # their end wakes this thread
-                types = self._requests.instance_types(attempt)
-                chosen = self._machines.choose(types, now())
+                types = {_machines(attempt.instance_count, one): one for one in self._requests.instance_types(attempt)}
+                chosen = self._machines.choose(list(types), now())
                 if chosen is not None or attempt.is_asked_to_end():
                     attempt.is_being_created = True
-                    return attempt, chosen or types[0], 0.0
-                time = self._machines.next_time(types)
+                    return attempt, types[chosen or next(iter(types))], 0.0
+                time = self._machines.next_time(list(types))
                 if time is not None:
                     soonest = time if soonest is None else min(soonest, time)
         return None, "", None if soonest is None else max(0.0, soonest - now())
@@ -126,7 +127,8 @@ class Creator(Service):
         except (QuotaReached, NoCapacity) as refusal:
             attempt.may_exist = uncertain
             logger.debug("%s", refusal)
-            self._refused(instance_type, _NO_QUOTA if isinstance(refusal, QuotaReached) else _NO_CAPACITY)
+            why = _NO_QUOTA if isinstance(refusal, QuotaReached) else _NO_CAPACITY
+            self._refused(_machines(attempt.instance_count, instance_type), why)
         except Throttled as refusal:
             attempt.may_exist = uncertain
             logger.debug("%s", refusal)  # the rate budget has heard of it, and makes the next try wait
@@ -149,8 +151,9 @@ class Creator(Service):
 
     def _created(self, attempt: Attempt, instance_type: str) -> None:
         with self.desk.lock:
-            self._machines.granted(instance_type)
-            self._told_waiting.discard(instance_type)
+            machines = _machines(attempt.instance_count, instance_type)
+            self._machines.granted(machines)
+            self._told_waiting.discard(machines)
             attempt.phase = Phase.EXISTS
             attempt.created_at = now()
             attempt.request = None
@@ -161,7 +164,14 @@ class Creator(Service):
 
     def _look_whose(self, attempt: Attempt, instance_type: str, conflict: AwsError) -> None:
         """There is a job of that name: ours, if the answer to creating it was lost; else a foreign one's."""
-        state: JobState = self._jobs.describe(attempt.job_name)
+        try:
+            state: JobState = self._jobs.describe(attempt.job_name)
+        except NotFound as error:
+            raise ServiceFailure(
+                f"The name {attempt.job_name} is taken, and no job of that name is to be seen yet; looking again.",
+                conflict.code,
+                conflict.operation,
+            ) from error
         if state.environment.get(protocol.ENV_JOB_ID) == attempt.job_id:
             self._created(attempt, state.instance_type or instance_type)
             return
@@ -173,22 +183,27 @@ class Creator(Service):
             self._ending.free(attempt)
             self.desk.deliver(self._ending.tell(attempt, end))
 
-    def _refused(self, instance_type: str, why: str, coming: int = 0) -> None:
-        """Notes that there is no machine of a type. ``coming``: trials that will be queued again because of it."""
+    def _refused(self, machines: str, why: str, coming: int = 0) -> None:
+        """Notes that there are no such machines. ``coming``: trials that will be queued again because of it."""
         with self.desk.lock:
-            wait = self._machines.refused(instance_type, now())
+            wait = self._machines.refused(machines, now())
             waiting = len(self.desk.where(Phase.QUEUED)) + coming
             running = len(self.desk.where(Phase.EXISTS))
-            first = instance_type not in self._told_waiting
-            self._told_waiting.add(instance_type)
+            first = machines not in self._told_waiting
+            self._told_waiting.add(machines)
         level = logging.WARNING if first else logging.INFO
         logger.log(
             level,
             "no further %s at the moment (%s): %d trials wait, %d run; trying again in %.0f seconds",
-            instance_type,
+            machines,
             why,
             waiting,
             running,
             wait,
         )
         self.wake()
+
+
+def _machines(count: int, instance_type: str) -> str:
+    """What one trial needs, in words. Who wants several may be refused where one would be granted, and waits alone."""
+    return instance_type if count == 1 else f"{count} x {instance_type}"

@@ -42,6 +42,8 @@ class Inbox(Service):
         self._unread: dict[str, None] = {}
         #: Heads of attempts that are over, to be deleted.
         self._done: dict[str, None] = {}
+        #: Those among them that ``end.json`` does not repeat: their jobs died without a last word.
+        self._only_copies: dict[str, Attempt] = {}
         self._may_not_delete = False
         self._next = 0.0
 
@@ -74,14 +76,26 @@ class Inbox(Service):
         self._unread.clear()
 
     def fetch(self, attempt: Attempt) -> None:
-        """Reads the newest head of one attempt, wherever it lies: for an attempt whose job has ended."""
-        got = self._bucket.get(self._keys.head(*attempt.key)) or self._bucket.get(self._keys.end(*attempt.key))
-        if got is not None:
-            self._take(self._parsed(attempt, got.body))
+        """Reads all that one attempt has told, wherever it lies: for an attempt whose job has ended."""
+        self._take([(attempt, head) for _, head in self._heads(attempt)])
+
+    def _heads(self, attempt: Attempt) -> list[tuple[str, Head]]:
+        """The head in the inbox and ``end.json``, with their keys, older first.
+
+        The agent writes ``end.json`` before the head that says the same, and may die in between; of a job that was
+        restarted ``end.json`` is of an earlier run.
+        """
+        keys = (self._keys.head(*attempt.key), self._keys.end(*attempt.key))
+        got = [(key, self._bucket.get(key)) for key in keys]
+        heads = [(key, head) for key, one in got if one is not None for _, head in self._parsed(attempt, one.body)]
+        return sorted(heads, key=lambda pair: (pair[1]["run"], pair[1]["beat"]))
 
     def has_ended(self, attempt: Attempt) -> None:
-        """The head of the attempt is not needed any more: ``end.json`` holds the same."""
-        self._done[self._keys.head(*attempt.key)] = None
+        """The head of the attempt is not needed in the inbox any more."""
+        key = self._keys.head(*attempt.key)
+        if attempt.mark is None:
+            self._only_copies[key] = attempt
+        self._done[key] = None
 
     def _may_have_news(self) -> bool:
         with self.desk.lock:
@@ -157,6 +171,7 @@ class Inbox(Service):
             return
         keys = list(self._done)
         try:
+            self._keep_only_copies()
             self._bucket.delete(keys)
         except AccessDenied as error:
             self._may_not_delete = True
@@ -164,3 +179,11 @@ class Inbox(Service):
             return
         for key in keys:
             self._done.pop(key, None)
+
+    def _keep_only_copies(self) -> None:
+        """What was read of a job may not be in the tuner's log yet: if the tuner dies now, the next one looks here."""
+        for key, attempt in list(self._only_copies.items()):
+            newest = self._heads(attempt)[-1:]
+            if newest and newest[0][0] == key:
+                self._bucket.put(self._keys.end(*attempt.key), json.dumps(newest[0][1]).encode())
+            self._only_copies.pop(key, None)

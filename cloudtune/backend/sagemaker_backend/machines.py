@@ -1,4 +1,4 @@
-"""Which instance types can be had at the moment: what is refused now is tried again later, with growing waits."""
+"""Which instances can be had at the moment: what is refused now is tried again later, with growing waits."""
 
 from __future__ import annotations
 

@@ -161,6 +161,39 @@ def test_an_end_that_is_read_later(bucket: Bucket, desk: Desk, inbox: Inbox) -> 
     assert events[0].number == 1
 
 
+def test_an_end_mark_whose_head_was_not_written(bucket: Bucket, desk: Desk, inbox: Inbox) -> None:
+    """A machine that died between its two last writes has told all it had to tell by the first."""
+    attempt = add(desk, 0)
+    end = {"outcome": "completed", "exit_code": 0, "signal": None, "reason": "", "output": ""}
+    bucket.put(KEYS.head(0, 0), head(0, [{"loss": 1.0}]))
+    bucket.put(KEYS.end(0, 0), head(0, [{"loss": 1.0}, {"loss": 0.5}], beat=2, end=end, state="ended"))
+    inbox.look()
+    inbox.fetch(attempt)
+    events, _ = desk.take_events()
+    assert [type(event) for event in events] == [Report, Report, End]
+
+
+def test_what_a_job_without_a_last_word_has_told_stays(bucket: Bucket, desk: Desk, inbox: Inbox) -> None:
+    """A tuner that dies after clearing the inbox, and before logging what was in it, has lost nothing."""
+    attempt = add(desk, 0)
+    terminated = {"outcome": "terminated", "exit_code": 143, "signal": None, "reason": "", "output": ""}
+    bucket.put(KEYS.end(0, 0), head(0, [{"loss": 1.0}], end=terminated, state="ended"))
+    bucket.put(KEYS.head(0, 0), head(0, [{"loss": 0.5}], run=1))
+    inbox.look()
+    assert len(desk.take_events()[0]) == 1
+    with desk.lock:  # SageMaker has said that the job is over
+        attempt.end_delivered = True
+        inbox.has_ended(attempt)
+    inbox.turn()
+    assert bucket.list(KEYS.inbox) == []
+    again = add(desk, 0)
+    again.delivered[0] = 1
+    inbox.fetch(again)
+    assert [(event.run, event.metrics) for event in desk.take_events()[0] if isinstance(event, Report)] == [
+        (1, {"loss": 0.5})
+    ]
+
+
 def test_a_read_that_fails_is_made_up_for(bucket: Bucket, desk: Desk, local_cloud: LocalCloud, inbox: Inbox) -> None:
     """A head that could not be read when it had changed is read at the next look, though it has not changed again."""
     impatient = Bucket(bucket.aws, "data", "123456789012", patience=0)

@@ -1,0 +1,129 @@
+"""The creator: who waits for whom where machines are refused, and whose a name is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from cloudtune.aws.errors import Conflict, NotFound, QuotaReached, ServiceFailure
+from cloudtune.aws.training_jobs import JobState, TrainingJobs
+from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
+from cloudtune.backend.sagemaker_backend.creator import Creator
+from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.backend.sagemaker_backend.ending import Ending
+from cloudtune.backend.sagemaker_backend.errands import Errands
+from cloudtune.backend.sagemaker_backend.machines import Machines
+from cloudtune.trial import Trial
+from tests.backend.sagemaker.test_watcher import state
+
+
+class Sagemaker:
+    """Grants jobs as long as there are machines."""
+
+    def __init__(self) -> None:
+        self.machines = 2
+        self.created: list[str] = []
+        self.taken: dict[str, JobState | None] = {}  # names, and what can be seen of their jobs
+
+    def create(self, request: Mapping[str, Any], **_: object) -> None:
+        if request["name"] in self.taken:
+            raise Conflict("taken")
+        if request["count"] > self.machines:
+            raise QuotaReached("no more")
+        self.machines -= request["count"]
+        self.created.append(request["name"])
+
+    def describe(self, name: str) -> JobState:
+        there = self.taken[name]
+        if there is None:
+            raise NotFound("not there")
+        return there
+
+
+class Requests:
+    """Asks for one type of instance."""
+
+    def instance_types(self, attempt: Attempt) -> Sequence[str]:
+        return ["ml.m5.large"]
+
+    def prepare(self, attempt: Attempt, instance_type: str) -> dict[str, object]:
+        attempt.instance_type = instance_type
+        return {"name": attempt.job_name, "count": attempt.instance_count}
+
+
+class Scene:
+    """A creator whose turns a test takes."""
+
+    def __init__(self) -> None:
+        self.desk = Desk()
+        self.jobs = Sagemaker()
+        self.errands = Errands(self.desk)
+        self.creator = Creator(
+            self.desk,
+            cast(TrainingJobs, self.jobs),
+            Requests(),
+            self.errands,
+            Ending(self.desk),
+            Machines(first_wait=1000, longest_wait=1000),
+        )
+
+    def add(self, trial: int, count: int = 1) -> Attempt:
+        """An attempt that is to be created on so many machines."""
+        attempt = Attempt(Trial(trial, {}), f"job-{trial}", f"id-{trial}")
+        attempt.instance_count = count
+        self.desk.add(attempt)
+        return attempt
+
+    def turns(self) -> None:
+        """Has the creator do all it can do now."""
+        while self.creator.turn() == 0:
+            pass
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    scene = Scene()
+    yield scene
+    scene.errands.close()
+    scene.desk.bell.close()
+
+
+def test_a_trial_that_needs_many_machines_lets_others_pass(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """Where four instances are refused, one may be granted: the trial that wants four waits alone."""
+    scene.add(0, count=4)
+    scene.add(1)
+    scene.add(2)
+    scene.turns()
+    assert scene.jobs.created == ["job-1", "job-2"]
+    assert "no further 4 x ml.m5.large at the moment" in caplog.text
+
+
+def test_trials_behind_a_refused_one_of_their_kind_ask_for_nothing(scene: Scene) -> None:
+    """One refusal is enough for all trials that need the same."""
+    scene.jobs.machines = 0
+    asked: list[str] = []
+    create = scene.jobs.create
+
+    def counting(request: Mapping[str, Any], **options: object) -> None:
+        asked.append(request["name"])
+        create(request, **options)
+
+    scene.jobs.create = counting  # type: ignore[method-assign]
+    for trial in range(5):
+        scene.add(trial)
+    scene.turns()
+    assert asked == ["job-0"]
+
+
+def test_a_name_whose_job_cannot_be_seen_yet(scene: Scene) -> None:
+    """The answer to creating a job was lost, and it is not to be seen yet: that passes, and then it is ours."""
+    attempt = scene.add(0)
+    scene.jobs.taken["job-0"] = None
+    with pytest.raises(ServiceFailure, match="no job of that name is to be seen yet"):
+        scene.turns()
+    scene.jobs.taken["job-0"] = replace(state("job-0"), environment={"CLOUDTUNE_JOB_ID": "id-0"})
+    scene.turns()
+    assert attempt.phase is Phase.EXISTS
