@@ -119,9 +119,10 @@ class TrainingJobs:
             self.aws.call("sagemaker", "stop_training_job", patience=patience, TrainingJobName=name)
         except InvalidRequest:
             # SageMaker refuses with the code that it has for any wrong request; only the job itself tells why.
-            if self.describe(name, patience).is_terminal:
-                return False
-            raise
+            state = self.describe(name, patience)
+            if not state.is_terminal and state.status != "Stopping":
+                raise
+            return not state.is_terminal
         return True
 
     def list(

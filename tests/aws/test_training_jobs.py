@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 
@@ -159,6 +160,24 @@ def test_a_wrong_stop_is_not_taken_for_an_ended_job(jobs: TrainingJobs) -> None:
     """SageMaker refuses it with the same code as the stop of a job that has ended."""
     with pytest.raises(InvalidRequest):
         jobs.stop("no name, no job")
+
+
+def test_a_refused_stop_of_a_job_that_is_being_stopped_is_no_error(
+    jobs: TrainingJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether AWS takes a second stop, of the console or of an earlier tuner, does not matter."""
+    jobs.create(training_request("job-a", "import signal; signal.signal(signal.SIGTERM, print); signal.pause()"))
+    assert jobs.stop("job-a")
+    call = jobs.aws.call
+
+    def refusing(service: str, operation: str, **params: Any) -> dict[str, Any]:
+        if operation == "stop_training_job":
+            raise InvalidRequest("the job is in status Stopping")
+        answer = call(service, operation, **params)
+        return {**answer, "TrainingJobStatus": "Stopping"}
+
+    monkeypatch.setattr(jobs.aws, "call", refusing)
+    assert jobs.stop("job-a")
 
 
 def test_a_stop_is_repeated_until_it_is_admitted(
