@@ -67,6 +67,14 @@ class LifeWriter(Service):
             self._changed = True
         self.wake()
 
+    def confirm(self) -> None:
+        """Returns if no other tuner has begun to drive the experiment.
+
+        Raises:
+            Fenced: One has. It may have done so long ago: this machine may have slept.
+        """
+        self._own_etag()
+
     def turn(self) -> float | None:
         with self.desk.lock:
             due = self._changed or now() >= self._next
@@ -89,18 +97,24 @@ class LifeWriter(Service):
 
     def _look_who_wrote(self, error: Conflict) -> None:
         """After a refused write: it may be our own that stands there, whose answer was lost."""
-        got = self._bucket.get(self._key)
-        if got is None:
-            self._etag = None  # somebody deleted it: begin anew
-        else:
-            if self._nonce.encode() not in got.body:
-                raise Fenced(
-                    f"another tuner drives the experiment at {self._place} now: this one stops and leaves all training "
-                    "jobs to that one"
-                ) from error
-            self._etag = got.etag
+        try:
+            self._etag = self._own_etag()
+        except Fenced as fenced:
+            raise fenced from error
         with self.desk.lock:
             self._changed = True
+
+    def _own_etag(self) -> str | None:
+        """Of what stands there. None: somebody has deleted it, so that it is to be written anew."""
+        got = self._bucket.get(self._key)
+        if got is None:
+            return None
+        if self._nonce.encode() not in got.body:
+            raise Fenced(
+                f"another tuner drives the experiment at {self._place} now: this one stops and leaves all training "
+                "jobs to that one"
+            )
+        return got.etag
 
     def _body(self) -> bytes:
         self._beat += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 
 from cloudtune.agent import protocol
 from cloudtune.aws.errors import NotFound
@@ -56,6 +57,7 @@ class Watcher(Service):
         last_words: What a job's last head and log tell, once it is over.
         bills: Makes bills.
         cadence: How often.
+        confirm: Raises Fenced if another tuner drives the experiment now.
     """
 
     def __init__(
@@ -68,18 +70,20 @@ class Watcher(Service):
         last_words: LastWords,
         bills: Bills,
         cadence: Cadence,
+        confirm: Callable[[], None],
     ) -> None:
         super().__init__(desk, "asking SageMaker for the state of jobs")
         self._jobs = jobs
         self._prefix = job_prefix
         self._creator = creator
+        self._confirm = confirm
         self._ending = ending
         self._last_words = last_words
         self._bills = bills
         self._cadence = cadence
         self._settle = SettleTimes(cadence.settle)
         self._next_list = now() + cadence.status
-        self._strays_told: set[str] = set()
+        self._strays_ended: set[str] = set()
         #: Names of jobs that were seen to have ended: a list that is behind may still have them.
         self._ended: set[str] = set()
         ending.mark_listeners.append(self._has_mark)
@@ -219,7 +223,7 @@ class Watcher(Service):
             attempt.describe_at = None if wait is None else now() + wait
             # Before the tuner, told of the end, has the trial's next attempt created: of the next type in the list.
             if first and is_capacity_failure(state):
-                self._creator.no_capacity(state.instance_type)
+                self._creator.no_capacity(state.instance_type, state.instance_count)
         if first and not is_capacity_failure(state):
             self._creator.machine_freed()
 
@@ -245,8 +249,8 @@ class Watcher(Service):
                 ):
                     attempt.describe_at = now()
             known = {a.job_name for a in self.desk.attempts.values() if a.phase is not Phase.OVER}
-        for name in sorted(live.keys() - known - self._ended):
-            self._end_stray(name)
+        strays = live.keys() - known - self._ended - self._strays_ended
+        self._end_strays(sorted(name for name in strays if re.search(r"-\d+-\d+$", name)))
 
     def _in_progress(self, attempt: Attempt) -> None:
         """The attempt's container runs: something should be heard of it."""
@@ -270,10 +274,12 @@ class Watcher(Service):
                 attempt.job_name,
             )
 
-    def _end_stray(self, name: str) -> None:
-        """A job of the experiment that no trial waits for: created by a tuner that was killed that very moment."""
-        if name in self._strays_told or not re.search(r"-\d+-\d+$", name):
-            return
-        self._strays_told.add(name)
-        logger.warning("stopping %s, a job of this experiment that no trial waits for", name)
-        self._jobs.stop(name)
+    def _end_strays(self, names: list[str]) -> None:
+        """Jobs of the experiment that no trial waits for: created by a tuner that was killed that very moment."""
+        if names:
+            # Unless another tuner has created them: its sign of life came before its first job.
+            self._confirm()
+        for name in names:
+            logger.warning("stopping %s, a job of this experiment that no trial waits for", name)
+            self._jobs.stop(name)
+            self._strays_ended.add(name)

@@ -117,7 +117,15 @@ class Work:
         self._creator = Creator(self.desk, self._jobs, self._requests, self._errands, self._ending, machines)
         last_words = LastWords(self._inbox, self._log_reader, self._logs, cadence.logs)
         self._watcher = Watcher(
-            self.desk, self._jobs, self._job_prefix, self._creator, self._ending, last_words, self.bills, cadence
+            self.desk,
+            self._jobs,
+            self._job_prefix,
+            self._creator,
+            self._ending,
+            last_words,
+            self.bills,
+            cadence,
+            self._life.confirm,
         )
         self._services: list[Service] = [self._life, self._inbox, self._log_reader, self._creator, self._watcher]
         self._ending.listeners.append(self._has_ended)

@@ -86,6 +86,20 @@ def test_the_former_tuner_is_fenced(bucket: Bucket, desk: Desk) -> None:
     assert life(bucket)["wishes"] == {"1-0": "pause", "2-0": "stop"}
 
 
+def test_who_drives_can_be_asked(bucket: Bucket, desk: Desk) -> None:
+    """The newest to begin is confirmed, with the object or without; a former one is not, before any write of its."""
+    old = LifeWriter(desk, bucket, KEYS, interval=1000)
+    old.begin()
+    old.confirm()
+    new = LifeWriter(desk, bucket, KEYS, interval=1000)
+    new.begin()
+    new.confirm()
+    with pytest.raises(Fenced):
+        old.confirm()
+    bucket.delete([LIFE])
+    new.confirm()
+
+
 def test_a_lost_answer_is_no_fence(bucket: Bucket, desk: Desk, local_cloud: LocalCloud) -> None:
     """A write whose answer was lost may have been done: its own nonce tells the tuner that nobody else wrote."""
     writer = LifeWriter(desk, bucket, KEYS, interval=1000)

@@ -11,7 +11,7 @@ import pytest
 
 from cloudtune.agent import protocol
 from cloudtune.agent.forms import EndForm
-from cloudtune.aws.errors import NotFound
+from cloudtune.aws.errors import NotFound, Unreachable
 from cloudtune.aws.training_jobs import JobState, JobSummary, TrainingJobs, WarmPool
 from cloudtune.backend.sagemaker_backend import watcher as module
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
@@ -22,6 +22,7 @@ from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.ending import Ending
 from cloudtune.backend.sagemaker_backend.last_words import LastWords
 from cloudtune.backend.sagemaker_backend.watcher import Watcher
+from cloudtune.errors import Fenced
 from cloudtune.trial import Bill, End, Outcome, Trial
 
 BEGAN = dt.datetime(2026, 11, 20, tzinfo=dt.timezone.utc)
@@ -106,6 +107,7 @@ class Scene:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, keep_alive: float = 0.0) -> None:
         self.now = 1000.0
+        self.is_fenced = False
         monkeypatch.setattr(module, "now", lambda: self.now)
         self.desk = Desk()
         self.jobs = Sagemaker()
@@ -120,7 +122,13 @@ class Scene:
             cast(LastWords, self.listener),
             self.bills,
             Cadence(),
+            self.confirm,
         )
+
+    def confirm(self) -> None:
+        """Stands for a look at the life object."""
+        if self.is_fenced:
+            raise Fenced("another tuner drives the experiment")
 
     def add(self, trial: int = 0, **members: Any) -> Attempt:
         """An attempt whose job was created, and is in progress."""
@@ -208,6 +216,36 @@ def test_a_list_that_is_behind_makes_no_strays(scene: Scene, caplog: pytest.LogC
     scene.jobs.states["trials-abcdef-7-0"] = state("trials-abcdef-7-0")
     scene.turn(100)
     assert scene.jobs.stopped == ["trials-abcdef-7-0"]
+
+
+def test_jobs_of_another_tuner_are_no_strays(scene: Scene) -> None:
+    """Whoever wakes after another tuner has taken over stops none of its jobs, however often it looks."""
+    scene.add()
+    scene.jobs.listed["trials-abcdef-7-0"] = "Training"
+    scene.jobs.states["trials-abcdef-7-0"] = state("trials-abcdef-7-0")
+    scene.is_fenced = True
+    for _ in range(2):
+        with pytest.raises(Fenced):
+            scene.turn(100)
+    assert scene.jobs.stopped == []
+
+
+def test_a_stray_whose_stop_failed_is_stopped_later(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop that did not get through is not forgotten; one that did is not repeated."""
+    scene.add()
+    stray = "trials-abcdef-7-0"
+    scene.jobs.listed[stray] = "Training"
+    scene.jobs.states[stray] = state(stray)
+
+    def refuse(name: str, patience: float | None = None) -> bool:
+        raise Unreachable("no answer")
+
+    with monkeypatch.context() as patched, pytest.raises(Unreachable):
+        patched.setattr(scene.jobs, "stop", refuse)
+        scene.turn(100)
+    scene.turn(100)
+    scene.turn(100)
+    assert scene.jobs.stopped == [stray]
 
 
 @pytest.mark.parametrize(("secondary", "read"), [("Starting", []), ("Pending", []), ("Training", [0]), ("", [0])])

@@ -53,3 +53,24 @@ def test_on_another_machine(
     assert experiment.epochs() == [1, 2, 3, 4]
     assert experiment.jobs() == {"0-0": "Completed"}
     experiment.check_whole()
+
+
+def test_jobs_of_the_newer_one_are_no_strays(
+    experiment: Experiment, commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its next sign of life is due, the older one finds a job that it did not begin: it stops, not the job."""
+    work: dict[str, Any] = {"configs": [{"epochs": 3, "hold": 2}] * 2}
+    older = commands.start({**work, "tuner": {"n_workers": 1}, "cadence": {"life": 3600.0}})
+    experiment.wait_for_epoch(2)
+    copy = tmp_path / "another machine"
+    shutil.copytree(experiment_path(NAME).parent, copy)
+    monkeypatch.setenv("CLOUDTUNE_FOLDER", str(copy))
+    with experiment.running(**work):
+        assert older.wait() == 1
+        assert "cloudtune.errors.Fenced: another tuner drives the experiment" in older.output
+        experiment.wait_for_epoch(2, trial=1)
+        assert experiment.jobs() == {"0-0": "InProgress", "1-0": "InProgress"}
+        assert experiment.count("sagemaker:StopTrainingJob") == 0
+        experiment.release(0, 1)
+    assert experiment.ends() == ["Completed"] * 2
+    experiment.check_whole()
