@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -9,6 +10,9 @@ from moto.core.common_models import BaseModel
 from moto.s3.models import FakeKey, FakeMultipart, S3Backend, s3_backends
 
 Undo = Callable[[], None]
+
+#: Bytes from which on an object is read piece by piece.
+_LARGE = 16 * 1024 * 1024
 
 
 def stop_tracking() -> Undo:
@@ -63,6 +67,38 @@ def lock_etags() -> Undo:
         FakeKey.etag = original  # type: ignore[method-assign]
 
     return undo
+
+
+def map_large_content() -> Undo:
+    """Has the content of large objects read piece by piece; returns what makes moto as it was.
+
+    moto reads an object whole for each part that is fetched or copied of it: for a checkpoint of gigabytes in hundreds
+    of parts that takes hours. In its place such an object shows a map of the file that moto keeps it in: of a map only
+    what is asked for is read. Whoever needs all of it as bytes calls :func:`as_bytes`.
+    """
+    original = FakeKey.__dict__["value"]
+
+    def value(key: FakeKey) -> bytes | mmap.mmap:
+        if key.contentsize < _LARGE:
+            return cast("bytes", original.fget(key))
+        with key.lock:
+            buffer = cast("Any", key._value_buffer)
+            if not buffer._rolled:
+                buffer.rollover()
+            buffer.flush()
+            return mmap.mmap(buffer.fileno(), key.contentsize, access=mmap.ACCESS_READ)
+
+    FakeKey.value = property(value, original.fset)  # type: ignore[method-assign, assignment]
+
+    def undo() -> None:
+        FakeKey.value = original  # type: ignore[method-assign]
+
+    return undo
+
+
+def as_bytes(content: Any) -> Any:
+    """The content of an answer, where it is a map of a large object; anything else as it is."""
+    return content[:] if isinstance(content, mmap.mmap) else content
 
 
 def dispose_quietly() -> Undo:

@@ -26,6 +26,7 @@ from cloudtune.localcloud.gate.lost_writes import (
     lost_put,
     malformed_xml,
 )
+from cloudtune.localcloud.gate.moto_models import as_bytes
 from cloudtune.localcloud.gate.s3_conditions import (
     check_copy_source,
     check_owner,
@@ -187,7 +188,8 @@ def _lost(
 def _moto_answer(call: ApiRequest, request: Request, moto: Callable[[], Answer], exists: bool = True) -> Answer:
     """moto's answer. ``exists`` says whether the object is there, where there is one to speak of."""
     try:
-        return moto()
+        status, headers, content = moto()
+        return status, headers, as_bytes(content)
     except ExpatError as error:
         raise malformed_xml() from error
     except (LookupError, AttributeError, TypeError, ValueError) as error:

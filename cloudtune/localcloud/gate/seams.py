@@ -16,7 +16,7 @@ from moto.s3.responses import S3Response
 from cloudtune.localcloud.gate.error_answers import Answer
 from cloudtune.localcloud.gate.gate import Gate, Handler
 from cloudtune.localcloud.gate.gated_service import GatedService
-from cloudtune.localcloud.gate.moto_models import dispose_quietly, lock_etags, stop_tracking
+from cloudtune.localcloud.gate.moto_models import dispose_quietly, lock_etags, map_large_content, stop_tracking
 from cloudtune.localcloud.gate.moto_seam import RESET_MODULE, RESET_PATH, S3_HANDLERS, URL_PATHS, check_seam
 from cloudtune.localcloud.gate.timed_kill import TimedKill
 from cloudtune.localcloud.services import logs_api, permissions, price_list, sagemaker, service_quotas
@@ -87,7 +87,7 @@ class Seams:
         self._put_before_s3(gate)
         self._serve_price_list(gate)
         self._watch_reset()
-        for change in (stop_tracking, lock_etags, dispose_quietly):
+        for change in (stop_tracking, lock_etags, map_large_content, dispose_quietly):
             self._undo.append(change())
         if self._platform.endpoint is not None:
             self._undo.append(TimedKill(self._platform).close)

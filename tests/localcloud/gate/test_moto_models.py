@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 import psutil
 import pytest
@@ -105,3 +106,43 @@ def test_what_is_left_when_a_cloud_closes_is_closed_by_motos_reset(order: str) -
     gc.collect()
     assert open_files() == before
     assert FakeMultipart.__dict__["instances_tracked"] == []
+
+
+def test_parts_of_a_large_object_are_read_by_themselves(cloud: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranges, parts of copies, copies and the whole are what was written, and none of the former reads the latter."""
+    s3 = client("s3")
+    s3.create_bucket(Bucket="models")
+    content = b"".join(number.to_bytes(8, "big") for number in range(3 * 1024 * 1024))  # 24 MiB
+    s3.put_object(Bucket="models", Key="large", Body=content)
+    assert s3.get_object(Bucket="models", Key="large")["Body"].read() == content
+    s3.copy_object(Bucket="models", Key="copy", CopySource="models/large")
+    assert s3.get_object(Bucket="models", Key="copy")["Body"].read() == content
+
+    (key,) = (each for each in gc.get_objects() if isinstance(each, FakeKey) and each.name == "large")
+    monkeypatch.setattr(key, "_value_buffer", _Unreadable(key._value_buffer))
+    half = len(content) // 2
+    answer = s3.get_object(Bucket="models", Key="large", Range=f"bytes={half}-{half + 999}")
+    assert answer["ContentRange"] == f"bytes {half}-{half + 999}/{len(content)}"
+    assert answer["Body"].read() == content[half : half + 1000]
+    upload = s3.create_multipart_upload(Bucket="models", Key="parts")["UploadId"]
+    into = {"Bucket": "models", "Key": "parts", "UploadId": upload}
+    parts = [
+        s3.upload_part_copy(**into, PartNumber=number, CopySource="models/large", CopySourceRange=f"bytes={span}")
+        for number, span in ((1, f"0-{half - 1}"), (2, f"{half}-{len(content) - 1}"))
+    ]
+    etags = [{"PartNumber": number, "ETag": part["CopyPartResult"]["ETag"]} for number, part in enumerate(parts, 1)]
+    s3.complete_multipart_upload(**into, MultipartUpload={"Parts": etags})
+    assert s3.get_object(Bucket="models", Key="parts")["Body"].read() == content
+
+
+class _Unreadable:
+    """A file that is not to be read from its beginning to its end."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def read(self, *_: int) -> bytes:
+        raise AssertionError("the whole object was read")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
