@@ -8,7 +8,7 @@ from typing import Any
 
 from cloudtune.config_constructors import CONSTRUCTORS
 from cloudtune.config_domains import ConfigSpaceError, Domain, is_json_value, plain, plain_value, shown
-from cloudtune.constants import RESERVED_PREFIX
+from cloudtune.constants import RESERVED_PREFIX, ST_INSTANCE_COUNT, ST_INSTANCE_TYPE
 
 _NAME = re.compile(r"[^\s=\-][^\s=]*")
 
@@ -42,7 +42,7 @@ def _check_name(name: Any) -> None:
             f"config space: the parameter name {shown(name)} cannot be a command-line argument; rename it, "
             "without spaces and '=', and not beginning with '-'"
         )
-    if name.startswith(RESERVED_PREFIX):
+    if name.startswith(RESERVED_PREFIX) and name not in (ST_INSTANCE_TYPE, ST_INSTANCE_COUNT):
         raise ConfigSpaceError(
             f"config space: the parameter name {shown(name)} begins with {RESERVED_PREFIX!r}, which is reserved for "
             "cloudtune; rename it"

@@ -22,6 +22,10 @@ CONFIG_PREFIX = "config_"
 ST_CHECKPOINT_DIR = "st_checkpoint_dir"
 ST_CONFIG_JSON_FILENAME = "st_config_json_filename"
 
+# Entries of a configuration that choose the trial's machine, where a backend can, and are no hyperparameters.
+ST_INSTANCE_TYPE = "st_instance_type"
+ST_INSTANCE_COUNT = "st_instance_count"
+
 # Keys of metadata.json.
 ST_TUNER_CREATION_TIMESTAMP = "st_tuner_creation_timestamp"
 ST_TUNER_START_TIMESTAMP = "st_tuner_start_timestamp"

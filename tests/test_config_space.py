@@ -203,6 +203,11 @@ def test_a_space_of_domains_and_json_values_is_valid(space: dict[str, Any]) -> N
     validate_config_space(space)
 
 
+def test_a_space_may_choose_the_machine() -> None:
+    """Of the reserved names two are meant for spaces: those that choose a trial's machine."""
+    validate_config_space({"st_instance_type": choice(["ml.m5.large", "ml.m5.xlarge"]), "st_instance_count": 2})
+
+
 @pytest.mark.parametrize(
     ("space", "message"),
     [

@@ -18,10 +18,6 @@ from cloudtune.backend.sagemaker_backend.cadence import Cadence
 from cloudtune.backend.trial_backend import ExperimentPlace
 from cloudtune.trial import Config
 
-#: Keys of a configuration that choose the machine of a trial, and are no arguments of its script.
-INSTANCE_TYPE = "st_instance_type"
-INSTANCE_COUNT = "st_instance_count"
-
 
 class TrialRequests:
     """Makes everything that a job is told.
@@ -73,12 +69,12 @@ class TrialRequests:
 
     def instance_types(self, attempt: Attempt) -> Sequence[str]:
         """The type that the configuration or the template asks for, then those to fall back on."""
-        wanted = attempt.trial.config.get(INSTANCE_TYPE) or self._resolved.template.instance_type
+        wanted = attempt.trial.config.get(constants.ST_INSTANCE_TYPE) or self._resolved.template.instance_type
         return [wanted, *(one for one in self._fallbacks if one != wanted)]
 
     def set_costs(self, attempt: Attempt, instance_type: str) -> None:
         """Notes on the attempt what it may cost with machines of a type."""
-        count = attempt.trial.config.get(INSTANCE_COUNT)
+        count = attempt.trial.config.get(constants.ST_INSTANCE_COUNT)
         attempt.instance_type = instance_type
         attempt.instance_count = int(count) if count else self._resolved.template.instance_count
         attempt.price = self._bills.price(instance_type)
@@ -104,7 +100,9 @@ class TrialRequests:
                 "cloudtune:place": self._uri(self._keys.prefix),
             },
             instance_type=instance_type if self._resolved.template.instance_type != instance_type else None,
-            instance_count=int(config[INSTANCE_COUNT]) if config.get(INSTANCE_COUNT) else None,
+            instance_count=int(config[constants.ST_INSTANCE_COUNT])
+            if config.get(constants.ST_INSTANCE_COUNT)
+            else None,
             checkpoint_uri=None if attempt.use_s3 else self.checkpoint_uri(attempt.trial_id),
             config=_for_script(config) if own_entry else None,
             metrics=self._metrics,
@@ -151,7 +149,7 @@ class TrialRequests:
             "entry_point": self._resolved.template.script or "",
             "environment": self._environment(attempt),
             "use_s3": attempt.use_s3,
-            "checkpoint_dir": "",
+            "checkpoint_dir": self._resolved.template.checkpoint_local_path or "",
             "put_interval": cadence.agent_put,
             "watch_interval": cadence.agent_watch,
             "heartbeat": cadence.agent_heartbeat,
@@ -166,4 +164,8 @@ class TrialRequests:
 
 def _for_script(config: Config) -> Config:
     """The configuration without what chooses the machine."""
-    return {name: value for name, value in config.items() if name not in (INSTANCE_TYPE, INSTANCE_COUNT)}
+    return {
+        name: value
+        for name, value in config.items()
+        if name not in (constants.ST_INSTANCE_TYPE, constants.ST_INSTANCE_COUNT)
+    }
