@@ -59,6 +59,11 @@ class Machine:
         """Path of the archive that holds this program and the user's source."""
         return os.path.join(self.input_data, CHANNEL_CODE, BUNDLE)
 
+    def place(self, path: str) -> str:
+        """Where something of the container is, also where :attr:`base` is elsewhere."""
+        inside = path == _DEFAULT_BASE or path.startswith(_DEFAULT_BASE + "/")
+        return self.base + path[len(_DEFAULT_BASE) :] if inside else path
+
     def task(self) -> Task:
         """The task.
 

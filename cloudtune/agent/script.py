@@ -43,7 +43,7 @@ class Script:
         self._task = task
         self.entry_point = task["entry_point"]
         self.cwd = machine.code
-        self.checkpoints = task["checkpoint_dir"] or machine.checkpoints
+        self.checkpoints = machine.place(task["checkpoint_dir"]) if task["checkpoint_dir"] else machine.checkpoints
         self.report_file = os.path.join(machine.own, "reports.jsonl")
         self.fifo = os.path.join(machine.own, "wake")
         self.package = os.path.join(machine.own, "package")

@@ -101,7 +101,8 @@ class TrainingJob:
             from the log.
         checkpoint_s3_uri: ``s3://`` prefix below which SageMaker itself keeps each trial's checkpoints. Only for jobs
             with an entry of their own or without network; otherwise cloudtune keeps them, whole ones only.
-        checkpoint_local_path: Folder in the job that SageMaker keeps so. By default ``/opt/ml/checkpoints``.
+        checkpoint_local_path: Folder in the job that is kept, by SageMaker or by cloudtune, and that a script gets as
+            ``st_checkpoint_dir``. By default ``/opt/ml/checkpoints``.
         keep_own_entry: Let the image start the script in its own way, as torchrun and MPI need it, without
             cloudtune's agent. Hyperparameters then obey AWS's limits, reports come from the log, and stopping takes
             longer.
@@ -267,6 +268,12 @@ class JobTemplate:
         """Prefix that the user gave for checkpoints that SageMaker keeps. All trials would share it: add to it."""
         uri = (self.request.get("CheckpointConfig") or {}).get("S3Uri")
         return str(uri) if uri else None
+
+    @property
+    def checkpoint_local_path(self) -> str | None:
+        """Folder in the job that the user's script keeps its checkpoints in, where that is another than the usual."""
+        path = (self.request.get("CheckpointConfig") or {}).get("LocalPath")
+        return str(path) if path else None
 
 
 def template_of(given: Any, inputs: Any = None, keep_own_entry: bool | None = None) -> JobTemplate:

@@ -56,6 +56,16 @@ def test_without_a_variable_the_base_is_opt_ml() -> None:
     assert Machine({}).base == "/opt/ml"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [("", "{base}/checkpoints"), ("/opt/ml/kept", "{base}/kept"), ("/mnt/kept", "/mnt/kept"), ("/opt/mlx", "/opt/mlx")],
+)
+def test_checkpoints_may_lie_elsewhere(tmp_path: Path, wanted: str, found: str) -> None:
+    """The folder that the job's description names is the one the script is told, also below another base."""
+    given = task(checkpoint_dir=wanted)
+    assert Script(machine(tmp_path), given).checkpoints == found.format(base=tmp_path)
+
+
 def test_groups_of_a_heterogeneous_cluster_are_told(tmp_path: Path) -> None:
     """As AWS's toolkit tells them."""
     groups = [
