@@ -94,6 +94,19 @@ def test_the_task_holds_the_configuration_with_its_types(desk: Desk, bucket: Buc
     assert (told["bucket"], told["owner"], told["prefix"]) == ("data", "123456789012", KEYS.prefix)
 
 
+@pytest.mark.parametrize("has_network", [True, False])
+def test_checkpoints_lie_where_the_user_has_them(desk: Desk, bucket: Bucket, tmp_path: Path, has_network: bool) -> None:
+    """The script is told the folder that the job's description names, whoever keeps what is in it."""
+    members: dict[str, Any] = {"checkpoint_local_path": "/opt/ml/kept", "checkpoint_s3_uri": "s3://data/kept"}
+    requests = make(desk, bucket, tmp_path, enable_network_isolation=not has_network, **members)
+    one = attempt(lr=0.1)
+    one.use_s3 = has_network
+    request = requests.prepare(one, "ml.g4dn.xlarge")
+    assert task(bucket)["checkpoint_dir"] == "/opt/ml/kept"
+    kept = {"S3Uri": "s3://data/kept/name-abcdef/3/", "LocalPath": "/opt/ml/kept"}
+    assert request.get("CheckpointConfig") == (None if has_network else kept)
+
+
 def test_the_configuration_chooses_the_machine(desk: Desk, bucket: Bucket, tmp_path: Path) -> None:
     """``st_instance_type`` and ``st_instance_count`` set the machine, the price, and are no arguments of the script."""
     requests = make(desk, bucket, tmp_path, fallbacks=("ml.g5.xlarge", "ml.p3.2xlarge"))
