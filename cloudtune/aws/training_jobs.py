@@ -29,7 +29,8 @@ class JobState:
     """What DescribeTrainingJob tells.
 
     ``instance_type`` is that of the first group where a job has groups of instances; ``instance_count`` is that of all.
-    ``billable_seconds`` is None until AWS has counted; ``max_run`` and all seconds are seconds.
+    ``machines`` are type and number of each group. ``billable_seconds`` is None until AWS has counted; ``max_run`` and
+    all seconds are seconds.
     """
 
     name: str
@@ -47,6 +48,7 @@ class JobState:
     ended: dt.datetime | None
     is_spot: bool
     max_run: int | None
+    machines: tuple[tuple[str, int], ...] = ()
 
     @property
     def is_terminal(self) -> bool:
@@ -201,6 +203,7 @@ def _state(answer: Mapping[str, Any]) -> JobState:
         ended=answer.get("TrainingEndTime"),
         is_spot=bool(answer.get("EnableManagedSpotTraining")),
         max_run=answer.get("StoppingCondition", {}).get("MaxRuntimeInSeconds"),
+        machines=tuple((group["InstanceType"], group["InstanceCount"]) for group in groups),
     )
 
 

@@ -10,6 +10,7 @@ from cloudtune.agent import protocol
 from cloudtune.aws.checkpointing_check import mentions_checkpointing
 from cloudtune.aws.clients import aws_for
 from cloudtune.aws.job_template import template_of
+from cloudtune.aws.training_job_rules import check_instance_type
 from cloudtune.backend.default_name import default_name
 from cloudtune.backend.sagemaker_backend.cadence import Cadence
 from cloudtune.backend.sagemaker_backend.work import Work
@@ -95,6 +96,13 @@ class SageMakerBackend(TrialBackend):
         if report_channel == "s3" and (self.template.keep_own_entry or not self.template.has_network):
             why = "has no network" if not self.template.has_network else "starts without cloudtune's agent"
             raise ValueError(f"report_channel='s3' is not possible, because the job {why}; leave it out")
+        if fallback_instance_types and self.template.request["ResourceConfig"].get("InstanceGroups"):
+            raise ValueError(
+                "fallback_instance_types take the place of one instance type, and the job has groups of instances; "
+                "leave them out"
+            )
+        for instance_type in fallback_instance_types:
+            check_instance_type(instance_type)
         self.s3_path = s3_path
         self.region = region
         self.profile = profile

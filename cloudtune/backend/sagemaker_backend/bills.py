@@ -54,7 +54,10 @@ class Bills:
         keeps = pool is not None and pool.status in ("Available", "InUse")
         retained = float(pool.retained_seconds or 0) if pool is not None else 0.0
         seconds = float(state.billable_seconds if state.billable_seconds is not None else state.training_seconds or 0)
-        dollars = cost(self.price(state.instance_type), seconds, state.instance_count, retained)
+        machines = state.machines or ((state.instance_type, state.instance_count),)
+        parts = [cost(self.price(instance_type), seconds, count, retained) for instance_type, count in machines]
+        known = [part for part in parts if part is not None]
+        dollars = sum(known) if len(known) == len(parts) else None
         bill = Bill(*attempt.key, dollars, seconds, retained, state.instance_type, not keeps)
         if attempt.last_bill is None:
             self.jobs_ended += 1

@@ -35,6 +35,12 @@ def test_spot_needs_checkpoints(tmp_path: Path) -> None:
         ({"report_channel": "s3"}, {"keep_own_entry": True}, "starts without cloudtune's agent"),
         ({"stop_grace": 121}, {}, "stop_grace must be 0 to 100 seconds"),
         ({"stop_grace": -1}, {}, "stop_grace must be 0 to 100 seconds"),
+        ({"fallback_instance_types": ["g5.xlarge"]}, {}, "did you mean 'ml.g5.xlarge'"),
+        (
+            {"fallback_instance_types": ["ml.g5.xlarge"]},
+            {"instance_groups": [{"InstanceGroupName": "a", "InstanceType": "ml.m5.large", "InstanceCount": 1}]},
+            "the job has groups of instances",
+        ),
     ],
 )
 def test_options_that_do_not_fit(options: dict[str, Any], members: dict[str, Any], words: str, tmp_path: Path) -> None:

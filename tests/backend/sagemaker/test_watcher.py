@@ -270,6 +270,24 @@ def test_a_bill_on_its_way_counts_as_committed(scene: Scene) -> None:
     assert scene.bills.committed() == 0
 
 
+def test_groups_of_machines_are_billed_each_at_its_price(scene: Scene) -> None:
+    """A job of two kinds of machines costs what both cost; where one price is unknown, so is the bill."""
+    small, large = scene.bills.price("ml.m5.large"), scene.bills.price("ml.p3.2xlarge")
+    assert small
+    assert large
+    for trial, machines, hourly in (
+        (0, (("ml.m5.large", 2), ("ml.p3.2xlarge", 1)), 2 * small + large),
+        (1, (("ml.m5.large", 2), ("ml.none.large", 1)), None),
+    ):
+        attempt = scene.add(trial, describe_at=scene.now)
+        scene.jobs.states[attempt.job_name] = replace(
+            state(attempt.job_name, "Completed"), instance_count=3, machines=machines
+        )
+        scene.turn()
+        (bill,) = [event for event in scene.events() if isinstance(event, Bill)]
+        assert bill.dollars == (None if hourly is None else pytest.approx(hourly * 100 / 3600))
+
+
 def test_a_kept_machine_is_billed_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a warm pool has retained is known soon after its end, and not only at the end of the experiment."""
     scene = Scene(monkeypatch, keep_alive=600.0)
