@@ -90,6 +90,8 @@ print("done")
     assert logs.last_lines("job-1", 3) == ["first", "again", "done"]
     assert logs.last_lines("job-1", 9) == ["first", "again", "done"]
     assert logs.last_lines("job-1", 0) == []
+    assert logs.first_lines("job-1", 1) == ["first"]
+    assert logs.first_lines("job-1", 0) == logs.first_lines("job-99", 5) == []
 
 
 def test_all_pages_are_read(local_cloud: LocalCloud) -> None:

@@ -55,7 +55,7 @@ def test_a_large_checkpoint_with_faults(experiment: Experiment) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3000)
 def test_a_checkpoint_of_five_gigabytes(experiment: Experiment) -> None:
     """More than one request of S3 may carry, and more than one copy."""
     _large(experiment, 5 * 1024 + 1)
