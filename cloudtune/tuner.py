@@ -245,6 +245,7 @@ class Tuner:
             experiment_id=self._experiment_id,
             path=self.trial_backend_path or self.tuner_path,
             n_workers=self.n_workers,
+            config_space=self.scheduler.config_space,
         )
         self.trial_backend.open(place)
         self.trial_backend.attach(left_running(self.status))

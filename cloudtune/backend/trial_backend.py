@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cloudtune.trial import Trial, TrialEvent
 
@@ -21,6 +22,7 @@ class ExperimentPlace:
         path: Local folder for the trials' files (logs, checkpoints).
         n_workers: How many trials run at the same time at most.
         tag: What experiments of one study have in common; by default the experiment's own name.
+        config_space: What configurations of trials are drawn from.
     """
 
     name: str
@@ -28,6 +30,7 @@ class ExperimentPlace:
     path: Path
     n_workers: int
     tag: str = ""
+    config_space: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def marker(self) -> str:

@@ -32,6 +32,7 @@ from cloudtune.backend.sagemaker_backend.inbox import Inbox
 from cloudtune.backend.sagemaker_backend.last_words import LastWords
 from cloudtune.backend.sagemaker_backend.life import LifeWriter
 from cloudtune.backend.sagemaker_backend.log_reader import LogReader
+from cloudtune.backend.sagemaker_backend.machine_choices import instance_types, most_instances
 from cloudtune.backend.sagemaker_backend.machines import Machines
 from cloudtune.backend.sagemaker_backend.outcome import never_began
 from cloudtune.backend.sagemaker_backend.service import Service, now
@@ -356,14 +357,15 @@ class Work:
     # ------------------------------------------------------------------ ending
 
     def trial_cost_limit(self) -> float | None:
-        """What one more attempt may cost at most, with the dearest of the instance types it may get."""
-        template = self._settings.template
-        types = [template.instance_type, *self._settings.fallback_instance_types]
+        """What one more attempt may cost at most, with as many of the dearest instance type as it may get."""
+        template, space = self._settings.template, self._place.config_space
+        types = [*instance_types(space, template.instance_type), *self._settings.fallback_instance_types]
         prices = [self.bills.price(one) for one in types]
         known = [price for price in prices if price is not None]
         if len(known) < len(prices):
             return None
-        return cost(max(known), template.max_run, template.instance_count, template.keep_alive_period)
+        count = most_instances(space, template.instance_count)
+        return cost(max(known), template.max_run, count, template.keep_alive_period)
 
     def wind_down(self) -> bool:
         """Gives warm pools back; True when no machine is held, and all bills and errands are done."""

@@ -1,0 +1,61 @@
+"""Which machines a config space may choose, and what one more trial may therefore cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudtune.aws.prices import price_per_hour
+from cloudtune.backend.sagemaker_backend.machine_choices import instance_types, most_instances
+from cloudtune.backend.trial_backend import ExperimentPlace
+from cloudtune.config_space import choice, finrange, lograndint, ordinal, randint
+from cloudtune.localcloud import LocalCloud
+from tests.backend.sagemaker.harness import BUCKET, make_backend, training_job
+
+
+@pytest.mark.parametrize(
+    ("entry", "types"),
+    [
+        ({}, ["ml.m5.large"]),
+        ({"st_instance_type": None}, ["ml.m5.large"]),
+        ({"st_instance_type": "ml.g5.xlarge"}, ["ml.g5.xlarge"]),
+        ({"st_instance_type": choice(["ml.g5.xlarge", "ml.p3.2xlarge"])}, ["ml.g5.xlarge", "ml.p3.2xlarge"]),
+        ({"st_instance_type": ordinal(["ml.g5.xlarge", "ml.p3.2xlarge"])}, ["ml.g5.xlarge", "ml.p3.2xlarge"]),
+    ],
+)
+def test_types(entry: dict[str, Any], types: list[str]) -> None:
+    """All that the space allows; the template's where it says nothing."""
+    assert instance_types({"lr": 0.1, **entry}, "ml.m5.large") == types
+
+
+@pytest.mark.parametrize(
+    ("entry", "count"),
+    [
+        ({}, 3),
+        ({"st_instance_count": None}, 3),
+        ({"st_instance_count": 2}, 2),
+        ({"st_instance_count": randint(1, 4)}, 4),
+        ({"st_instance_count": lograndint(1, 16)}, 16),
+        ({"st_instance_count": finrange(1, 5, 3, cast_int=True)}, 5),
+        ({"st_instance_count": choice([8, 2])}, 8),
+    ],
+)
+def test_numbers(entry: dict[str, Any], count: int) -> None:
+    """The greatest number that the space allows; the template's where it says nothing."""
+    assert most_instances({"lr": 0.1, **entry}, 3) == count
+
+
+def test_a_trial_may_cost_what_its_dearest_machine_does(local_cloud: LocalCloud, tmp_path: Path) -> None:
+    """``count_committed`` holds also where the configuration chooses: its limit is of the dearest choice."""
+    local_cloud.client("s3").create_bucket(Bucket=BUCKET)
+    space = {"st_instance_type": choice(["ml.m5.large", "ml.m5.xlarge"]), "st_instance_count": randint(1, 3)}
+    backend = make_backend(training_job(max_run=7200))
+    backend.open(ExperimentPlace("trials", "abcdef", tmp_path, 1, config_space=space))
+    try:
+        price = price_per_hour("ml.m5.xlarge", "us-east-1")
+        assert price is not None
+        assert backend.trial_cost_limit() == pytest.approx(price * 3 * 2)
+    finally:
+        backend.close(stop_running=False)
