@@ -32,6 +32,7 @@ T = TypeVar("T")
 #: Connections that a client keeps; threads that do many things at once (see :attr:`Aws.threads`) are fewer.
 _CONNECTIONS = 64
 _THREADS = 32
+_COPY_THREADS = 24
 #: How often botocore itself tries a call, the first time included.
 _ATTEMPTS = 10
 
@@ -68,6 +69,7 @@ class Aws:
         self._lock = threading.RLock()
         self._connections = _Connections()
         self._threads: ThreadPoolExecutor | None = None
+        self._copy_threads: ThreadPoolExecutor | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {"region": self._region, "profile": self.profile}
@@ -132,6 +134,14 @@ class Aws:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(_THREADS, "cloudtune-aws")
             return self._threads
+
+    @property
+    def copy_threads(self) -> Executor:
+        """The same for copies within S3, which may last: reports are read meanwhile."""
+        with self._lock:
+            if self._copy_threads is None:
+                self._copy_threads = ThreadPoolExecutor(_COPY_THREADS, "cloudtune-aws-copy")
+            return self._copy_threads
 
     def client(self, service: str, attempts: int | None = None) -> Any:
         """boto3's client, shared by all threads.

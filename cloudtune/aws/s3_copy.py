@@ -49,7 +49,7 @@ class _Upload:
 def copy_objects(source: Bucket, target: Bucket, pairs: Sequence[tuple[str, str, int]]) -> None:
     """Copies (source key, target key, size). See :meth:`Bucket.copy_many`."""
     copies = _Copies(source, target)
-    threads = target.aws.threads
+    threads = target.aws.copy_threads
     try:
         # In three steps, none of which waits for another inside a thread: so many threads are enough for any number.
         in_parallel(threads, [partial(copies.begin, *pair) for pair in pairs])

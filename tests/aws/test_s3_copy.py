@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import AccessDenied, NotFound
 from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.s3_copy import _Copies
 from cloudtune.aws.s3_transfer import MiB, Parts
 from cloudtune.localcloud import LocalCloud
 from cloudtune.localcloud.cloud import CloudFaults
@@ -44,6 +47,29 @@ def test_copies_are_made_by_s3(parted: Bucket, local_cloud: LocalCloud) -> None:
     assert counts["s3:PutObject"] == 2
     assert (counts["s3:CopyObject"], counts["s3:UploadPartCopy"], counts["s3:CompleteMultipartUpload"]) == (1, 3, 1)
     assert copied(parted) == {"to/large": LARGE, "to/small": b"small"}
+
+
+def test_objects_are_read_while_copies_last(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many copies are under way, and however long they take: reports do not wait for them."""
+    bucket.put("head/0", b"one")
+    bucket.put("head/1", b"two")
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+
+    def copy(*_: object) -> None:
+        begun.release()
+        assert go_on.wait(30)
+
+    monkeypatch.setattr(_Copies, "_copy_whole", copy)
+    copies = threading.Thread(target=bucket.copy_many, args=([("a", f"b/{n}", 1) for n in range(200)],))
+    copies.start()
+    try:
+        while begun.acquire(timeout=0.5):
+            pass  # until all threads for it are busy
+        assert len(bucket.get_many(["head/0", "head/1"])) == 2
+        assert not go_on.is_set()
+    finally:
+        go_on.set()
+        copies.join()
 
 
 @pytest.mark.defect("E11")
