@@ -11,6 +11,11 @@ from tests.backend.sagemaker.failures.experiment import Experiment, wait_until
 from tests.backend.sagemaker.harness import BUCKET
 
 
+def _was_interrupted(experiment: Experiment) -> bool:
+    """Whether SageMaker has taken the job's machine away: its script cannot go on any more."""
+    return any(one["Status"] == "Interrupted" for one in experiment.describe()["SecondaryStatusTransitions"])
+
+
 @pytest.mark.parametrize("notice", [True, False], ids=["with notice", "without notice"])
 def test_a_spot_interruption(experiment: Experiment, notice: bool) -> None:
     """The same job goes on as a new run, from the last good generation; no epoch counts twice, none is missing."""
@@ -18,6 +23,7 @@ def test_a_spot_interruption(experiment: Experiment, notice: bool) -> None:
         experiment.wait_for_epoch(3)
         wait_until(lambda: experiment.saved() >= 3, "a checkpoint of epoch 3")
         experiment.cloud.interrupt_job(experiment.job(), notice=notice)
+        wait_until(lambda: _was_interrupted(experiment), "the end of the first run")
         experiment.release(0)
         experiment.wait_for_epoch(5)
     assert [(entry["run"], entry["metrics"]["epoch"]) for entry in experiment.reports()] == [
@@ -35,6 +41,7 @@ def test_a_spot_interruption_before_anything_was_saved(experiment: Experiment) -
     with experiment.running([{"epochs": 4, "hold": 2, "save": 0}], **options) as running:
         experiment.wait_for_epoch(2)
         experiment.cloud.interrupt_job(experiment.job(), notice=False)
+        wait_until(lambda: _was_interrupted(experiment), "the end of the first run")
         experiment.release(0)
     assert experiment.epochs() == [1, 2, 1, 2, 3, 4]
     assert [bool(entry.get("replay")) for entry in experiment.reports()] == [False, False, True, True, False, False]
