@@ -25,7 +25,8 @@ class Cadence:
             capacity: doubling from the first to the longest.
         agent_put, agent_watch, agent_heartbeat: Of the agents: between two puts of a head at the least, between two
             looks at the life object, and the longest silence.
-        life_timeout: Without a sign of life for so long, agents end their trials as paused (dead-man switch).
+        life_timeout: Without a sign of life for so long, agents end their trials as paused (dead-man switch). At least
+            three times as long as ``life`` and ``agent_watch``.
         checkpoint: Between two uploads of a running trial's checkpoint at the least.
     """
 
@@ -50,3 +51,9 @@ class Cadence:
             for seconds in value if isinstance(value, tuple) else (value,):
                 if not seconds > 0:
                     raise ValueError(f"Cadence: {field.name} must be above 0 seconds, got {value!r}")
+        if 3 * max(self.life, self.agent_watch) > self.life_timeout:
+            raise ValueError(
+                f"Cadence: life_timeout must be at least three times as long as life ({self.life} seconds) and "
+                f"agent_watch ({self.agent_watch} seconds), got {self.life_timeout}: trials would take a tuner that "
+                "lives for dead"
+            )

@@ -63,6 +63,13 @@ def test_a_cadence_has_no_zeros() -> None:
         Cadence(settle=(1.0, 0.0))
 
 
+@pytest.mark.parametrize("slow", [{"life": 1300.0}, {"agent_watch": 1300.0}, {"life_timeout": 100.0}])
+def test_a_tuner_that_lives_is_not_taken_for_dead(slow: dict[str, Any]) -> None:
+    """Signs of life come, and are looked at, some times before their absence ends a trial."""
+    with pytest.raises(ValueError, match="life_timeout must be at least three times as long as life"):
+        Cadence(**slow)
+
+
 def test_how_reports_travel(tmp_path: Path) -> None:
     """Through S3 where the job can; through its log where it has no network or no agent, or the user wants it."""
     assert SageMakerBackend(job(tmp_path)).uses_s3
