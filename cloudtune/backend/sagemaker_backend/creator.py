@@ -172,7 +172,10 @@ class Creator(Service):
                 conflict.code,
                 conflict.operation,
             ) from error
-        if state.environment.get(protocol.ENV_JOB_ID) == attempt.job_id:
+        ours = (attempt.request or {}).get("Environment", {})
+        if all(
+            state.environment.get(name) == ours.get(name) for name in (protocol.ENV_JOB_ID, protocol.ENV_JOB_DIGEST)
+        ):
             self._created(attempt, state.instance_type or instance_type)
             return
         logger.warning("the name %s is another job's (%s); the trial takes its next one", attempt.job_name, conflict)

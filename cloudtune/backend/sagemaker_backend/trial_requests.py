@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from cloudtune.agent import protocol
 from cloudtune.agent.forms import Task
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.trial_request import ResolvedTemplate, digest
-from cloudtune.backend.arguments import command_line, plain
+from cloudtune.backend.arguments import command_line, config_json, plain
 from cloudtune.backend.sagemaker_backend.attempt import Attempt
 from cloudtune.backend.sagemaker_backend.bills import Bills
 from cloudtune.backend.sagemaker_backend.cadence import Cadence
@@ -107,7 +108,11 @@ class TrialRequests:
             config=_for_script(config) if own_entry else None,
             metrics=self._metrics,
         )
-        request["Environment"][protocol.ENV_JOB_DIGEST] = digest(request)
+        # The configuration lies in the task, and another tuner of the same experiment may have suggested another.
+        suggested = config_json({name: config[name] for name in sorted(config)})
+        request["Environment"][protocol.ENV_JOB_DIGEST] = hashlib.sha256(
+            f"{digest(request)} {suggested}".encode()
+        ).hexdigest()
         return request
 
     def checkpoint_uri(self, trial_id: int) -> str:
