@@ -7,7 +7,7 @@ import time
 
 from cloudtune.agent.protocol import LOG_NOTE
 from cloudtune.aws.clients import Aws
-from cloudtune.aws.errors import AwsError
+from cloudtune.aws.errors import AccessDenied, AwsError
 from cloudtune.aws.logs import JobLogs
 from cloudtune.backend.sagemaker_backend.attempt import Attempt
 from cloudtune.backend.sagemaker_backend.desk import Desk
@@ -55,11 +55,12 @@ class LogReader(Service):
         self._watched: dict[str, Attempt] = {}
         self._ended: set[str] = set()
         self._complete: set[str] = set()
+        self._may_not_read = False
 
     def watch(self, attempt: Attempt) -> None:
         """Reports of the attempt's job are looked for in its log from now on."""
         with self.desk.lock:
-            if attempt.job_name in self._watched:
+            if attempt.job_name in self._watched or (self._may_not_read and attempt.use_s3):
                 return
             self._watched[attempt.job_name] = attempt
             self._channel.watch(
@@ -93,7 +94,12 @@ class LogReader(Service):
                 return None
         begin = now()
         fallen_back: list[Attempt] = []
-        for news in self._channel.look():
+        try:
+            found = self._channel.look()
+        except AccessDenied as error:
+            self._do_without(error)
+            return 0.0
+        for news in found:
             with self.desk.lock:
                 attempt = self._watched.get(news.job_name)
                 if attempt is None:
@@ -117,6 +123,16 @@ class LogReader(Service):
                 self._why_without_s3(attempt) or "`cloudtune doctor` tells what is missing",
             )
         return max(0.0, begin + self._interval - now())
+
+    def _do_without(self, error: AccessDenied) -> None:
+        """Logs may not be read: a pity where reports come through S3, and the end where they come from nowhere else."""
+        with self.desk.lock:
+            if not all(attempt.use_s3 for attempt in self._watched.values()):
+                raise error
+            self._may_not_read = True
+            logger.warning("what jobs say that are not heard of in S3 is not known: %s", error)
+            for attempt in list(self._watched.values()):
+                self.forget(attempt)
 
     def _why_without_s3(self, attempt: Attempt) -> str:
         """What the agent of a job says about it in the first lines of the log; "" if it is not to be found."""
