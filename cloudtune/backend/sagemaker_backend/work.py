@@ -35,6 +35,7 @@ from cloudtune.backend.sagemaker_backend.log_reader import LogReader
 from cloudtune.backend.sagemaker_backend.machine_choices import instance_types, most_instances
 from cloudtune.backend.sagemaker_backend.machines import Machines
 from cloudtune.backend.sagemaker_backend.outcome import never_began
+from cloudtune.backend.sagemaker_backend.same_place import check_same_place
 from cloudtune.backend.sagemaker_backend.service import Service, now
 from cloudtune.backend.sagemaker_backend.trial_requests import TrialRequests
 from cloudtune.backend.sagemaker_backend.watcher import Watcher
@@ -77,6 +78,7 @@ class Work:
         self._bucket = Bucket(aws, found.name, found.owner, settings.kms_key)
         within = f"{found.prefix}/" if found.prefix else ""
         self._keys = protocol.Keys(f"{within}cloudtune/{place.tag or place.name}/{place.name}/{place.experiment_id}")
+        check_same_place(place.path, place.experiment_id, f"s3://{found.name}/{self._keys.prefix}")
         self._job_prefix = job_name_prefix(place.name, place.experiment_id)
         resolved = resolve(template, aws, bucket=found.name, output_prefix=f"{self._keys.prefix}output")
         code_uri = self._upload_source(f"{within}cloudtune/code")
