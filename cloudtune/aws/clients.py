@@ -32,7 +32,7 @@ T = TypeVar("T")
 #: Connections that a client keeps; threads that do many things at once (see :attr:`Aws.threads`) are fewer.
 _CONNECTIONS = 64
 _THREADS = 32
-_COPY_THREADS = 24
+_COPY_THREADS = 8
 #: How often botocore itself tries a call, the first time included.
 _ATTEMPTS = 10
 
@@ -294,13 +294,12 @@ def aws_for(region: str | None = None, profile: str | None = None) -> Aws:
 
 
 def _named(params: Mapping[str, Any]) -> str:
-    """What a call is about, for messages: an object or bucket, or the first parameter that is a name."""
+    """What a call is about, for messages: an object or bucket, or the first parameter that is a name, else an ARN."""
     if "Bucket" in params:
         return f"s3://{params['Bucket']}/{params.get('Key', params.get('Prefix', ''))}"
-    naming = ("name", "arn", "code")
-    return next(
-        (value for name, value in params.items() if name.lower().endswith(naming) and isinstance(value, str)), ""
-    )
+    texts = [(name.lower(), value) for name, value in params.items() if isinstance(value, str)]
+    naming = [value for end in ("name", ("arn", "code")) for name, value in texts if name.endswith(end)]
+    return naming[0] if naming else ""
 
 
 @functools.cache

@@ -311,6 +311,20 @@ def test_messages_name_what_a_call_is_about(
     assert str(caught.value).startswith(named)
 
 
+def test_a_name_goes_before_a_role(aws: Aws) -> None:
+    """A request for a job begins with its role; what was refused is the job."""
+    request: dict[str, Any] = {
+        "RoleArn": "arn:aws:iam::123456789012:role/trainer",
+        "TrainingJobName": "mine",
+        "AlgorithmSpecification": {"TrainingImage": "image", "TrainingInputMode": "File"},
+        "OutputDataConfig": {"S3OutputPath": "s3://data/"},
+        "ResourceConfig": {"InstanceType": "ml.none.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    }
+    with pytest.raises(InvalidRequest, match=r"^sagemaker:CreateTrainingJob of mine was refused"):
+        aws.call("sagemaker", "create_training_job", **request)
+
+
 def test_parameters_that_botocore_refuses(aws: Aws, local_cloud: LocalCloud) -> None:
     """They never reach AWS."""
     with pytest.raises(InvalidRequest, match="TrainingJobName"):
