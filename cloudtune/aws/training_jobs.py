@@ -75,13 +75,18 @@ class JobSummary:
 
 
 class TrainingJobs:
-    """The training jobs of an account and region. Thread-safe; may be pickled.
+    """The training jobs of an account and region. Thread-safe; may be pickled where there is no ``cancel``.
+
+    Args:
+        aws: Account and region.
+        cancel: Ends all waiting, with :class:`~cloudtune.aws.errors.Cancelled`.
 
     All methods raise subclasses of :class:`~cloudtune.aws.errors.AwsError`; ``patience`` is that of :meth:`Aws.call`.
     """
 
-    def __init__(self, aws: Aws) -> None:
+    def __init__(self, aws: Aws, cancel: threading.Event | None = None) -> None:
         self.aws = aws
+        self._cancel = cancel
 
     def create(
         self, request: Mapping[str, Any], patience: float | None = 0, cancel: threading.Event | None = None
@@ -105,7 +110,9 @@ class TrainingJobs:
 
     def describe(self, name: str, patience: float | None = None) -> JobState:
         """A job. Raises NotFound where there is none of that name."""
-        answer = self.aws.call("sagemaker", "describe_training_job", patience=patience, TrainingJobName=name)
+        answer = self.aws.call(
+            "sagemaker", "describe_training_job", patience=patience, cancel=self._cancel, TrainingJobName=name
+        )
         return _state(answer)
 
     def stop(self, name: str, patience: float | None = None) -> bool:
@@ -118,7 +125,9 @@ class TrainingJobs:
             AwsError: Anything else: throttling, or rights that are missing, say nothing about the job.
         """
         try:
-            self.aws.call("sagemaker", "stop_training_job", patience=patience, TrainingJobName=name)
+            self.aws.call(
+                "sagemaker", "stop_training_job", patience=patience, cancel=self._cancel, TrainingJobName=name
+            )
         except InvalidRequest:
             # SageMaker refuses with the code that it has for any wrong request; only the job itself tells why.
             state = self.describe(name, patience)
@@ -144,7 +153,7 @@ class TrainingJobs:
         if status is not None:
             query["StatusEquals"] = status
         while True:
-            page = self.aws.call("sagemaker", "list_training_jobs", patience=patience, **query)
+            page = self.aws.call("sagemaker", "list_training_jobs", patience=patience, cancel=self._cancel, **query)
             for row in page["TrainingJobSummaries"]:
                 found[row["TrainingJobName"]] = _summary(row)  # jobs may move between pages while they are read
             if not page.get("NextToken"):

@@ -67,18 +67,23 @@ class Creator(Service):
         self._ending = ending
         self._machines = machines
         self._told_waiting: set[str] = set()
+        #: Machines for want of which the last job has failed.
+        self._out_of_capacity: set[str] = set()
         #: Called with each attempt whose job was created.
         self.created_listeners: list[Callable[[Attempt], None]] = []
 
-    def machine_freed(self) -> None:
+    def machine_freed(self, instance_type: str, instance_count: int = 1) -> None:
         """A job of ours has ended: what waits for its machine is tried at once."""
         with self.desk.lock:
+            self._out_of_capacity.discard(_machines(instance_count, instance_type))
             self._machines.freed()
         self.wake()
 
     def no_capacity(self, instance_type: str, instance_count: int = 1) -> None:
         """A job has failed because there were no instances for it."""
-        self._refused(_machines(instance_count, instance_type), _NO_CAPACITY, coming=1)
+        machines = _machines(instance_count, instance_type)
+        self._out_of_capacity.add(machines)
+        self._refused(machines, _NO_CAPACITY, coming=1)
 
     def turn(self) -> float | None:
         attempt, instance_type, wait = self._next()
@@ -152,8 +157,10 @@ class Creator(Service):
     def _created(self, attempt: Attempt, instance_type: str) -> None:
         with self.desk.lock:
             machines = _machines(attempt.instance_count, instance_type)
-            self._machines.granted(machines)
-            self._told_waiting.discard(machines)
+            # That a job was created does not mean that there is capacity for it: only a job that has run does.
+            if machines not in self._out_of_capacity:
+                self._machines.granted(machines)
+                self._told_waiting.discard(machines)
             attempt.phase = Phase.EXISTS
             attempt.created_at = now()
             attempt.request = None

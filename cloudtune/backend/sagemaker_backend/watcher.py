@@ -30,7 +30,10 @@ logger = logging.getLogger(__name__)
 _LISTED_AFTER = 20.0
 
 #: Jobs without an agent tell nobody that they have ended: then the listing comes this often at least (seconds).
-_BEAT_WITHOUT_AGENT = 15.0
+_BEAT_WITHOUT_AGENT = 30.0
+
+#: Calls for stops, and for states, before it is the other's turn.
+_IN_TURN = 4
 
 #: A job that was asked to end may upload its output for so long (seconds); SageMaker has been seen to hang there.
 _LONGEST_UPLOAD = 900.0
@@ -89,9 +92,10 @@ class Watcher(Service):
         ending.mark_listeners.append(self._has_mark)
 
     def turn(self) -> float | None:
-        for attempt in self._due_to_stop():
+        # A few of each in turn: a hundred stops at AWS's rate must not keep freed workers waiting.
+        for attempt in self._due_to_stop()[:_IN_TURN]:
             self._stop(attempt)
-        for attempt in self._due_to_describe():
+        for attempt in self._due_to_describe()[:_IN_TURN]:
             self._describe(attempt)
         if self._may_list() and now() >= self._next_list:
             self._list()
@@ -225,7 +229,7 @@ class Watcher(Service):
             if first and is_capacity_failure(state):
                 self._creator.no_capacity(state.instance_type, state.instance_count)
         if first and not is_capacity_failure(state):
-            self._creator.machine_freed()
+            self._creator.machine_freed(state.instance_type, state.instance_count)
 
     # ------------------------------------------------------------------ all jobs
 

@@ -71,6 +71,7 @@ class Work:
 
     def __init__(self, settings: SageMakerBackend, aws: Aws, place: ExperimentPlace) -> None:
         self._settings = settings
+        self._told_without_s3 = False
         self._aws = aws
         self._place = place
         template, cadence = settings.template, settings.cadence
@@ -97,7 +98,7 @@ class Work:
             settings.pass_args_as_json,
             settings.metrics_names,
         )
-        self._jobs = TrainingJobs(aws)
+        self._jobs = TrainingJobs(aws, cancel=self.desk.closing)
         self._logs = JobLogs(aws)
         self._checkpoints = TrialCheckpoints(self._bucket, self._keys)
         self._synced = SyncedCheckpoints(aws, self._bucket, self._requests.checkpoint_uri)
@@ -232,9 +233,22 @@ class Work:
         name = job_name(place.name, place.experiment_id, trial.trial_id, trial.attempt)
         job_id = f"{place.experiment_id}-{trial.trial_id}-{trial.attempt}"
         attempt = Attempt(trial, name, job_id, delivered)
-        attempt.use_s3 = self._settings.uses_s3 and self.desk.jobs_without_s3 < _GIVE_UP_S3_AFTER
+        attempt.use_s3 = self._uses_s3()
         attempt.has_agent = self._requests.has_agent
         return attempt
+
+    def _uses_s3(self) -> bool:
+        """Whether jobs that are created now report and save through S3: until they turn out not to be able to."""
+        if not self._settings.uses_s3 or self.desk.jobs_without_s3 < _GIVE_UP_S3_AFTER:
+            return self._settings.uses_s3
+        if not self._told_without_s3:
+            self._told_without_s3 = True
+            logger.warning(
+                "%d jobs in a row could not write to S3: further trials report by their logs, and SageMaker itself "
+                "keeps their checkpoints; `cloudtune doctor` tells what is missing",
+                self.desk.jobs_without_s3,
+            )
+        return False
 
     def _wake(self) -> None:
         for service in self._services:
@@ -324,7 +338,7 @@ class Work:
         )
 
     def _copy_checkpoint(self, source: int, target: int, coming: int) -> None:
-        if self._settings.uses_s3:
+        if self._uses_s3():
             self._checkpoints.copy(source, target, coming)
         else:
             self._await_last_sync(source, target)
@@ -333,7 +347,7 @@ class Work:
     def _delete_checkpoint(self, trial_id: int) -> None:
         if self._settings.uses_s3:
             self._checkpoints.delete(trial_id)
-        else:
+        if not self._uses_s3():
             self._await_last_sync(trial_id)
             self._synced.delete(trial_id)
 
@@ -420,7 +434,13 @@ class Work:
                     self.ask_to_end(attempt.trial_id, protocol.WISH_PAUSE)
         if not left:
             return
-        self._life.stop_all(protocol.WISH_PAUSE)
+        if self._life.is_alive() and self._inbox.is_alive():
+            self._life.stop_all(protocol.WISH_PAUSE)
+        else:  # S3 is out of reach, and with it the agents: SageMaker's own stop is what is left
+            with self.desk.lock:
+                for attempt in left:
+                    attempt.stop_job_at = now()
+            self._watcher.wake()
         logger.info("stopping %d training jobs", len(left))
         deadline = now() + self._settings.stop_grace + self._settings.cadence.stop_margin + _STOP_TAKES
         while now() < deadline and self._services_live():
@@ -444,4 +464,4 @@ class Work:
 
     def _services_live(self) -> bool:
         """Whether the threads that are needed to end jobs still work."""
-        return self._watcher.is_alive() and self._life.is_alive()
+        return self._watcher.is_alive()

@@ -16,8 +16,11 @@ from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.ending import Ending
 from cloudtune.backend.sagemaker_backend.errands import Errands
 from cloudtune.backend.sagemaker_backend.machines import Machines
-from cloudtune.trial import Trial
+from cloudtune.trial import End, Outcome, Trial
 from tests.backend.sagemaker.test_watcher import state
+
+OURS = {"CLOUDTUNE_JOB_ID": "id-0", "CLOUDTUNE_JOB_DIGEST": "0123"}
+FIRST_WAIT = 1000.0
 
 
 class Sagemaker:
@@ -51,7 +54,7 @@ class Requests:
 
     def prepare(self, attempt: Attempt, instance_type: str) -> dict[str, object]:
         attempt.instance_type = instance_type
-        return {"name": attempt.job_name, "count": attempt.instance_count}
+        return {"name": attempt.job_name, "count": attempt.instance_count, "Environment": OURS}
 
 
 class Scene:
@@ -67,7 +70,7 @@ class Scene:
             Requests(),
             self.errands,
             Ending(self.desk),
-            Machines(first_wait=1000, longest_wait=1000),
+            Machines(first_wait=FIRST_WAIT, longest_wait=1000 * FIRST_WAIT),
         )
 
     def add(self, trial: int, count: int = 1) -> Attempt:
@@ -124,6 +127,33 @@ def test_a_name_whose_job_cannot_be_seen_yet(scene: Scene) -> None:
     scene.jobs.taken["job-0"] = None
     with pytest.raises(ServiceFailure, match="no job of that name is to be seen yet"):
         scene.turns()
-    scene.jobs.taken["job-0"] = replace(state("job-0"), environment={"CLOUDTUNE_JOB_ID": "id-0"})
+    scene.jobs.taken["job-0"] = replace(state("job-0"), environment=OURS)
     scene.turns()
     assert attempt.phase is Phase.EXISTS
+
+
+@pytest.mark.parametrize("other", [{"CLOUDTUNE_JOB_ID": "id-1"}, {"CLOUDTUNE_JOB_DIGEST": "of another configuration"}])
+def test_a_name_that_is_a_foreign_jobs(scene: Scene, other: dict[str, str]) -> None:
+    """Another experiment's job, or one with another configuration, is not ours: the trial takes its next attempt."""
+    attempt = scene.add(0)
+    scene.jobs.taken["job-0"] = replace(state("job-0"), environment={**OURS, **other})
+    scene.turns()
+    [end] = scene.desk.take_events()[0]
+    assert attempt.phase is Phase.OVER
+    assert isinstance(end, End)
+    assert (end.outcome, end.blameless) == (Outcome.interrupted, True)
+
+
+def test_a_created_job_is_no_proof_of_capacity(scene: Scene) -> None:
+    """Jobs that are created and then fail for want of machines wait longer each time, until one has run."""
+    scene.jobs.machines = 10
+    for trial in range(3):
+        scene.add(trial)
+        scene.turns()
+        scene.creator.no_capacity("ml.m5.large")
+        scene.creator._machines.freed()  # the wait is over
+    assert scene.creator._machines.refused("ml.m5.large", now=0) >= 0.75 * 8 * FIRST_WAIT
+    scene.creator.machine_freed("ml.m5.large")
+    scene.add(3)
+    scene.turns()
+    assert scene.creator._machines.refused("ml.m5.large", now=0) <= FIRST_WAIT

@@ -85,7 +85,7 @@ class Listener:
     def __init__(self) -> None:
         self.read: list[int] = []
 
-    def machine_freed(self) -> None:
+    def machine_freed(self, instance_type: str, instance_count: int) -> None:
         pass
 
     def have_come(self, attempt: Attempt, state: JobState) -> bool:

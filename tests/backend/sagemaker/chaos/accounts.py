@@ -15,7 +15,7 @@ from cloudtune.store.local_store import LocalStore
 from tests.backend.sagemaker.chaos.program import PUT_INTERVAL
 
 #: Seconds that a put may take on a loaded machine, beyond the interval between two.
-SLACK = 1.0
+SLACK = 0.5
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def test_jobs_of_the_newer_one_are_no_strays(
 ) -> None:
     """Before its next sign of life is due, the older one finds a job that it did not begin: it stops, not the job."""
     work: dict[str, Any] = {"configs": [{"epochs": 3, "hold": 2}] * 2}
-    older = commands.start({**work, "tuner": {"n_workers": 1}, "cadence": {"life": 3600.0}})
+    older = commands.start({**work, "tuner": {"n_workers": 1}, "cadence": {"life": 1000.0}})
     experiment.wait_for_epoch(2)
     copy = tmp_path / "another machine"
     shutil.copytree(experiment_path(NAME).parent, copy)
