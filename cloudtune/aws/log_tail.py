@@ -24,6 +24,9 @@ WIDE_EVERY = 30
 _MOST_LAG = 3600.0
 #: So many event ids are remembered; with more, less is read again.
 MOST_IDS = 200_000
+#: CloudWatch is reported to search at most 100 streams by a prefix. Beyond this number none is given, and the lines of
+#: other streams are passed over here: a look is of a few seconds, and the filter pattern leaves little of them.
+MOST_STREAMS = 80
 #: A look that finds more pages goes on with them in the next look.
 _MOST_PAGES = 50
 #: Seconds for which a look tries again when AWS throttles or cannot be reached. The next look tries again anyway.
@@ -80,6 +83,7 @@ class Tail:
         self.lag = 0.0
         self._aws = aws
         self._cancel = cancel
+        self._prefix = stream_prefix
         self._request = {"logGroupName": group, "logStreamNamePrefix": stream_prefix}
         self._overlap = overlap * 1000
         self._wide_overlap = wide_overlap * 1000
@@ -90,6 +94,11 @@ class Tail:
         self._floor = since or 0  # no look reads what is older: such events are not remembered
         self._seen: dict[str, int] = {}  # event id -> timestamp
         self._unfinished: dict[str, Any] | None = None  # request for the next page of the look before
+
+    def expect_streams(self, number: int) -> None:
+        """Says how many streams there may be whose names begin with the prefix, silent ones included."""
+        if number > MOST_STREAMS:
+            self._request.pop("logStreamNamePrefix", None)
 
     @property
     def is_behind(self) -> bool:
@@ -148,7 +157,7 @@ class Tail:
         late = 0.0
         for event in events:
             event_id, timestamp = event["eventId"], event["timestamp"]
-            if event_id in self._seen:
+            if event_id in self._seen or not event["logStreamName"].startswith(self._prefix):
                 continue
             self._seen[event_id] = timestamp
             found.append(LogEvent(event["logStreamName"], timestamp, event_id, event["message"]))

@@ -63,7 +63,7 @@ class ScriptedLogs(Aws):
             (round(line.time * 1000), round(line.appears * 1000), line.event_id, line)
             for line in self.lines
             if line.appears <= self.now
-            and line.stream.startswith(params["logStreamNamePrefix"])
+            and line.stream.startswith(params.get("logStreamNamePrefix", ""))
             and line.time * 1000 >= start
             and pattern.matches(line.text)
         )

@@ -186,3 +186,17 @@ def test_streams_of_others_and_old_lines_are_not_read() -> None:
     logs.write("b-1/algo-1-1", "other", time=15.0)
     logs.now = 20.0
     assert messages(Tail(logs, "a-", since=10_000)) == ["new"]
+
+
+def test_many_streams_are_not_asked_for_by_their_prefix() -> None:
+    """CloudWatch searches a hundred streams by a prefix: with more, all are searched, and foreign lines passed over."""
+    logs = ScriptedLogs()
+    tail = Tail(logs, "a-")
+    tail.expect_streams(80)
+    tail.look()
+    tail.expect_streams(81)
+    for stream in range(200):
+        logs.write(f"a-{stream}/algo-1-1", f"ours {stream}")
+        logs.write(f"b-{stream}/algo-1-1", f"foreign {stream}")
+    assert messages(tail) == [f"ours {stream}" for stream in range(200)]
+    assert ["logStreamNamePrefix" in request for request in logs.requests] == [True, False]

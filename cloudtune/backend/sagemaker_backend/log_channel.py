@@ -86,6 +86,7 @@ class LogChannel:
         self._cancel = cancel
         since_ms = None if since is None else int(since * 1000)
         self._tail = Tail(aws, job_name_prefix, group=group, since=since_ms, cancel=cancel)
+        self._ever_watched = 0
         self._patience = patience or Patience()
         self._clock = clock
         self._sleep = sleep or (cancel or threading.Event()).wait
@@ -123,6 +124,8 @@ class LogChannel:
             watched = LogAttempt(job_name, trial, attempt, delivered, agent, may_restart, self._patience)
             self._attempts[job_name] = watched
             self._over.discard(job_name)
+            self._ever_watched += 1
+            self._tail.expect_streams(max(self._ever_watched, trial + 1))
             now = self._clock()
             for event in self._unclaimed.pop(job_name, ()):
                 if watched.take_event(event, now):
