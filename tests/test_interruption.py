@@ -101,16 +101,19 @@ def test_a_fork_does_not_hold_the_lease(tmp_path: Path) -> None:
         "from cloudtune.store.local_store import LocalStore\n"
         "store = LocalStore(sys.argv[1])\n"
         "store.open()\n"
-        "pid = os.fork()\n"
-        "if pid == 0:\n"
+        "if os.fork() == 0:\n"
+        "    print(os.getpid(), flush=True)\n"
         "    signal.pause()\n"
-        "print(pid, flush=True)\n"
+        "os.read(0, 1)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     place = tmp_path / "experiment"
-    done = subprocess.Popen([sys.executable, "-c", program, str(place)], stdout=subprocess.PIPE, text=True)
+    argv = [sys.executable, "-c", program, str(place)]
+    done = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert done.stdin is not None
     assert done.stdout is not None
     child = int(done.stdout.readline())
+    done.stdin.close()  # the child runs: now the parent may die
     try:
         assert done.wait(30) == -signal.SIGKILL
         store = LocalStore(place)

@@ -114,6 +114,11 @@ class Desk:
         with self.lock:
             return sum(event.dollars or 0.0 for event in self._events if isinstance(event, Bill))
 
+    def has_events(self) -> bool:
+        """Whether there is something that the tuner has not taken yet."""
+        with self.lock:
+            return bool(self._events)
+
     def take_events(self) -> tuple[list[TrialEvent], bool]:
         """All events so far, and whether a worker became free since the last call.
 

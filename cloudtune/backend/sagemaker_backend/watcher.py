@@ -284,6 +284,8 @@ class Watcher(Service):
             # Unless another tuner has created them: its sign of life came before its first job.
             self._confirm()
         for name in names:
-            logger.warning("stopping %s, a job of this experiment that no trial waits for", name)
-            self._jobs.stop(name)
+            job_id = self._jobs.describe(name).environment.get(protocol.ENV_JOB_ID)
+            if job_id and name.endswith(job_id):  # else a foreign job has taken the name
+                logger.warning("stopping %s, a job of this experiment that no trial waits for", name)
+                self._jobs.stop(name)
             self._strays_ended.add(name)

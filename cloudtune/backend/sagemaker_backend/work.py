@@ -396,7 +396,8 @@ class Work:
                         trials=(attempt.trial_id,),
                     )
         with self.desk.lock:
-            if not all(attempt.is_settled for attempt in self.desk.attempts.values()):
+            # The last bill may have come since the tuner has polled.
+            if self.desk.has_events() or not all(attempt.is_settled for attempt in self.desk.attempts.values()):
                 return False
         if not self._errands.are_all_done():
             return False

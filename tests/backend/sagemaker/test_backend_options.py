@@ -10,6 +10,10 @@ import pytest
 
 from cloudtune.backend import SageMakerBackend
 from cloudtune.backend.sagemaker_backend import Cadence, TrainingJob
+from cloudtune.backend.trial_backend import ExperimentPlace
+from cloudtune.localcloud import LocalCloud
+from cloudtune.trial import Bill
+from tests.backend.sagemaker.harness import make_backend
 
 
 def job(folder: Path, source: str = "pass", **members: Any) -> TrainingJob:
@@ -85,3 +89,20 @@ def test_name_and_pickling(tmp_path: Path) -> None:
     assert backend.default_name == again.default_name == "my-train"
     assert again.fallback_instance_types == ("ml.g5.xlarge",)
     assert backend.start_jobs_without_delay is False
+
+
+def test_it_has_not_wound_down_before_the_last_bill_was_taken(cloud: LocalCloud, tmp_path: Path) -> None:
+    """A bill that came since the last poll is waited for: the tuner would end without it."""
+    backend = make_backend()
+    backend.open(ExperimentPlace("bills", "abcdef", tmp_path, 1))
+    try:
+        assert backend._work is not None
+        backend._work.desk.deliver([Bill(0, 0, 1.0, 10.0, 0.0, "ml.m5.large", final=True)])
+        before = backend.wind_down()
+        events = backend.poll(10)
+        while not backend.wind_down():
+            events += backend.poll(0.1)
+    finally:
+        backend.close(stop_running=True)
+    assert not before
+    assert [type(event) for event in events] == [Bill]

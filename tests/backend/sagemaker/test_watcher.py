@@ -205,6 +205,10 @@ def test_a_job_that_uploads_is_given_time(scene: Scene) -> None:
     assert scene.jobs.stopped == [attempt.job_name]
 
 
+#: Of the experiment, though no trial waits for it.
+STRAY = replace(state("trials-abcdef-7-0"), environment={protocol.ENV_JOB_ID: "abcdef-7-0"})
+
+
 def test_a_list_that_is_behind_makes_no_strays(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     """A job that is known to have ended is not stopped because a list still has it; one that nobody knows is."""
     attempt, _ = scene.add(0, describe_at=scene.now), scene.add(1)
@@ -213,16 +217,25 @@ def test_a_list_that_is_behind_makes_no_strays(scene: Scene, caplog: pytest.LogC
     assert attempt.phase is Phase.OVER
     scene.desk.forget_settled()
     scene.jobs.listed["trials-abcdef-7-0"] = "Training"
-    scene.jobs.states["trials-abcdef-7-0"] = state("trials-abcdef-7-0")
+    scene.jobs.states["trials-abcdef-7-0"] = STRAY
     scene.turn(100)
     assert scene.jobs.stopped == ["trials-abcdef-7-0"]
+
+
+def test_a_foreign_job_of_such_a_name_is_no_stray(scene: Scene) -> None:
+    """A job whose name looks like one of ours, and that says it is not, belongs to somebody else."""
+    scene.add()
+    scene.jobs.listed["trials-abcdef-7-0"] = "Training"
+    scene.jobs.states["trials-abcdef-7-0"] = state("trials-abcdef-7-0")
+    scene.turn(100)
+    assert scene.jobs.stopped == []
 
 
 def test_jobs_of_another_tuner_are_no_strays(scene: Scene) -> None:
     """Whoever wakes after another tuner has taken over stops none of its jobs, however often it looks."""
     scene.add()
     scene.jobs.listed["trials-abcdef-7-0"] = "Training"
-    scene.jobs.states["trials-abcdef-7-0"] = state("trials-abcdef-7-0")
+    scene.jobs.states["trials-abcdef-7-0"] = STRAY
     scene.is_fenced = True
     for _ in range(2):
         with pytest.raises(Fenced):
@@ -235,7 +248,7 @@ def test_a_stray_whose_stop_failed_is_stopped_later(scene: Scene, monkeypatch: p
     scene.add()
     stray = "trials-abcdef-7-0"
     scene.jobs.listed[stray] = "Training"
-    scene.jobs.states[stray] = state(stray)
+    scene.jobs.states[stray] = STRAY
 
     def refuse(name: str, patience: float | None = None) -> bool:
         raise Unreachable("no answer")
