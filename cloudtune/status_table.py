@@ -12,6 +12,9 @@ from cloudtune.tuning_status import TrialRecord, TuningStatus
 #: A table of more trials than this is shortened to those of interest.
 MAX_ROWS = 60
 
+#: Characters of a value that are shown.
+_LONGEST_VALUE = 80
+
 
 def status_table(status: TuningStatus, max_rows: int = MAX_ROWS, width: int | None = None) -> str:
     """One row per trial: id, status, number of reports, configuration, last report, seconds of work, cost.
@@ -61,8 +64,11 @@ def incumbent_line(status: TuningStatus) -> str:
 
 
 def format_value(value: Any) -> str:
-    """A value as it stands in the table, in one line."""
-    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))
+    """A value as it stands in the table, in one line that is not endless."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = printable(str(value))
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
 
 def printable(text: str) -> str:

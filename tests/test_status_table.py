@@ -102,6 +102,8 @@ def test_what_is_printable_stays_as_it_is() -> None:
     assert printable("a\nb\x1b[31m\u2028") == r"a\nb\x1b[31m\u2028"
     assert format_value(1e-7 / 3) == "3.33333e-08"
     assert format_value("two\nlines") == r"two\nlines"
+    assert format_value("x" * 80) == "x" * 80
+    assert format_value("x" * 5000) == "x" * 79 + "…"
     assert format_value(None) == "None"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import time
 
@@ -22,6 +23,13 @@ _LONGEST_DEATH = 20.0
 _INTERVAL = 1.0
 _INTERVAL_WHEN_TOLD = 0.1
 _DRAIN_TIME = 5.0
+
+#: What to do about the reasons that the system gives for not starting a script.
+_REMEDIES = {
+    errno.E2BIG: "; its arguments are too long for a command line: use pass_args_as_json=True",
+    errno.ENOEXEC: "; let it begin with a line such as #!/bin/sh, or end its name in .py or .sh",
+    errno.EACCES: "; make it executable, or end its name in .py or .sh",
+}
 
 
 class ChildRun:
@@ -48,10 +56,8 @@ class ChildRun:
         try:
             self._child = Child(command, cwd, environment, console)
         except (OSError, ValueError) as error:
-            raise AgentError(
-                f"{command[0]} could not be started: {error}; a command line that is too long goes with "
-                "pass_args_as_json=True"
-            ) from error
+            number = getattr(error, "errno", None) or 0
+            raise AgentError(f"{command[0]} could not be started: {error}{_REMEDIES.get(number, '')}") from error
 
     @property
     def exit_code(self) -> int | None:
