@@ -6,6 +6,7 @@ import json
 import signal
 from typing import Any
 
+from cloudtune.agent.protocol import ENV_JOB_ID
 from tests.aws.conftest import training_request
 from tests.backend.sagemaker.failures.commands import Commands
 from tests.backend.sagemaker.failures.experiment import Experiment, wait_until
@@ -40,8 +41,9 @@ def test_a_job_that_no_trial_waits_for_is_stopped(experiment: Experiment) -> Non
         experiment.wait_for_epoch(1)
         output = {"OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/output"}}
         stray = experiment.job(7)
-        for name in (stray, "trials-of-a-colleague-7-0"):
-            experiment.sagemaker.create_training_job(**training_request(name, idle, **output))
+        ours = {"Environment": {ENV_JOB_ID: "-".join(stray.split("-")[-3:])}}
+        experiment.sagemaker.create_training_job(**training_request(stray, idle, **output, **ours))
+        experiment.sagemaker.create_training_job(**training_request("trials-of-a-colleague-7-0", idle, **output))
         assert experiment.cloud.wait_for_job(stray)["status"] == "Stopped"
         assert experiment.says(f"stopping {stray}, a job of this experiment that no trial waits for")
         experiment.release(0)
