@@ -9,7 +9,7 @@ import uuid
 from cloudtune.agent import protocol
 from cloudtune.agent.forms import Life
 from cloudtune.aws.errors import Conflict
-from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.s3 import Bucket, Got
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.service import Service, now
 from cloudtune.errors import Fenced
@@ -33,6 +33,7 @@ class LifeWriter(Service):
         self._interval = interval
         self._nonce = uuid.uuid4().hex
         self._etag: str | None = None
+        self._former: Got | None = None  # what the tuner has written from which this one took over
         self._beat = 0
         self._wishes: dict[str, str] = {}
         self._stop_all: str | None = None
@@ -45,7 +46,9 @@ class LifeWriter(Service):
         Args:
             bucket: The same bucket with more patience.
         """
-        self._etag = (bucket or self._bucket).put(self._key, self._body())
+        patient = bucket or self._bucket
+        self._former = patient.get(self._key)
+        self._etag = patient.put(self._key, self._body())
         self._next = now() + self._interval
 
     def wish(self, trial: int, attempt: int, wish: str) -> None:
@@ -109,7 +112,9 @@ class LifeWriter(Service):
         got = self._bucket.get(self._key)
         if got is None:
             return None
-        if self._nonce.encode() not in got.body:
+        # What stood there before is no sign of another tuner: our first write has not taken effect, and is repeated.
+        is_former = self._former is not None and got.etag == self._former.etag
+        if self._nonce.encode() not in got.body and not is_former:
             raise Fenced(
                 f"another tuner drives the experiment at {self._place} now: this one stops and leaves all training "
                 "jobs to that one"

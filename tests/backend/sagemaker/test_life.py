@@ -142,3 +142,15 @@ def test_it_outlives_a_failure_of_s3(
         desk.closing.set()
         writer.join()
     assert "does not work at the moment, nothing is lost" in caplog.text
+
+
+def test_a_first_write_that_was_lost_is_no_fence(bucket: Bucket, desk: Desk, local_cloud: LocalCloud) -> None:
+    """What a tuner that is gone has left behind is no sign of another one: the write is made again."""
+    LifeWriter(desk, bucket, KEYS, interval=1000).begin()
+    local_cloud.faults.add("write_lost", operation="s3:PutObject", count=1)
+    writer = LifeWriter(desk, bucket, KEYS, interval=1000)
+    writer.begin()
+    writer.wish(1, 0, "stop")
+    for _ in range(3):
+        writer.turn()
+    assert life(bucket)["wishes"] == {"1-0": "stop"}
