@@ -71,6 +71,7 @@ def test_a_report_wakes_the_shipper(place: Place) -> None:
     until(lambda: place.count() == 1, "the first report")
     place.report()
     until(lambda: place.count() == 2, "the second report")
+    assert len(place.bucket.read(HEAD)["reports"]) == 2
 
 
 def test_the_first_report_after_silence_goes_at_once_and_the_next_waits(place: Place) -> None:
@@ -97,6 +98,7 @@ def test_a_new_state_does_not_hold_the_next_report_up(place: Place) -> None:
     until(lambda: place.bucket.read(HEAD)["state"] == "running", "the state")
     place.report()
     until(lambda: place.count() == 1, "the report")
+    assert place.bucket.read(HEAD)["state"] == "running"
 
 
 def test_a_ticket_tells_when_all_there_was_is_shipped(place: Place) -> None:
@@ -133,6 +135,7 @@ def test_who_is_denied_is_known_to_be(place: Place, monkeypatch: pytest.MonkeyPa
     until(lambda: shipper.denied, "the refusal")
     monkeypatch.undo()
     until(lambda: place.count() == 1 and not shipper.denied, "the report")
+    assert len(place.bucket.read(HEAD)["reports"]) == 1
 
 
 def test_a_shipper_that_fails_says_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,3 +161,4 @@ def test_where_no_pipe_can_be_made_reports_are_found_by_looking(
     place.start(put_interval=0.0)
     place.report(wake=False)
     until(lambda: place.count() == 1, "the report")
+    assert not place.fifo.exists()

@@ -161,8 +161,10 @@ def test_a_limit_that_is_lower_than_thought_is_lived_with(seed: int) -> None:
 
 def test_waiting_ends_by_itself_too() -> None:
     """Without anything that could cancel it."""
+    cancel = threading.Event()
     wait_for(0.001, None)
-    wait_for(0.001, threading.Event())
+    wait_for(0.001, cancel)
+    assert not cancel.is_set()
 
 
 def test_our_rates_stay_below_the_clouds() -> None:
