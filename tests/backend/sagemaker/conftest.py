@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from cloudtune.aws.clients import Aws
 from cloudtune.aws.rate_budget import AWS_RATES, ENV_RATES
-from cloudtune.localcloud import CloudSettings
+from cloudtune.aws.s3 import Bucket
+from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.localcloud import CloudSettings, LocalCloud
 
 pytest.register_assert_rewrite("tests.backend.sagemaker.harness")
 
@@ -26,3 +30,18 @@ def cloud(local_cloud: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv(ENV_RATES, ",".join(f"{operation}=1000" for operation in AWS_RATES))
     local_cloud.client("s3").create_bucket(Bucket=BUCKET)
     return local_cloud
+
+
+@pytest.fixture
+def bucket(local_cloud: LocalCloud) -> Bucket:
+    """A bucket, for parts of the backend that need no more of a cloud."""
+    local_cloud.client("s3").create_bucket(Bucket="data")
+    return Bucket(Aws("us-east-1"), "data", "123456789012")
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    """What the threads of a backend share."""
+    desk = Desk()
+    yield desk
+    desk.bell.close()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from cloudtune.agent import protocol
-from cloudtune.aws.clients import Aws
 from cloudtune.aws.s3 import Bucket
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
 from cloudtune.backend.sagemaker_backend.desk import Desk
@@ -19,19 +17,6 @@ from cloudtune.localcloud import LocalCloud
 from cloudtune.trial import End, Outcome, Report, Trial
 
 KEYS = protocol.Keys("cloudtune/tag/name/abcdef")
-
-
-@pytest.fixture
-def bucket(local_cloud: LocalCloud) -> Bucket:
-    local_cloud.client("s3").create_bucket(Bucket="data")
-    return Bucket(Aws("us-east-1"), "data", "123456789012")
-
-
-@pytest.fixture
-def desk() -> Iterator[Desk]:
-    desk = Desk()
-    yield desk
-    desk.bell.close()
 
 
 @pytest.fixture

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from cloudtune.agent.protocol import Keys
-from cloudtune.aws.clients import Aws
 from cloudtune.aws.s3 import Bucket
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.life import LifeWriter
@@ -19,19 +17,6 @@ from cloudtune.localcloud import LocalCloud
 
 KEYS = Keys("cloudtune/tag/name/abcdef")
 LIFE = KEYS.life
-
-
-@pytest.fixture
-def bucket(local_cloud: LocalCloud) -> Bucket:
-    local_cloud.client("s3").create_bucket(Bucket="data")
-    return Bucket(Aws("us-east-1"), "data", "123456789012")
-
-
-@pytest.fixture
-def desk() -> Iterator[Desk]:
-    desk = Desk()
-    yield desk
-    desk.bell.close()
 
 
 def life(bucket: Bucket) -> dict[str, Any]:

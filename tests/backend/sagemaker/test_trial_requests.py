@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 
 from cloudtune.agent import protocol
 from cloudtune.agent.forms import Task
-from cloudtune.aws.clients import Aws
 from cloudtune.aws.job_template import TrainingJob, template_of
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.trial_request import resolve
@@ -21,23 +19,9 @@ from cloudtune.backend.sagemaker_backend.cadence import Cadence
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.trial_requests import TrialRequests
 from cloudtune.backend.trial_backend import ExperimentPlace
-from cloudtune.localcloud import LocalCloud
 from cloudtune.trial import Trial
 
 KEYS = protocol.Keys("cloudtune/study/name/abcdef")
-
-
-@pytest.fixture
-def desk() -> Iterator[Desk]:
-    desk = Desk()
-    yield desk
-    desk.bell.close()
-
-
-@pytest.fixture
-def bucket(local_cloud: LocalCloud) -> Bucket:
-    local_cloud.client("s3").create_bucket(Bucket="data")
-    return Bucket(Aws("us-east-1"), "data", "123456789012")
 
 
 def make(desk: Desk, bucket: Bucket, folder: Path, fallbacks: tuple[str, ...] = (), **members: Any) -> TrialRequests:
