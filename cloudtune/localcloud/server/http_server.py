@@ -96,19 +96,18 @@ class HttpServer:
         self._listener.close()
 
     def _serve(self, accepted: socket.socket, address: tuple[str, int]) -> None:
-        connection = _Connection(self._app, accepted, address, self.port, self._forget)
+        connection = _Connection(self._app, accepted, address, self.port)
         with self._lock:
+            # Only those whose threads have ended are forgotten: close() waits for all that are known.
+            self._connections = {one for one in self._connections if one.thread.is_alive()}
             self._connections.add(connection)
         try:
             connection.thread.start()
         except RuntimeError as error:  # no thread is left for it: the client may try again, others may go on
             logger.error("a connection was closed: %s", error)
-            self._forget(connection)
+            with self._lock:
+                self._connections.discard(connection)
             accepted.close()
-
-    def _forget(self, connection: _Connection) -> None:
-        with self._lock:
-            self._connections.discard(connection)
 
 
 class _Connection:
@@ -120,11 +119,9 @@ class _Connection:
         accepted: socket.socket,
         address: tuple[str, int],
         port: int,
-        ended: Callable[[_Connection], None],
     ) -> None:
         self._app = app
         self._socket = accepted
-        self._ended = ended
         self._lock = threading.Lock()
         self._busy = False
         self._closing = False
@@ -170,7 +167,6 @@ class _Connection:
         except (OSError, ConnectionEnded):  # the client is gone
             pass
         finally:
-            self._ended(self)
             with self._lock:
                 self._socket.close()
 

@@ -316,6 +316,41 @@ def test_closing_ends_idle_connections_and_their_threads(app: Application) -> No
         one.close()
 
 
+def test_closing_waits_for_connections_that_are_about_to_end(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread of a connection that its client has just left has ended, too, when the server is closed."""
+    run: Callable[[threading.Thread], None] = threading.Thread.run
+    join: Callable[..., None] = threading.Thread.join
+    waited_for = threading.Event()
+
+    def run_on(thread: threading.Thread) -> None:
+        run(thread)
+        if thread.name == "cloudtune-localcloud-connection":
+            waited_for.wait(60)
+
+    def join_it(thread: threading.Thread, timeout: float | None = None) -> None:
+        if thread.name == "cloudtune-localcloud-connection":
+            waited_for.set()
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "run", run_on)
+    monkeypatch.setattr(threading.Thread, "join", join_it)
+    server = HttpServer(app)
+    server.start()
+    assert sent_raw(server, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").endswith(b"hello")
+    server.close()
+    left = connection_threads()
+    waited_for.set()
+    assert left == []
+
+
+def test_ended_connections_are_forgotten(app: Application, server: HttpServer) -> None:
+    """A server that has served many clients keeps none of them."""
+    for _ in range(20):
+        assert sent_raw(server, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").endswith(b"hello")
+        wait_until(lambda: not any(one.thread.is_alive() for one in server._connections), "the end of the thread")
+    assert len(server._connections) == 1
+
+
 def test_closing_lets_a_call_at_work_have_its_answer(app: Application) -> None:
     """A call that came before the end is answered, and told that the connection ends."""
     begun, go_on = threading.Event(), threading.Event()
