@@ -153,8 +153,9 @@ def test_an_attempt_that_had_ended_is_not_done_again(jobs: AgentJobs) -> None:
 
 def test_a_job_stopped_from_the_console_ends_as_terminated(jobs: AgentJobs) -> None:
     """Whoever stops it: the reports until then and the end mark arrive."""
-    jobs.cloud.faults.add(Fault("console_stop", job="one", seconds=1.0))
     jobs.create("one", "from cloudtune import Reporter; import signal; Reporter()(epoch=1); signal.pause()")
+    jobs.wait_for_reports(1)
+    jobs.cloud.faults.add(Fault("console_stop", job="one"))
     assert jobs.end("one")["outcome"] == "terminated"
     assert jobs.values() == [1]
 

@@ -66,6 +66,7 @@ class Attempt:
         self.wish: str | None = None
         self.stop_job_at: float | None = None
         self.stop_sent = False
+        self.stopping_since: float | None = None  # None: it had ended before, or was not stopped
         # What was told to the tuner.
         self.end_delivered = False
         self.last_bill: Bill | None = None

@@ -22,7 +22,7 @@ from cloudtune.backend.sagemaker_backend.ending import Ending
 from cloudtune.backend.sagemaker_backend.last_words import LastWords
 from cloudtune.backend.sagemaker_backend.outcome import end_by_state, is_capacity_failure, never_began
 from cloudtune.backend.sagemaker_backend.service import Service, now
-from cloudtune.backend.sagemaker_backend.settle_times import SettleTimes
+from cloudtune.backend.sagemaker_backend.settle_times import SettleTimes, StopTimes
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +37,6 @@ _IN_TURN = 4
 
 #: A job that was asked to end may upload its output for so long (seconds); SageMaker has been seen to hang there.
 _LONGEST_UPLOAD = 900.0
-
-#: When to look again after StopTrainingJob (seconds); the listing does the rest.
-_AFTER_STOP = (3.0, 6.0, 15.0, 40.0, 100.0)
 
 #: Between two tries to stop a job that was created and is not to be seen yet (seconds).
 _NOT_SEEN_YET = 3.0
@@ -85,6 +82,7 @@ class Watcher(Service):
         self._bills = bills
         self._cadence = cadence
         self._settle = SettleTimes(cadence.settle)
+        self._stops = StopTimes()
         self._next_list = now() + cadence.status
         self._strays_ended: set[str] = set()
         #: Names of jobs that were seen to have ended: a list that is behind may still have them.
@@ -160,13 +158,15 @@ class Watcher(Service):
         with self.desk.lock:
             attempt.stop_sent = True
             attempt.describes = 0
-            attempt.describe_at = now() + (_AFTER_STOP[0] if running else 0.0)
+            attempt.describe_at = now()
+            if running:
+                attempt.stopping_since = now()
+                attempt.describe_at = self._ask_again(attempt)
 
     def _has_mark(self, attempt: Attempt) -> None:
         """An end mark has come: the job is about to end. The desk's lock is held."""
-        delay = self._settle.delay(0)
         attempt.describes = 0
-        attempt.describe_at = now() + (delay or 0.0)
+        attempt.describe_at = self._ask_again(attempt)
         self.wake()
 
     def _describe(self, attempt: Attempt) -> None:
@@ -187,12 +187,23 @@ class Watcher(Service):
             attempt.describe_at = self._ask_again(attempt)
 
     def _ask_again(self, attempt: Attempt) -> float | None:
-        if attempt.mark_at is not None:
-            delay = self._settle.delay(attempt.describes)
-            return None if delay is None else max(now(), attempt.mark_at + delay)
-        if attempt.stop_sent and attempt.describes < len(_AFTER_STOP):
-            return now() + _AFTER_STOP[attempt.describes] - _AFTER_STOP[attempt.describes - 1]
-        return None
+        """When to ask for the state of a job next: after what has happened last, its stop or its end mark."""
+        times, since = self._times(attempt)
+        delay = times.delay(attempt.describes) if since is not None else None
+        return None if since is None or delay is None else max(now(), since + delay)
+
+    def _times(self, attempt: Attempt) -> tuple[SettleTimes | StopTimes, float | None]:
+        """How long jobs take to end, and since when it counts for this one."""
+        mark_at, stopping_since = attempt.mark_at, attempt.stopping_since
+        if stopping_since is not None and (mark_at is None or mark_at <= stopping_since):
+            return self._stops, stopping_since
+        return self._settle, mark_at
+
+    def _learn(self, attempt: Attempt) -> None:
+        """A job is over: how long it took may help with the next one."""
+        times, since = self._times(attempt)
+        if since is not None:
+            times.learn(max(0.0, (attempt.asked_at or 0.0) - since), now() - since)
 
     def _not_there(self, attempt: Attempt) -> None:
         """No job has the name: an earlier tuner was killed before it had created it."""
@@ -208,6 +219,9 @@ class Watcher(Service):
     def _is_over(self, attempt: Attempt, state: JobState) -> None:
         """The job is terminal: its last reports, its end, its bill, and its machine for another trial."""
         first = attempt.phase is not Phase.OVER
+        if first and attempt.last_state is None:
+            with self.desk.lock:
+                self._learn(attempt)
         if first and not self._last_words.have_come(attempt, state):
             with self.desk.lock:
                 attempt.last_state = state
@@ -216,9 +230,6 @@ class Watcher(Service):
         output = "" if attempt.end_delivered else self._last_words.output(attempt, state)
         with self.desk.lock:
             self._ended.add(attempt.job_name)
-            if first and attempt.mark_at is not None:
-                asked = attempt.asked_at or 0.0
-                self._settle.learn(max(0.0, asked - attempt.mark_at), now() - attempt.mark_at)
             if not attempt.end_delivered:
                 self.desk.deliver(self._ending.tell(attempt, end_by_state(attempt, state, output)))
             self._ending.free(attempt)
@@ -248,10 +259,10 @@ class Watcher(Service):
                 if attempt.job_name in live:
                     if live[attempt.job_name] in _CONTAINER_RUNS:
                         self._in_progress(attempt)
-                elif attempt.describe_at is None and (
+                elif attempt.last_state is None and (
                     attempt.created_at is None or attempt.created_at < begun - min(_LISTED_AFTER, beat)
                 ):
-                    attempt.describe_at = now()
+                    attempt.describe_at = now()  # also where a question is to come later
             known = {a.job_name for a in self.desk.attempts.values() if a.phase is not Phase.OVER}
         strays = live.keys() - known - self._ended - self._strays_ended
         self._end_strays(sorted(name for name in strays if re.search(r"-\d+-\d+$", name)))

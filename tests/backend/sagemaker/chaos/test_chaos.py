@@ -1,4 +1,8 @@
-"""A tuner of training jobs under all faults at once, killed again and again: nothing is lost, doubled or left."""
+"""A tuner of training jobs under all faults at once, killed again and again: nothing is lost, doubled or left.
+
+Faults come in pairs, which a seed draws: two for the jobs of each trial, two for each stretch of time, and each of them
+now and then besides. The seed, the pairs and what has struck are printed; ``CLOUDTUNE_CHAOS_SEED`` repeats a plan.
+"""
 
 from __future__ import annotations
 
@@ -6,73 +10,31 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
 from cloudtune.aws.prices import price_per_hour
-from cloudtune.localcloud import CloudSettings, Fault, LocalCloud
+from cloudtune.localcloud import CloudSettings, LocalCloud
 from tests.backend.sagemaker.chaos import accounts, program
+from tests.backend.sagemaker.chaos.ordered import Ordered
+from tests.backend.sagemaker.chaos.plan import draw
 
 ROOT = Path(__file__).parents[4]
 
 #: Of the run that is to be repeated. Tests themselves see no such variables of the machine.
 SEED = os.environ.get("CLOUDTUNE_CHAOS_SEED")
 
-#: Faults of calls, of tuner and agents alike: (kind, operation, resource, who), each with a probability drawn anew.
-OF_CALLS = (
-    ("throttle", "sagemaker:*", "*", "*"),
-    ("internal_error", "sagemaker:*", "*", "*"),
-    ("answer_lost", "sagemaker:*", "*", "*"),
-    ("request_lost", "sagemaker:*", "*", "*"),
-    ("resource_limit", "sagemaker:CreateTrainingJob", "*", "*"),
-    ("slow_answer", "sagemaker:*", "*", "*"),
-    ("slow_down", "s3:*", "*", "*"),
-    ("internal_error", "s3:*", "*", "*"),
-    ("answer_lost", "s3:*", "*", "*"),
-    ("request_lost", "s3:*", "*", "*"),
-    ("slow_answer", "s3:*", "*", "*"),
-    ("write_lost", "s3:*", "*/checkpoints/*", "job:*"),
-    ("write_lost", "s3:PutObject", "*/life.json", "*"),
-    ("throttle", "logs:*", "*", "*"),
-    ("internal_error", "logs:*", "*", "*"),
-    ("expired_token", "sagemaker:*", "*", "*"),
-    ("expired_token", "s3:*", "*", "client"),
-)
-#: Faults of jobs: (kind, fields).
-OF_JOBS: tuple[tuple[str, Mapping[str, object]], ...] = (
-    ("capacity", {}),
-    ("job_internal_error", {"seconds": 1.0}),
-    ("slow_start", {"seconds": 2.0}),
-    ("slow_stop", {"seconds": 2.0}),
-    ("hang_stopping", {"seconds": 3.0}),
-    ("console_stop", {"seconds": 1.0}),
-    ("late_logs", {"seconds": 2.0}),
-    ("shuffled_logs", {"seconds": 2.0}),
-)
-OF_SPOT: tuple[tuple[str, Mapping[str, object]], ...] = (
-    ("spot_interruption", {"seconds": 1.5, "notice": True}),
-    ("spot_interruption", {"seconds": 1.2, "notice": False}),
-)
-OF_POOLS: tuple[tuple[str, Mapping[str, object]], ...] = (("no_warm_pool", {}),)
+#: Seconds that a pair of troubles lasts, unless the tuner is killed before.
+STRETCH = 4.0
 
 
 def _seed() -> int:
     return int(SEED or random.SystemRandom().randrange(10**6))
-
-
-def _order_faults(cloud: LocalCloud, kind: str, chance: random.Random) -> None:
-    for name, operation, resource, who in OF_CALLS:
-        seconds = 1.0 if name == "slow_answer" else 0.0
-        # Credentials that expire twice in a row are the user's business: the tuner ends, as another test shows.
-        probability = 0.001 if name == "expired_token" else chance.uniform(0.002, 0.02)
-        cloud.faults.add(Fault(name, operation, resource=resource, who=who, seconds=seconds, probability=probability))
-    for trial in chance.sample(range(20), 2):  # as a role without rights in the bucket has it
-        cloud.faults.add(Fault("access_denied", "s3:PutObject", resource="*/inbox/*", who=f"job:*-{trial}-0"))
-    for name, fields in (*OF_JOBS, *(OF_SPOT if kind == "spot" else OF_POOLS)):
-        cloud.faults.add(Fault(name, probability=chance.uniform(0.03, 0.08), **fields))  # type: ignore[arg-type]
 
 
 def _carriers(marker: str) -> list[str]:
@@ -88,10 +50,28 @@ def _carriers(marker: str) -> list[str]:
 
 
 class Chaos:
-    """One experiment, from its first start to its end."""
+    """One experiment, from its first start to its end.
 
-    def __init__(self, cloud: LocalCloud, folder: Path, trials: int, workers: int, kind: str) -> None:
+    Args:
+        cloud: Where its jobs run.
+        folder: For all that it writes.
+        trials: How many.
+        workers: How many jobs at once.
+        kind: ``spot`` or ``pool``.
+        next_stretch: Called when the tuner is started, and every few seconds while it runs.
+    """
+
+    def __init__(
+        self,
+        cloud: LocalCloud,
+        folder: Path,
+        trials: int,
+        workers: int,
+        kind: str,
+        next_stretch: Callable[[], None] = lambda: None,
+    ) -> None:
         self.cloud = cloud
+        self.next_stretch = next_stretch
         self.folder = folder
         self.truth = folder / "truth"
         self.truth.mkdir(parents=True)
@@ -116,17 +96,25 @@ class Chaos:
         """Kills the command so often, at any time, and lets it end at last."""
         for _ in range(kills):
             with self.tuner() as tuner:
-                try:
-                    tuner.wait(chance.uniform(0.5, 12.0))
-                except subprocess.TimeoutExpired:
+                if self._wait(tuner, chance.uniform(0.5, 12.0)) is None:
                     tuner.kill()
         with self.tuner() as tuner:
-            try:
-                code = tuner.wait(patience)
-            except subprocess.TimeoutExpired:
+            code = self._wait(tuner, patience)
+            if code is None:
                 tuner.kill()
                 pytest.fail(f"the tuner did not end:\n{self.output.read_text()[-8000:]}")
         assert code == 0, self.output.read_text()[-8000:]
+
+    def _wait(self, tuner: subprocess.Popen[bytes], seconds: float) -> int | None:
+        """The tuner's exit code, or None if it runs yet after so long."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.next_stretch()
+            try:
+                return tuner.wait(min(left, STRETCH))
+            except subprocess.TimeoutExpired:
+                continue
+        return None
 
     def problems(self) -> list[str]:
         """Everything that is not as it should be."""
@@ -181,39 +169,57 @@ def _settings(folder: Path) -> CloudSettings:
     )
 
 
-def _chaos(tmp_path: Path, trials: int, workers: int, kind: str, kills: int, patience: float) -> dict[int, float]:
+@dataclass(frozen=True)
+class Outcome:
+    """Of a run without problems.
+
+    Args:
+        configs: What each trial began with.
+        struck: How often each trouble has struck.
+        met: Where both troubles of a pair have struck.
+    """
+
+    configs: dict[int, float]
+    struck: dict[str, int]
+    met: set[str]
+
+
+def _chaos(tmp_path: Path, trials: int, workers: int, kind: str, kills: int, patience: float) -> Outcome:
     seed = _seed()
     print(f"CLOUDTUNE_CHAOS_SEED={seed}")
-    chance = random.Random(seed)
+    plan = draw(seed, kind, trials)
     with LocalCloud(_settings(tmp_path / "jobs"), seed=seed) as cloud:
         cloud.client("s3").create_bucket(Bucket=program.BUCKET)
-        _order_faults(cloud, kind, chance)
-        chaos = Chaos(cloud, tmp_path / "run", trials, workers, kind)
-        chaos.run(kills, chance, patience)
-        fired = {one.kind for one in cloud.faults.fired()}
+        ordered = Ordered(cloud, plan)
+        chaos = Chaos(cloud, tmp_path / "run", trials, workers, kind, ordered.next_stretch)
+        chaos.run(kills, random.Random(seed), patience)
+        fired = cloud.faults.fired()
         cloud.faults.clear()
+        print(ordered.account(fired))
         problems = chaos.problems()
         assert not problems, f"seed {seed}, {len(problems)} problems:\n" + "\n".join(problems)
-        print(f"{len(fired)} kinds of faults have struck: {', '.join(sorted(fired))}")
-        return chaos.configs()
+        return Outcome(chaos.configs(), ordered.struck(fired), ordered.met(fired))
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["pool"])
 def test_thirty_trials_under_all_faults_and_two_kills(tmp_path: Path, kind: str) -> None:
     """Every report once and in order, no job twice, none left, costs as billed; on machines that are kept warm."""
-    configs = _chaos(tmp_path, trials=30, workers=8, kind=kind, kills=2, patience=400)
-    assert sorted(configs) == list(range(30))
+    outcome = _chaos(tmp_path, trials=30, workers=8, kind=kind, kills=2, patience=400)
+    assert sorted(outcome.configs) == list(range(30))
+    assert outcome.met
 
 
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("kind", ["spot", pytest.param("pool", marks=pytest.mark.long)])
 def test_hundred_trials_under_all_faults_and_five_kills(tmp_path: Path, kind: str) -> None:
     """The same with 100 trials of up to 20 reports and 16 workers; and the trials are those of a run without faults."""
-    configs = _chaos(tmp_path / "faults", trials=100, workers=16, kind=kind, kills=5, patience=2000)
+    outcome = _chaos(tmp_path / "faults", trials=100, workers=16, kind=kind, kills=5, patience=2000)
+    assert outcome.met
+    assert all(outcome.struck.values()), f"never struck: {[name for name, n in outcome.struck.items() if not n]}"
     with LocalCloud(_settings(tmp_path / "jobs")) as cloud:
         cloud.client("s3").create_bucket(Bucket=program.BUCKET)
         calm = Chaos(cloud, tmp_path / "calm", 100, 16, kind)
         calm.run(0, random.Random(0), 2000)
         assert calm.problems() == []
-        assert calm.configs() == configs
+        assert calm.configs() == outcome.configs
