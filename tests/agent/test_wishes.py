@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -110,10 +111,20 @@ def test_a_script_that_ended_by_itself_is_completed_whatever_was_wished_later(jo
     assert jobs.end("one")["outcome"] == "completed"
 
 
+def _live_until(jobs: AgentJobs, happened: Callable[[], object]) -> None:
+    """Gives signs of life until it has happened."""
+
+    def has_happened() -> object:
+        jobs.write_life()
+        return happened()
+
+    wait_until(has_happened, "the end of the tuner's life")
+
+
 def test_a_silent_tuner_pauses_its_jobs(jobs: AgentJobs) -> None:
     """Dead-man switch: the checkpoint is saved, the reason says why, and no job runs on for nobody."""
     jobs.create("one", PATIENT, life_timeout=5.0)
-    wait_until(lambda: jobs.write_life() or jobs.reports(), "the report")
+    _live_until(jobs, jobs.reports)
     end = jobs.end("one")
     assert end["outcome"] == "paused"
     assert "sign of life" in end["reason"]
@@ -124,9 +135,9 @@ def test_a_tuner_that_lives_keeps_its_jobs(jobs: AgentJobs) -> None:
     """As long as the life object changes, nothing is paused."""
     timeout = 5.0
     jobs.create("one", PATIENT, life_timeout=timeout)
-    wait_until(lambda: jobs.write_life() or jobs.reports(), "the report")
+    _live_until(jobs, jobs.reports)
     over = time.monotonic() + timeout + 1
-    wait_until(lambda: jobs.write_life() or time.monotonic() > over, "more than the timeout")
+    _live_until(jobs, lambda: time.monotonic() > over)
     assert jobs.head()["state"] == "running"
     jobs.write_life(t7_2="stop")
     assert jobs.end("one")["outcome"] == "stopped"
