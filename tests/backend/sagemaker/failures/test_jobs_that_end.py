@@ -62,12 +62,13 @@ def test_a_job_stopped_from_the_console(experiment: Experiment) -> None:
 
 
 def test_a_job_that_reaches_its_longest_runtime(experiment: Experiment) -> None:
-    """The trial ends as stopped; the reason names the limit and what to raise."""
-    experiment.run([{"epochs": 3, "hold": 2}, {"epochs": 2}], job={"max_run": 4}, tuner={"n_workers": 1})
-    assert experiment.ends() == ["Stopped", "Completed"]
-    assert experiment.reasons() == [
-        "it reached its longest allowed runtime of 4 seconds; raise max_run if it needs more"
-    ]
+    """The trial ends as stopped; the reason names the limit and what to raise; its worker takes the next trial."""
+    experiment.run([{"epochs": 3, "hold": 2}] * 2, job={"max_run": 4}, tuner={"n_workers": 1})
+    assert experiment.ends() == ["Stopped", "Stopped"]
+    for trial in (0, 1):
+        assert experiment.reasons(trial) == [
+            "it reached its longest allowed runtime of 4 seconds; raise max_run if it needs more"
+        ]
     experiment.check_whole()
 
 
@@ -98,9 +99,9 @@ def test_too_many_crashes(experiment: Experiment) -> None:
 
 def test_the_platform_fails(experiment: Experiment) -> None:
     """A failure of SageMaker's own is not the script's: the trial goes on from its checkpoint, as the next attempt."""
-    experiment.cloud.faults.add(Fault("job_internal_error", job="*-0-0", seconds=2.0))
     with experiment.running([{"epochs": 4, "hold": 2}]):
         experiment.wait_for_epoch(2)
+        experiment.cloud.faults.add(Fault("job_internal_error", job="*-0-0"))
         wait_until(experiment.ends, "the end of the first attempt")
         experiment.release(0)
     assert experiment.ends() == ["Interrupted", "Completed"]
@@ -130,14 +131,15 @@ def test_a_container_that_never_runs_our_program(experiment: Experiment) -> None
 
 
 def test_a_spot_instance_that_never_comes(experiment: Experiment) -> None:
-    """The trial ends as stopped; the reason names the limit and what to raise."""
-    experiment.cloud.faults.add(Fault("slow_start", job="*-0-0", seconds=60))
+    """The trial ends as stopped; the reason names the limit and what to raise; its worker takes the next trial."""
+    experiment.cloud.faults.add(Fault("slow_start", seconds=3600))
     options = {"use_spot": True, "max_run": 3, "max_wait": 3}
-    experiment.run([{"epochs": 1}, {"epochs": 1}], job=options, tuner={"n_workers": 1})
-    assert experiment.ends() == ["Stopped", "Completed"]
-    assert experiment.reasons() == [
-        "it waited for a spot instance for longer than max_wait; raise max_wait, or do without use_spot"
-    ]
+    experiment.run([{"epochs": 1}] * 2, job=options, tuner={"n_workers": 1})
+    assert experiment.ends() == ["Stopped", "Stopped"]
+    for trial in (0, 1):
+        assert experiment.reasons(trial) == [
+            "it waited for a spot instance for longer than max_wait; raise max_wait, or do without use_spot"
+        ]
     experiment.check_whole()
 
 
