@@ -25,17 +25,20 @@ from cloudtune.optimizer.baselines import ASHA
 
 QUOTA = {"ml.g4dn.xlarge for spot training job usage": 8}
 TROUBLES = (
-    Fault("spot_interruption", seconds=2.0, notice=False, count=1),
-    Fault("resource_limit", operation="sagemaker:CreateTrainingJob", skip=10, count=1),
+    Fault("spot_interruption", seconds=1.0, notice=False, count=1),
+    Fault("resource_limit", operation="sagemaker:CreateTrainingJob", skip=8, count=1),
 )
 
 
 @click.command()
 @click.option("--seconds", type=click.FloatRange(min=1), default=120.0, show_default=True, help="How long to tune.")
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=None, help="How many trials at most. [default: any number]"
+)
 @click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True, help="Jobs at the same time.")
 @click.option("--seed", type=click.IntRange(min=0), default=None, help="Seed of the method. [default: drawn]")
 @click.option("--real", is_flag=True, help="Use the AWS account of this shell. Costs money.")
-def main(seconds: float, workers: int, seed: int | None, real: bool) -> None:
+def main(seconds: float, trials: int | None, workers: int, seed: int | None, real: bool) -> None:
     """Tunes a small network with trials that are training jobs, and shows what came out."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for talkative in ("botocore", "matplotlib"):
@@ -49,7 +52,7 @@ def main(seconds: float, workers: int, seed: int | None, real: bool) -> None:
             stack.enter_context(cloud.activate())
             for trouble in TROUBLES:
                 cloud.faults.add(trouble)
-        tuner = make_tuner(definition, seconds, workers, seed, hurry=not real)
+        tuner = make_tuner(definition, seconds, trials, workers, seed, hurry=not real)
         tuner.run()
         show(tuner, definition, console)
         status = tuner.status
@@ -61,12 +64,15 @@ def main(seconds: float, workers: int, seed: int | None, real: bool) -> None:
                 console.print(f"Went wrong on purpose: {fired.kind}")
 
 
-def make_tuner(definition: BenchmarkDefinition, seconds: float, workers: int, seed: int | None, hurry: bool) -> Tuner:
+def make_tuner(
+    definition: BenchmarkDefinition, seconds: float, trials: int | None, workers: int, seed: int | None, hurry: bool
+) -> Tuner:
     """A tuner whose trials are training jobs on spot instances.
 
     Args:
         definition: What is tuned.
         seconds: How long.
+        trials: How many at most; None: as many as there is time for.
         workers: Jobs at the same time.
         seed: Of the method.
         hurry: Look and write more often than is sensible where machines take minutes to start.
@@ -100,7 +106,7 @@ def make_tuner(definition: BenchmarkDefinition, seconds: float, workers: int, se
             type="promotion",
             random_seed=seed,
         ),
-        stop_criterion=StoppingCriterion(max_wallclock_time=seconds),
+        stop_criterion=StoppingCriterion(max_wallclock_time=seconds, max_num_trials_started=trials),
         n_workers=workers,
         tuner_name="sagemaker-digits",
         metadata={"benchmark": definition.name},
