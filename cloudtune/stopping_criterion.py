@@ -35,6 +35,10 @@ class Criterion:
         """Active tuning times (seconds) at which the verdict may change although nothing happens."""
         return []
 
+    def longest(self) -> float | None:
+        """Active tuning time (seconds) after which the verdict is certainly to stop; None if there is no such limit."""
+        return None
+
     def counts_committed(self) -> bool:
         """Whether the verdict depends on what running trials may still cost."""
         return False
@@ -70,6 +74,13 @@ class _Combined(Criterion):
 
     def wake_times(self) -> list[float]:
         return [time for part in self._parts for time in part.wake_times()]
+
+    def longest(self) -> float | None:
+        limits = [part.longest() for part in self._parts]
+        known = [limit for limit in limits if limit is not None]
+        if self._choose is max:
+            return min(known, default=None)
+        return max(known) if known and len(known) == len(limits) else None
 
     def counts_committed(self) -> bool:
         return any(part.counts_committed() for part in self._parts)
@@ -179,6 +190,9 @@ class StoppingCriterion(Criterion):
 
     def wake_times(self) -> list[float]:
         return [] if self.max_wallclock_time is None else [self.max_wallclock_time]
+
+    def longest(self) -> float | None:
+        return self.max_wallclock_time
 
     def counts_committed(self) -> bool:
         return self.count_committed

@@ -262,8 +262,23 @@ class Tuner:
             asynchronous=self.asynchronous_scheduling,
             start_without_delay=self.start_jobs_without_delay,
             drain_at_end=self.wait_trial_completion_when_stopping,
+            leave_running=self.leaves_running,
         )
         return self._loop
+
+    def leaves_running(self) -> bool:
+        """Asked when :meth:`run` is interrupted: whether running trials go on, for the next tuner to take over."""
+        return self.trial_backend.leave_running_when_interrupted
+
+    def interrupt(self, why: str) -> None:
+        """Ends :meth:`run` in order and soon, as a signal does, from any thread; it then returns.
+
+        Args:
+            why: For people, in the log.
+        """
+        if self._loop is not None:
+            self._loop.interrupted_by = why
+            self.trial_backend.wake()
 
     def _finish(self, store: Store, stop_running: bool) -> None:
         """Stops what runs first; only then may anything else go wrong."""

@@ -50,6 +50,7 @@ class TuningLoop:
         asynchronous: False: a batch of ``n_workers`` trials is started only when no trial runs.
         start_without_delay: A worker is free once its trial was told to end (True), or when it has ended (False).
         drain_at_end: When the criterion is met, running trials may finish.
+        leave_running: Asked when the loop is interrupted: whether trials go on without it.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class TuningLoop:
         asynchronous: bool,
         start_without_delay: bool,
         drain_at_end: bool,
+        leave_running: Callable[[], bool],
     ) -> None:
         self.backend = backend
         self.scheduler = scheduler
@@ -77,6 +79,7 @@ class TuningLoop:
         self.asynchronous = asynchronous
         self.start_without_delay = start_without_delay
         self.drain_at_end = drain_at_end
+        self.leave_running = leave_running
         #: Set from a signal handler: why the loop is to end soon.
         self.interrupted_by: str | None = None
         #: True once the loop has ended and left trials running for the next tuner.
@@ -118,7 +121,7 @@ class TuningLoop:
             self._read_clock()
             self._handle(events)
             self._tick()
-        if self.interrupted_by is not None and self.backend.leave_running_when_interrupted:
+        if self.interrupted_by is not None and self.leave_running():
             self.left_running = bool(self.status.running)
         else:
             self._stop_running()

@@ -96,3 +96,15 @@ def test_count_committed_says_how_a_limit_is_counted() -> None:
         StoppingCriterion(max_wallclock_time=5, count_committed=True)
     with pytest.raises(ValueError, match="has no limit"):
         StoppingCriterion(count_committed=True)
+
+
+def test_the_longest_time_an_experiment_can_take() -> None:
+    """The shortest of limits of which any ends it; the longest of limits that must all be reached, if all have one."""
+    short, long = StoppingCriterion(max_wallclock_time=10), StoppingCriterion(max_wallclock_time=20)
+    timeless = StoppingCriterion(max_num_evaluations=5)
+    assert short.longest() == 10
+    assert timeless.longest() is None
+    assert (short | long | timeless).longest() == 10
+    assert (short & long).longest() == 20
+    assert (short & timeless).longest() is None
+    assert (timeless | (lambda status: False)).longest() is None
