@@ -14,7 +14,7 @@ from cloudtune.aws.buckets import BucketMissing, BucketUnusable, default_bucket_
 from cloudtune.aws.errors import AccessDenied, AwsError, NotFound
 from cloudtune.aws.images import NoSuchImage, default_image, is_aws_image, python_of_image
 from cloudtune.aws.prices import find_price
-from cloudtune.aws.quotas import ENV_QUOTAS, quota_code, quota_name, training_quota
+from cloudtune.aws.quotas import ENV_QUOTAS, quota_code, quota_name, training_quota, types_with_quota
 
 if TYPE_CHECKING:
     from cloudtune.aws.buckets import BucketFound
@@ -102,7 +102,10 @@ def check_quotas(aws: Aws, instance_type: str) -> Iterator[Finding]:
     ):
         name = quota_name(instance_type, **options)
         instances = training_quota(aws, instance_type, **options)
-        if instances is None:
+        if instances is None and types_with_quota(aws):
+            fix = f"see in the Service Quotas console ({aws.region}, Amazon SageMaker) whether the region has the type"
+            yield Finding(what, WARNING, f"{name}: AWS's Service Quotas have none of that name", fix)
+        elif instances is None:
             fix = (
                 "allow the caller servicequotas:ListServiceQuotas and servicequotas:ListAWSDefaultServiceQuotas, or "
                 f'write {{"instances": {{"{aws.region}": {{"{name}": 4}}}}}} into a file that {ENV_QUOTAS} names'
@@ -145,6 +148,15 @@ def check_image(aws: Aws, given: str | None, instance_type: str) -> Iterator[Fin
         fix = "see that its owner lets your role pull it" if found is not None else _copy_image(aws)
         yield Finding("image", state, f"{uri} is in {where}; whether it can be pulled is not known", fix)
     yield _pythons(uri)
+
+
+def image_repository(aws: Aws, given: str | None, instance_type: str) -> str | None:
+    """ARN of the image's repository in ECR; None: it is in none, or there is no such image."""
+    try:
+        found = _ECR.fullmatch(given or default_image(instance_type, aws.region))
+    except NoSuchImage:
+        return None
+    return None if found is None else f"arn:{aws.partition}:ecr:{found[2]}:{found[1]}:repository/{found[3]}"
 
 
 def _copy_image(aws: Aws) -> str:

@@ -118,6 +118,19 @@ def find_price(instance_type: str, region: str) -> Price | None:
     return _shipped().get((region, instance_type))
 
 
+def priced_types() -> frozenset[str]:
+    """All instance types that have a price in some region, by the user's own file, the kept one or the shipped one.
+
+    Raises:
+        BadFile: As :func:`price_per_hour`.
+    """
+    types = {instance_type for _, instance_type in _shipped()}
+    for path in (own_file(ENV_PRICES, _OWN), kept_price_list()):
+        if path is not None:
+            types.update(*read_regions(path, _MEMBER, "prices").values())
+    return frozenset(types)
+
+
 def kept_price_list() -> Path | None:
     """The file of the last refresh, if there was one, from where this program's calls go.
 

@@ -9,6 +9,7 @@ user's can: ``$CLOUDTUNE_QUOTAS``, or ``quotas.json`` in ``~/.cloudtune``. It co
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _OWN = "quotas.json"
 _MEMBER = "instances"
 _EVERY_REGION = "*"
 _SERVICE = "sagemaker"
+_TRAINING = re.compile(r"(ml\.\S+) for (?:(?:spot )?training job|training warm pool) usage")
 
 #: What is in force comes first. Some quotas have a default only; there are thousands of them, on many pages.
 _OPERATIONS = ("list_service_quotas", "list_aws_default_service_quotas")
@@ -89,6 +91,16 @@ def quota_code(aws: Aws, name: str) -> str | None:
         if name in told:
             return told[name].code
     return None
+
+
+def types_with_quota(aws: Aws) -> frozenset[str]:
+    """All instance types for which AWS tells a quota of training, be it 0; none: it tells no quotas.
+
+    Raises:
+        AwsError: As :func:`training_quota`.
+    """
+    names = {name for operation in _OPERATIONS for name in _all(aws, operation)}
+    return frozenset(found[1] for found in map(_TRAINING.fullmatch, names) if found is not None)
 
 
 def forget_quotas() -> None:

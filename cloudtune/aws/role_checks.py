@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.aws.checks import OK, PROBLEM, WARNING, Finding
 from cloudtune.aws.errors import AccessDenied, InvalidRequest, NotFound
+from cloudtune.aws.rights import BUCKET, OF_CALLER, OF_ROLE, READING, WRITING, Purpose, Things
 from cloudtune.aws.roles import NoExecutionRole, describe_role, get_execution_role, may_be_assumed
+from cloudtune.aws.simulation import denied
 
 if TYPE_CHECKING:
     from cloudtune.aws.clients import Aws
 
-_READ = ("s3:GetObject", "s3:ListBucket")
-_WRITE = ("s3:PutObject", "s3:DeleteObject")
-#: What a tuner does with jobs, and with none in particular.
-_JOBS = (
-    "sagemaker:CreateTrainingJob",
-    "sagemaker:DescribeTrainingJob",
-    "sagemaker:StopTrainingJob",
-    "sagemaker:AddTags",
-)
-_ALL_JOBS = ("sagemaker:ListTrainingJobs",)
 _TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -31,6 +23,8 @@ _TRUST = {
     ],
 }
 _CALLER = re.compile(r"arn:(aws[a-z-]*):(?:sts|iam)::(\d{12}):(user|assumed-role)/(.+)")
+#: In the ARN of each role that IAM Identity Center (AWS SSO) has made.
+_IDENTITY_CENTER = ":role/aws-reserved/sso.amazonaws.com/"
 
 
 def check_role(aws: Aws, given: str | None) -> tuple[Finding, str | None]:
@@ -61,52 +55,70 @@ def check_role(aws: Aws, given: str | None) -> tuple[Finding, str | None]:
     return Finding("role", OK, f"{arn}: SageMaker may assume it"), arn
 
 
-def check_role_rights(aws: Aws, role: str, bucket: str) -> Finding:
-    """Whether jobs may read and write in the bucket."""
+def check_role_rights(aws: Aws, role: str, bucket: str, repository: str | None = None) -> Iterator[Finding]:
+    """Whether jobs may use the bucket, pull their image and write their log; of the last two only what is missing.
+
+    Args:
+        aws: Who asks.
+        role: ARN of the jobs' role.
+        bucket: Its name.
+        repository: ARN of the image's repository; None: that the image is pulled is not asked about.
+    """
     what = "role's rights"
+    things = Things.of(aws, role, bucket, repository)
+    purposes = [purpose for purpose in OF_ROLE if purpose.name != "image" or repository is not None]
     try:
-        denied = _denied(aws, role, _on_bucket(aws, bucket))
+        lacking = _lacking(aws, role, [READING, WRITING, *purposes], things)
     except (AccessDenied, InvalidRequest, NotFound) as error:
         fix = f"allow the caller iam:SimulatePrincipalPolicy on {role}"
         text = f"whether jobs may use s3://{bucket} is not known: {error}"
-        return Finding(what, WARNING, text, fix)
-    if not denied:
-        return Finding(what, OK, f"jobs may read and write in s3://{bucket}")
-    wanted = ", ".join(denied)
-    if set(denied) & set(_READ):
+        yield Finding(what, WARNING, text, fix)
+        return
+    wanted = ", ".join(lacking[READING.name] + lacking[WRITING.name])
+    grant = _grant(role, bucket, BUCKET.policy(things))
+    if lacking[READING.name]:
         text = f"jobs may not read in s3://{bucket} ({wanted}), and so cannot get their code"
-        return Finding(what, PROBLEM, text, _grant(aws, role, bucket))
-    text = (
-        f"jobs may not write in s3://{bucket} ({wanted}): their reports would come by the log, minutes late, and their "
-        "checkpoints would be SageMaker's own"
-    )
-    return Finding(what, WARNING, text, _grant(aws, role, bucket))
+        yield Finding(what, PROBLEM, text, grant)
+    elif wanted:
+        text = (
+            f"jobs may not write in s3://{bucket} ({wanted}): their reports would come by the log, minutes late, and "
+            "their checkpoints would be SageMaker's own"
+        )
+        yield Finding(what, WARNING, text, grant)
+    else:
+        yield Finding(what, OK, f"jobs may read and write in s3://{bucket}")
+    for purpose in purposes:
+        if lacking[purpose.name]:
+            text = f"jobs may not {', '.join(lacking[purpose.name])}: {purpose.without}"
+            yield Finding(f"role: {purpose.name}", WARNING, text, _grant(role, purpose.name, purpose.policy(things)))
 
 
 def check_caller_rights(aws: Aws, caller: str, role: str | None, bucket: str | None) -> Iterator[Finding]:
-    """Whether the caller may start jobs, hand them the role, and use the bucket; nothing where it is not known."""
+    """Whether the caller may do all that tuning takes: of what trials do without, only what is missing.
+
+    Nothing where it is not known whose policies tell.
+    """
     what = "your rights"
     principal = _principal(aws, caller)
     if principal is None:
         return
-    job = f"arn:{aws.partition}:sagemaker:{aws.region}:{aws.account}:training-job/cloudtune-doctor"
-    wanted = {**dict.fromkeys(_JOBS, job), **dict.fromkeys(_ALL_JOBS, "*")}
-    if role is not None:
-        wanted["iam:PassRole"] = role
-    if bucket is not None:
-        wanted.update(_on_bucket(aws, bucket))
+    things = Things.of(aws, role, bucket)
     try:
-        denied = _denied(aws, principal, wanted)
+        lacking = _lacking(aws, principal, OF_CALLER, things)
     except (AccessDenied, InvalidRequest, NotFound) as error:
         fix = f"allow the caller iam:SimulatePrincipalPolicy on {principal}"
         yield Finding(what, WARNING, f"what the caller may do is not known: {error}", fix)
         return
-    if denied:
-        on = "".join(f", {thing}" for thing in (role, bucket and f"s3://{bucket}") if thing)
-        fix = f"have an administrator allow {principal} these on its training jobs{on}"
-        yield Finding(what, PROBLEM, f"the caller may not {', '.join(denied)}", fix)
-    else:
+    if not any(lacking[purpose.name] for purpose in OF_CALLER if purpose.is_needed):
         yield Finding(what, OK, "the caller may start and stop jobs, hand them the role and use the bucket")
+    for purpose in OF_CALLER:
+        if lacking[purpose.name]:
+            yield Finding(
+                what if purpose.is_needed else f"you: {purpose.name}",
+                PROBLEM if purpose.is_needed else WARNING,
+                f"the caller may not {', '.join(lacking[purpose.name])}: {purpose.without}",
+                _have_granted(principal, purpose.name, purpose.policy(things)),
+            )
 
 
 def _principal(aws: Aws, caller: str) -> str | None:
@@ -123,51 +135,35 @@ def _principal(aws: Aws, caller: str) -> str | None:
         return None
 
 
-def _on_bucket(aws: Aws, bucket: str) -> dict[str, str]:
-    """What is done in a bucket -> on which resource."""
-    arn = f"arn:{aws.partition}:s3:::{bucket}"
-    return {action: arn if action == "s3:ListBucket" else f"{arn}/cloudtune/doctor" for action in (*_READ, *_WRITE)}
+def _lacking(aws: Aws, principal: str, purposes: Sequence[Purpose], things: Things) -> dict[str, list[str]]:
+    """The actions of each purpose, by its name, that the principal may not do."""
+    wanted = {purpose.name: dict(purpose.on(things)) for purpose in purposes}
+    # IAM allows few such calls: all that is done on one thing is asked at once.
+    no = set(denied(aws, principal, [pair for pairs in wanted.values() for pair in pairs.items()]))
+    return {name: [action for action in pairs if action in no] for name, pairs in wanted.items()}
 
 
-def _denied(aws: Aws, principal: str, wanted: Mapping[str, str]) -> list[str]:
-    """Those of the actions that the principal may not do on their resources.
-
-    Asked at once, for IAM allows few such calls: it answers for every action on every resource.
-    """
-    marker: dict[str, Any] = {}
-    decisions: dict[tuple[str, str], bool] = {}
-    while True:
-        answer = aws.call(
-            "iam",
-            "simulate_principal_policy",
-            PolicySourceArn=principal,
-            ActionNames=list(wanted),
-            ResourceArns=list(dict.fromkeys(wanted.values())),
-            **marker,
-        )
-        for result in answer.get("EvaluationResults", []):
-            action = str(result["EvalActionName"])
-            decisions[action, str(result.get("EvalResourceName"))] = result.get("EvalDecision") == "allowed"
-            # A result for several resources has them within it.
-            for one in result.get("ResourceSpecificResults") or []:
-                decisions[action, str(one.get("EvalResourceName"))] = one.get("EvalResourceDecision") == "allowed"
-        if not answer.get("IsTruncated"):
-            return [action for action, resource in wanted.items() if not decisions.get((action, resource), False)]
-        marker = {"Marker": answer["Marker"]}
-
-
-def _grant(aws: Aws, role: str, bucket: str) -> str:
+def _grant(role: str, name: str, policy: Mapping[str, Any]) -> str:
     """The command that gives a role what it lacks."""
-    arn = f"arn:{aws.partition}:s3:::{bucket}"
-    policy = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], "Resource": f"{arn}/*"},
-            {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": arn},
-        ],
-    }
-    name = role.rpartition("/")[2]
     return (
-        f"aws iam put-role-policy --role-name {name} --policy-name cloudtune-{bucket} "
+        f"aws iam put-role-policy --role-name {role.rpartition('/')[2]} --policy-name {_policy_name(name)} "
         f"--policy-document '{json.dumps(policy)}'"
     )
+
+
+def _have_granted(principal: str, name: str, policy: Mapping[str, Any]) -> str:
+    """What somebody else has to do so that a caller gets what it lacks."""
+    kind, _, path = principal.rpartition(":")[2].partition("/")
+    if _IDENTITY_CENTER in principal:  # such a role can be changed by IAM Identity Center alone
+        return (
+            f"have an administrator add this to the permission set of {path.rpartition('/')[2]} in IAM Identity "
+            f"Center: {json.dumps(policy)}"
+        )
+    return (
+        f"have an administrator run: aws iam put-{kind}-policy --{kind}-name {path.rpartition('/')[2]} --policy-name "
+        f"{_policy_name(name)} --policy-document '{json.dumps(policy)}'"
+    )
+
+
+def _policy_name(name: str) -> str:
+    return f"cloudtune-{name.replace(' ', '-')}"

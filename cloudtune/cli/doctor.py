@@ -90,7 +90,7 @@ def _findings(
     refresh_prices: bool,
 ) -> Iterator[Finding]:
     """All findings, each as soon as it is known."""
-    from cloudtune.aws import checks, role_checks
+    from cloudtune.aws import checks, instance_types, role_checks
 
     region = checks.check_region(aws)
     yield region
@@ -117,17 +117,29 @@ def _findings(
 
     def look_at_rights() -> Iterator[Finding]:
         if arn is not None and name is not None:
-            yield role_checks.check_role_rights(aws, arn, name)
+            yield from role_checks.check_role_rights(aws, arn, name, checks.image_repository(aws, image, instance_type))
         yield from role_checks.check_caller_rights(aws, caller, arn, name)
+
+    is_type = True
+
+    def look_at_type() -> Iterator[Finding]:
+        nonlocal is_type
+        finding = instance_types.check_instance_type(aws, instance_type)
+        is_type = finding.state != checks.PROBLEM
+        yield finding
 
     yield from _survived("role", look_at_role)
     yield from _survived("bucket", look_at_bucket)
     yield from _survived("rights", look_at_rights)
-    yield from _survived("quota", lambda: checks.check_quotas(aws, instance_type))
-    yield from _survived("image", lambda: checks.check_image(aws, image, instance_type))
     if refresh_prices:
         yield from _survived("price list", lambda: _refreshed(aws))
-    yield from _survived("price", lambda: iter([checks.check_price(aws, instance_type)]))
+    yield from _survived("instance type", look_at_type)
+    if is_type:
+        yield from _survived("quota", lambda: checks.check_quotas(aws, instance_type))
+    if is_type or image is not None:
+        yield from _survived("image", lambda: checks.check_image(aws, image, instance_type))
+    if is_type:
+        yield from _survived("price", lambda: iter([checks.check_price(aws, instance_type)]))
 
 
 def _refreshed(aws: Aws) -> Iterator[Finding]:

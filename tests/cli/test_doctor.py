@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,9 +95,30 @@ def put_policy(cloud: LocalCloud, role: str, *actions: str) -> str:
     arn = iam.create_role(
         RoleName=role, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     )["Role"]["Arn"]
-    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}]}
-    iam.put_role_policy(RoleName=role, PolicyName="some", PolicyDocument=json.dumps(policy))
+    iam.put_role_policy(RoleName=role, PolicyName="some", PolicyDocument=json.dumps(allow(*actions)))
     return str(arn)
+
+
+def allow(*actions: str) -> dict[str, Any]:
+    """A policy that allows these on everything."""
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}]}
+
+
+@pytest.fixture
+def caller(ready: LocalCloud) -> Any:
+    """IAM's client, and in the cloud a user with the name by which it knows its callers, who may do nothing."""
+    iam = ready.client("iam")
+    iam.create_user(UserName="moto")
+    return iam
+
+
+def run_printed(iam: Any, fix: str) -> None:
+    """Does what the command for IAM within a fix says."""
+    words = shlex.split(fix[fix.index("aws iam ") :])
+    options = dict(zip(words[3::2], words[4::2], strict=True))
+    operation = words[2].replace("-", "_")
+    named = {"".join(map(str.capitalize, name[2:].split("-"))): value for name, value in options.items()}
+    getattr(iam, operation)(**named)
 
 
 def test_all_is_well_on_a_ready_account(ready: LocalCloud) -> None:
@@ -110,6 +132,7 @@ def test_all_is_well_on_a_ready_account(ready: LocalCloud) -> None:
         "bucket",
         "role's rights",
         "your rights",
+        "instance type",
         "quota",
         "spot quota",
         "warm pools",
@@ -310,18 +333,90 @@ def test_rights_that_may_not_be_asked_for_are_a_warning(ready: LocalCloud, fault
         assert "iam:SimulatePrincipalPolicy" in found.fix(what)
 
 
-def test_a_caller_without_rights_is_told_which(ready: LocalCloud) -> None:
-    """A user who may only look: what is missing to start jobs is listed, and whom to ask for it."""
-    iam = ready.client("iam")
-    iam.create_user(UserName="moto")  # the name by which the local cloud knows its callers
-    allowed = {"Effect": "Allow", "Action": ["sagemaker:*", "s3:*"], "Resource": "*"}
-    policy = {"Version": "2012-10-17", "Statement": [allowed]}
-    iam.put_user_policy(UserName="moto", PolicyName="some", PolicyDocument=json.dumps(policy))
+def test_a_caller_without_rights_is_told_which(caller: Any) -> None:
+    """A user who may only look: what is missing to start jobs is listed, and the command that an administrator runs."""
+    caller.put_user_policy(
+        UserName="moto", PolicyName="some", PolicyDocument=json.dumps(allow("sagemaker:*", "s3:*", "logs:*"))
+    )
     found = doctor()
     assert found.problems() == ["your rights"]
-    assert found.text("your rights") == "the caller may not iam:PassRole"
-    assert f"arn:aws:iam::{ACCOUNT}:user/moto" in found.fix("your rights")
-    assert LOCAL in found.fix("your rights")
+    assert found.text("your rights") == "the caller may not iam:PassRole: no trial can run"
+    fix = found.fix("your rights")
+    assert fix.startswith("have an administrator run: aws iam put-user-policy --user-name moto ")
+    assert LOCAL in fix
+    run_printed(caller, fix)
+    assert doctor().problems() == []
+
+
+def test_all_rights_of_a_caller_come_from_the_printed_commands(caller: Any) -> None:
+    """A user who may do nothing is told every purpose that suffers, and what is printed for each gives all of them."""
+    found = doctor()
+    lacking = [what for what in found.findings if what.startswith("you: ")]
+    assert found.problems() == ["your rights"]
+    assert lacking == ["you: logs", "you: kept instances", "you: ps and reap", "you: uploads"]
+    assert all(found.state(what) == "warning" for what in lacking)
+    assert "logs:FilterLogEvents, logs:GetLogEvents, logs:DescribeLogStreams" in found.text("you: logs")
+    assert "sagemaker:UpdateTrainingJob" in found.text("you: kept instances")
+    for what in ("your rights", *lacking):
+        run_printed(caller, found.fix(what))
+    found = doctor()
+    assert found.state("your rights") == "ok"
+    assert not [what for what in found.findings if what.startswith("you: ")]
+
+
+def test_all_rights_of_a_role_come_from_the_printed_commands(ready: LocalCloud) -> None:
+    """Bucket, image and log: what the commands print for each is enough, and each is told alone."""
+    put_policy(ready, "some", "s3:*")
+    found = doctor("--role", "some")
+    assert found.state("role's rights") == "ok"
+    assert [what for what in found.findings if what.startswith("role: ")] == ["role: image", "role: logs"]
+    assert "ecr:BatchGetImage" in found.text("role: image")
+    assert "logs:PutLogEvents" in found.text("role: logs")
+    assert ":763104351884:repository/pytorch-training" in found.fix("role: image")
+    put_policy(ready, "none", "sts:GetCallerIdentity")
+    iam = ready.client("iam")
+    for what in ("role's rights", "role: image", "role: logs", "role: uploads"):
+        run_printed(iam, doctor("--role", "none").fix(what))
+    found = doctor("--role", "none")
+    assert found.state("role's rights") == "ok"
+    assert not [what for what in found.findings if what.startswith("role: ")]
+
+
+def test_an_instance_type_that_nobody_knows_is_a_problem(ready: LocalCloud) -> None:
+    """With those that are spelt most like it; nothing is said of its quotas, image and price."""
+    found = doctor("--instance-type", "ml.g4dn.xlrge")
+    assert found.problems() == ["instance type"]
+    assert found.fix("instance type").startswith("--instance-type with one that exists, such as ml.g4dn.xlarge, ")
+    assert not {"quota", "spot quota", "warm pools", "image", "price"} & set(found.findings)
+    assert "ml.g4dn.xlarge" in doctor("--instance-type", "g4dn.xlarge").fix("instance type")
+    assert doctor("--instance-type", "ml.nosuch.large").problems() == ["instance type"]
+
+
+def test_an_instance_type_that_is_new_is_a_warning_where_aws_does_not_tell(
+    ready: LocalCloud, faults: CloudFaults, fresh_quotas: None, settings: Path
+) -> None:
+    """boto3 learns of types late; a price or quota of the user's own makes one known, an odd form is wrong."""
+    faults.add("access_denied", operation="servicequotas:*")
+    found = doctor("--instance-type", "ml.g99.xlarge")
+    assert found.code == 0
+    assert found.state("instance type") == "warning"
+    assert "such as ml." in found.fix("instance type")
+    assert doctor("--instance-type", "g4dn.xlarge").problems() == ["instance type"]
+    name = "ml.g99.xlarge for training job usage"
+    (settings / "quotas.json").write_text(json.dumps({"instances": {"*": {name: 3}}}))
+    assert doctor("--instance-type", "ml.g99.xlarge").state("instance type") == "ok"
+    (settings / "quotas.json").unlink()
+    (settings / "prices.json").write_text(json.dumps({"usd_per_hour": {"*": {"ml.g99.xlarge": 60.0}}}))
+    assert doctor("--instance-type", "ml.g99.xlarge").state("instance type") == "ok"
+
+
+def test_a_type_without_a_quota_in_the_region_is_told_so(ready: LocalCloud, settings: Path) -> None:
+    """A type may be known and yet not be in the region: no right is missing then, and none is asked for."""
+    (settings / "prices.json").write_text(json.dumps({"usd_per_hour": {"*": {"ml.g99.xlarge": 60.0}}}))
+    found = doctor("--instance-type", "ml.g99.xlarge")
+    assert found.state("quota") == "warning"
+    assert "have none of that name" in found.text("quota")
+    assert "servicequotas:" not in found.fix("quota")
 
 
 def test_quotas_of_nothing_are_told_with_the_call_that_asks_for_more(ready: LocalCloud, fresh_quotas: None) -> None:

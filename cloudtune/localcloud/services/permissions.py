@@ -28,6 +28,23 @@ _OPERATIONS_OF = {
     "s3:ListBucket": ("s3:ListBucket", "s3:ListObjectsV2", "s3:ListObjects", "s3:HeadBucket"),
     "s3:ListAllMyBuckets": ("s3:ListAllMyBuckets", "s3:ListBuckets"),
 }
+#: Actions that are done on nothing in particular. IAM refuses to judge them in one call with others where resources are
+#: named: "require different authorization information", as users have reported it. AWS does not publish which those
+#: are; these are the actions without resource types in the Service Authorization Reference that training meets.
+_WITHOUT_RESOURCE = frozenset(
+    {
+        "cloudwatch:putmetricdata",
+        "ecr:getauthorizationtoken",
+        "iam:listroles",
+        "pricing:getproducts",
+        "s3:listallmybuckets",
+        "sagemaker:listtrainingjobs",
+        "sagemaker:search",
+        "servicequotas:listawsdefaultservicequotas",
+        "servicequotas:listservicequotas",
+        "sts:getcalleridentity",
+    }
+)
 
 
 def simulate_principal_policy(platform: Platform, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
@@ -43,6 +60,7 @@ def simulate_principal_policy(platform: Platform, caller: Caller, params: dict[s
     principal = _PRINCIPAL.fullmatch(arn)
     if principal is None:
         raise AwsError("InvalidInput", f"ARN {arn} is not valid.")
+    _refuse_mixed([str(action) for action in params.get("ActionNames") or []], params.get("ResourceArns") or [])
     backend = iam_backends[arn.split(":")[4]][get_partition(caller.region)]
     policies = _policies(backend, principal[1], principal[2])
     if policies is not None:
@@ -80,6 +98,19 @@ class _IamWithSimulation(IamResponse):
         names = ("PolicySourceArn", "ActionNames", "ResourceArns", "PolicyInputList", "MaxItems", "Marker")
         params = {name: self._get_param(name) for name in names}
         return ActionResult(simulate_principal_policy(self.platform, Caller(self.current_account, self.region), params))
+
+
+def _refuse_mixed(actions: list[str], resources: list[str]) -> None:
+    if not set(resources) - {"*"}:
+        return
+    without = [action for action in actions if action.lower() in _WITHOUT_RESOURCE]
+    others = [action for action in actions if action not in without]
+    if without and others:
+        raise AwsError(
+            "InvalidInput",
+            f"Invalid Input Actions: [{','.join(others)}] and [{','.join(without)}] require different authorization "
+            "information.",
+        )
 
 
 def _policies(backend: IAMBackend, kind: str, name: str) -> list[Policy] | None:

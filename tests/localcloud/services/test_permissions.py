@@ -132,6 +132,19 @@ def test_bad_simulations_are_refused(iam: Any) -> None:
         assert refused.value.response["Error"]["Code"] == "InvalidInput"
 
 
+def test_actions_without_a_resource_are_asked_about_apart(iam: Any) -> None:
+    """Beside others they are refused where resources are named, as by AWS; alone and on all resources they are not."""
+    arn = "arn:aws:iam::123456789012:role/any"
+    job = ["arn:aws:sagemaker:us-east-1:123456789012:training-job/one"]
+    with pytest.raises(
+        ClientError, match=r"\[sagemaker:CreateTrainingJob\] and \[sagemaker:ListTrainingJobs\] require"
+    ):
+        verdicts(iam, arn, ACTION, "sagemaker:ListTrainingJobs", ResourceArns=job)
+    assert verdicts(iam, arn, "sagemaker:ListTrainingJobs", "iam:ListRoles", ResourceArns=job) == ["allowed"] * 2
+    for everything in ({}, {"ResourceArns": ["*"]}):
+        assert verdicts(iam, arn, ACTION, "sagemaker:ListTrainingJobs", **everything) == ["allowed"] * 2
+
+
 def test_every_cloud_has_an_execution_role(cloud: InProcessCloud, iam: Any) -> None:
     """SageMaker may assume it, it may do what training needs, and making it again changes nothing."""
     roles = {role["RoleName"]: role for role in iam.list_roles()["Roles"]}

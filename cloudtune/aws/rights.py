@@ -1,0 +1,196 @@
+"""What cloudtune and its jobs ask of AWS: every action, as IAM's policies name it, and what is lost without it.
+
+The list is complete: a test compares it with the calls in the source of the package. ``cloudtune doctor`` goes through
+it. What is in no purpose is asked for by doctor itself, which then tells of the refusal where it happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cloudtune.aws.logs import TRAINING_LOGS
+
+if TYPE_CHECKING:
+    from cloudtune.aws.clients import Aws
+
+SAGEMAKER = "sagemaker.amazonaws.com"
+
+
+@dataclass(frozen=True)
+class Things:
+    """On what something is to be done; what is None does not exist or is not known, and is asked about by nobody.
+
+    Args:
+        partition, region, account: Where.
+        role: ARN of the role of the jobs.
+        bucket: Name of the bucket of the experiments.
+        repository: ARN of the repository in ECR that has the image of the jobs.
+    """
+
+    partition: str
+    region: str
+    account: str
+    role: str | None = None
+    bucket: str | None = None
+    repository: str | None = None
+
+    @classmethod
+    def of(cls, aws: Aws, role: str | None = None, bucket: str | None = None, repository: str | None = None) -> Things:
+        """Of the account and region that ``aws`` speaks to."""
+        return cls(aws.partition, aws.region, aws.account, role, bucket, repository)
+
+    def example(self, kind: str) -> str | None:
+        """ARN of one thing of the kind, for IAM to judge."""
+        return self._arn(kind, "cloudtune-doctor", "cloudtune/doctor")
+
+    def all(self, kind: str) -> str | None:
+        """ARN of all things of the kind, for a policy."""
+        return self._arn(kind, "*", "*")
+
+    def _arn(self, kind: str, name: str, key: str) -> str | None:
+        here = f"{self.region}:{self.account}"
+        bucket = None if self.bucket is None else f"arn:{self.partition}:s3:::{self.bucket}"
+        arns = {
+            "anything": "*",
+            "job": f"arn:{self.partition}:sagemaker:{here}:training-job/{name}",
+            # A group of logs is asked for by an ARN that has a stream, too.
+            "log": f"arn:{self.partition}:logs:{here}:log-group:{TRAINING_LOGS}:"
+            + (name if name == "*" else f"log-stream:{name}"),
+            "role": self.role,
+            "bucket": bucket,
+            "object": None if bucket is None else f"{bucket}/{key}",
+            "repository": self.repository,
+        }
+        return arns[kind]
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """Actions that serve one thing.
+
+    Args:
+        name: As a finding and a policy are called.
+        actions: With the kind of thing that each is done on.
+        without: What is so without them, as a sentence's end.
+        is_needed: Whether trials cannot run without them.
+    """
+
+    name: str
+    actions: Mapping[str, str]
+    without: str
+    is_needed: bool = False
+
+    def on(self, things: Things) -> Iterator[tuple[str, str]]:
+        """Each action with the ARN of something that it is done on."""
+        for action, kind in self.actions.items():
+            arn = things.example(kind)
+            if arn is not None:
+                yield action, arn
+
+    def policy(self, things: Things) -> dict[str, Any]:
+        """A policy that allows all of it, and no more."""
+        by_arn: dict[str, list[str]] = {}
+        for action, kind in self.actions.items():
+            arn = things.all(kind)
+            if arn is not None:
+                by_arn.setdefault(arn, []).append(action)
+        statements: list[dict[str, Any]] = [
+            {"Effect": "Allow", "Action": actions, "Resource": arn} for arn, actions in by_arn.items()
+        ]
+        for statement in statements:
+            if statement["Action"] == ["iam:PassRole"]:
+                statement["Condition"] = {"StringEquals": {"iam:PassedToService": SAGEMAKER}}
+        return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _all_on(kind: str, *actions: str) -> dict[str, str]:
+    return dict.fromkeys(actions, kind)
+
+
+_OBJECTS = _all_on("object", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+_UPLOADS = _all_on("object", "s3:AbortMultipartUpload")
+
+#: What whoever tunes does.
+OF_CALLER: Sequence[Purpose] = (
+    Purpose(
+        "trials",
+        {
+            **_all_on(
+                "job",
+                "sagemaker:CreateTrainingJob",
+                "sagemaker:DescribeTrainingJob",
+                "sagemaker:StopTrainingJob",
+                "sagemaker:AddTags",
+            ),
+            "sagemaker:ListTrainingJobs": "anything",
+            "iam:PassRole": "role",
+            **_OBJECTS,
+            "s3:ListBucket": "bucket",
+        },
+        "no trial can run",
+        is_needed=True,
+    ),
+    Purpose(
+        "logs",
+        _all_on("log", "logs:FilterLogEvents", "logs:GetLogEvents", "logs:DescribeLogStreams"),
+        "what scripts print cannot be read, and jobs that do not reach S3 cannot report",
+    ),
+    Purpose(
+        "kept instances",
+        _all_on("job", "sagemaker:UpdateTrainingJob"),
+        "instances that warm pools keep cannot be given back at an experiment's end, and cost until their time is over",
+    ),
+    Purpose(
+        "ps and reap",
+        {"sagemaker:Search": "anything", "sagemaker:ListTags": "job"},
+        "`cloudtune ps` and `cloudtune reap` take long, and do not know all jobs",
+    ),
+    Purpose("uploads", _UPLOADS, "parts of uploads that were broken off stay in the bucket, and cost"),
+)
+
+#: What jobs do, with their role.
+READING = Purpose("reading", {"s3:GetObject": "object", "s3:ListBucket": "bucket"}, "", is_needed=True)
+WRITING = Purpose("writing", _all_on("object", "s3:PutObject", "s3:DeleteObject"), "")
+BUCKET = Purpose("bucket", {**_OBJECTS, "s3:ListBucket": "bucket"}, "")
+OF_ROLE: Sequence[Purpose] = (
+    Purpose(
+        "image",
+        {
+            "ecr:GetAuthorizationToken": "anything",
+            **_all_on(
+                "repository", "ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"
+            ),
+        },
+        "jobs end before their script starts, unless the repository's own policy lets them pull the image",
+    ),
+    Purpose(
+        "logs",
+        {
+            **_all_on("log", "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"),
+            **_all_on("log", "logs:DescribeLogStreams"),
+            "cloudwatch:PutMetricData": "anything",
+        },
+        "what scripts print and the curves of the console are not kept, and jobs that do not reach S3 cannot report",
+    ),
+    Purpose("uploads", _UPLOADS, "parts of uploads that were broken off stay in the bucket, and cost"),
+)
+
+#: What is asked for by doctor itself, or only where an option or a place needs it: a refusal is told where it happens.
+ASKED_DIRECTLY: Sequence[str] = (
+    "sts:GetCallerIdentity",
+    "iam:GetRole",
+    "iam:ListRoles",
+    "iam:SimulatePrincipalPolicy",
+    "servicequotas:ListServiceQuotas",
+    "servicequotas:ListAWSDefaultServiceQuotas",
+    "ecr:DescribeImages",  # of an image of one's own
+    "pricing:GetProducts",  # --refresh-prices
+    "s3:CreateBucket",  # --create-bucket
+    "s3:PutBucketPublicAccessBlock",  # --create-bucket
+    "s3:GetBucketLocation",  # to say where a bucket is that is elsewhere
+    "sagemaker:DescribeUserProfile",  # in Studio, to find its role; so are the next two
+    "sagemaker:DescribeDomain",
+    "sagemaker:DescribeNotebookInstance",
+)
