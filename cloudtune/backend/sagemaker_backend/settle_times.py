@@ -51,7 +51,7 @@ class StopTimes:
     """When to ask whether a job is over that StopTrainingJob was called for and whose agent tells nothing.
 
     Most end within seconds, for their containers are dead or never began, and those that do not heed SIGTERM after two
-    minutes. So some questions stay where they are, and one moves to where jobs of this experiment typically end.
+    minutes. So most questions stay where they are, and one moves to where jobs of this experiment typically end.
     """
 
     def __init__(self) -> None:
@@ -68,9 +68,8 @@ class StopTimes:
             return None
         times = list(_AFTER_STOP)
         if self._seen:
-            typical = sorted(self._seen)[int(0.6 * (len(self._seen) - 1) + 0.5)] * _LATER + _MARGIN
-            # In the place of the first that would be later; of the last where none is.
-            times[next((n for n, time in enumerate(times) if time >= typical), self.most - 1)] = typical
+            typical = sorted(self._seen)[int(0.6 * (len(self._seen) - 1) + 0.5)]
+            times = sorted([*times[:-1], typical * _LATER + _MARGIN])
         return times[asked]
 
     def learn(self, not_over_at: float, over_at: float) -> None:

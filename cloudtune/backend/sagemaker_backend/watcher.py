@@ -165,7 +165,6 @@ class Watcher(Service):
 
     def _has_mark(self, attempt: Attempt) -> None:
         """An end mark has come: the job is about to end. The desk's lock is held."""
-        attempt.describes = 0
         attempt.describe_at = self._ask_again(attempt)
         self.wake()
 
@@ -257,6 +256,8 @@ class Watcher(Service):
         with self.desk.lock:
             for attempt in self.desk.where(Phase.EXISTS):
                 if attempt.job_name in live:
+                    if attempt.stop_sent:
+                        attempt.asked_at = begun
                     if live[attempt.job_name] in _CONTAINER_RUNS:
                         self._in_progress(attempt)
                 elif attempt.last_state is None and (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import statistics
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -203,6 +204,53 @@ def test_a_job_that_uploads_is_given_time(scene: Scene) -> None:
     assert scene.jobs.stopped == []
     scene.turn(100)
     assert scene.jobs.stopped == [attempt.job_name]
+
+
+def known_after_stop(scene: Scene, trial: int, seconds: float, **members: Any) -> tuple[float, int]:
+    """A job ends so long after StopTrainingJob, without an end mark: when that is known, and by how many questions."""
+    attempt = scene.add(trial, wish=protocol.WISH_STOP, stop_job_at=scene.now, **members)
+    stopped_at = scene.now
+    scene.jobs.described.clear()
+    for _ in range(50):
+        wait = scene.turn()
+        if attempt.phase is Phase.OVER:
+            break
+        assert wait is not None
+        scene.now += wait
+        if scene.now >= stopped_at + seconds:
+            scene.jobs.states[attempt.job_name] = state(attempt.job_name, "Stopped")
+            scene.jobs.listed.pop(attempt.job_name, None)
+    assert attempt.phase is Phase.OVER
+    return scene.now - stopped_at, len(scene.jobs.described) - 1  # the stop itself looks
+
+
+@pytest.mark.parametrize("seconds", [1.0, 4.0, 6.5, 11.0, 15.0, 30.0])
+def test_a_stopped_job_without_a_mark_is_known_to_have_ended_soon(scene: Scene, seconds: float) -> None:
+    """Whose container has died writes no end mark: its end is known before it has taken twice as long, or 3 seconds."""
+    known, asked = known_after_stop(scene, 0, seconds)
+    assert known <= max(3.0, 2 * seconds)
+    assert asked <= 5
+
+
+@pytest.mark.parametrize(("seconds", "late"), [(2.0, 1.5), (7.0, 2.5), (24.0, 5.0), (122.0, 35.0)])
+def test_how_long_stops_take_is_learnt(scene: Scene, seconds: float, late: float) -> None:
+    """Once some jobs were stopped, the next one's end is known soon, also after SIGTERM was of no use."""
+    for trial in range(12):
+        known_after_stop(scene, trial, seconds, has_agent=False)
+    known = [known_after_stop(scene, trial, seconds, has_agent=False)[0] for trial in range(12, 23)]
+    assert statistics.median(known) <= seconds + late
+
+
+def test_a_job_that_no_list_has_is_asked_for_at_once(scene: Scene) -> None:
+    """The listing that finds a stopped job gone waits for no question that is to come later."""
+    attempt = scene.add(wish=protocol.WISH_STOP, stop_job_at=scene.now + 80)
+    scene.turn(80)
+    scene.jobs.listed.clear()
+    scene.jobs.states[attempt.job_name] = state(attempt.job_name, "Stopped")
+    scene.watcher.list_now()
+    scene.turn(0.5)
+    scene.turn()
+    assert attempt.phase is Phase.OVER
 
 
 #: Of the experiment, though no trial waits for it.
