@@ -70,7 +70,7 @@ def test_a_fault_that_is_added_while_the_job_runs(tmp_path: Path, kind: str) -> 
 def test_a_fault_whose_time_comes_while_the_job_runs(tmp_path: Path) -> None:
     """``after`` lies in the run's future: the seconds count from there, not from the containers' start."""
     with cloud(tmp_path / "c", time_scale=100.0) as place:
-        after = place.platform.clock.elapsed() + 300
+        after = place.platform.clock.elapsed() + 600
         place.platform.faults.add(Fault("console_stop", after=after, seconds=20))
         job = place.ended(place.create("sh", "-c", RUNS.format(sign=tmp_path / "sign"), **LONG))
         assert job.status == "Stopped"
@@ -84,14 +84,14 @@ def test_a_fault_that_is_taken_back_before_its_moment(tmp_path: Path) -> None:
     with cloud(tmp_path / "c", time_scale=100.0) as place:
         faults = place.platform.faults
         over = faults.add(Fault("console_stop", seconds=40, until=20))
-        removed = faults.add(Fault("console_stop", seconds=60))
-        faults.add(Fault("job_internal_error", seconds=60))
+        removed = faults.add(Fault("console_stop", seconds=500))
+        faults.add(Fault("job_internal_error", seconds=500))
         job = up(place)
         faults.remove(removed)
         faults.clear()
         over = faults.add(Fault("console_stop", seconds=20, until=place.platform.clock.elapsed() + 10))
         # What comes later than all of them does strike: their moments have passed by then.
-        faults.add(Fault("sync_ceases", seconds=100))
+        faults.add(Fault("sync_ceases", seconds=600))
         seen = up(place, **CHECKPOINTS)
         place.wait_for(lambda: kinds(place) == ["sync_ceases"])
         assert faults.remove(over)
@@ -122,7 +122,7 @@ def test_slow_stop_that_is_added_after_the_start(tmp_path: Path) -> None:
 def test_hang_stopping_that_is_added_while_the_job_stops(tmp_path: Path) -> None:
     """It is asked for when the containers of a stopping job have ended; a job that completes has no use for it."""
     with cloud(tmp_path / "c", time_scale=100.0) as place:
-        place.platform.faults.add(Fault("slow_stop", count=1, seconds=60))
+        place.platform.faults.add(Fault("slow_stop", count=1, seconds=100_000))
         job, other = up(place), up(place)
         place.stop(job)
         place.wait_for(lambda: kinds(place) == ["slow_stop"])

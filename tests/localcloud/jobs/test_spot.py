@@ -32,8 +32,11 @@ SPOT: dict[str, Any] = {
 def test_interruptions_with_notice(tmp_path: Path) -> None:
     """The container may save; the job goes on as a new run with that checkpoint, and completes; less is billed."""
     with cloud(tmp_path / "c", time_scale=10.0) as place:
-        place.platform.faults.add(Fault("spot_interruption", seconds=5, count=2))
-        job = place.ended(place.python(COUNTS, **SPOT))
+        job = place.python(COUNTS, **SPOT)
+        for run in range(2):
+            place.wait_for_line(job, f"run with {run} ['data', 'intermediate']")
+            place.platform.faults.add(Fault("spot_interruption", seconds=5, count=1))
+        place.ended(job)
         assert job.status == "Completed", job.state
         assert job.run == 2
         streams = place.streams(job)
@@ -89,7 +92,7 @@ def test_a_stop_while_a_new_instance_is_looked_for(tmp_path: Path) -> None:
 
 def test_without_checkpoints_it_begins_anew(tmp_path: Path) -> None:
     """A job without CheckpointConfig finds nothing of its first run."""
-    script = "ls /opt/ml/model; echo x > /opt/ml/model/x; exec sleep 0.3"
+    script = "ls /opt/ml/model; echo x > /opt/ml/model/x; exec sleep 1"
     with cloud(tmp_path / "c") as place:
         place.platform.faults.add(Fault("spot_interruption", count=1, notice=False))
         job = place.run("sh", "-c", script, EnableManagedSpotTraining=True)
@@ -102,9 +105,12 @@ def test_errors_of_the_platform(tmp_path: Path) -> None:
     script = "echo run; test -e /opt/ml/checkpoints/x || sleep 600"
     with cloud(tmp_path / "c") as place:
         place.platform.faults.add(Fault("job_internal_error", job="retried", count=2))
-        place.platform.faults.add(Fault("job_internal_error", job="fails", seconds=0.1))
-        retried = place.run("sh", "-c", "sleep 0.3", name="retried", RetryStrategy={"MaximumRetryAttempts": 2})
-        fails = place.run("sh", "-c", script, name="fails", RetryStrategy={"MaximumRetryAttempts": 1})
+        retried = place.run("sh", "-c", "sleep 1", name="retried", RetryStrategy={"MaximumRetryAttempts": 2})
+        fails = place.create("sh", "-c", script, RetryStrategy={"MaximumRetryAttempts": 1})
+        for run in range(2):
+            place.wait_for(lambda run=run: place.lines(fails) == ["run"] * (run + 1))  # type: ignore[misc]
+            place.platform.faults.add(Fault("job_internal_error", count=1))
+        place.ended(fails)
         assert (retried.status, retried.run) == ("Completed", 2)
         assert place.secondaries(retried).count("Restarting") == 2
         assert (fails.status, fails.run) == ("Failed", 1)
