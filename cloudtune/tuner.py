@@ -129,6 +129,8 @@ class Tuner:
         self.tuner_path = places.experiment_path(self.name)
         self.trial_backend_path = None if trial_backend_path is None else Path(trial_backend_path).absolute()
         self._store = store
+        #: Instead of the backend's ``leave_running_when_interrupted``: asked when the run is interrupted.
+        self.decide_leaving: Callable[[], bool] | None = None
         self.status = self._fresh_status()
         #: Number of log entries that status and scheduler of this object have taken in.
         self._position = 0
@@ -268,6 +270,8 @@ class Tuner:
 
     def leaves_running(self) -> bool:
         """Asked when :meth:`run` is interrupted: whether running trials go on, for the next tuner to take over."""
+        if self.decide_leaving is not None:
+            return self.decide_leaving()
         return self.trial_backend.leave_running_when_interrupted
 
     def interrupt(self, why: str) -> None:
@@ -447,7 +451,7 @@ class Tuner:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state["_loop"] = None
+        state["_loop"] = state["decide_leaving"] = None
         return state
 
     @staticmethod

@@ -72,6 +72,10 @@ class TrialBackend(ABC):
     #: Default for the name of an experiment with this backend.
     default_name: str = "cloudtune"
 
+    def longest_trial(self) -> float | None:
+        """Seconds after which a trial that was started has certainly ended; None if nothing limits its time."""
+        return None
+
     @abstractmethod
     def open(self, place: ExperimentPlace) -> None:
         """Gets ready to run trials of the experiment at ``place``."""

@@ -152,6 +152,10 @@ class SageMakerBackend(TrialBackend):
 
     # ------------------------------------------------------------------ the contract
 
+    def longest_trial(self) -> float | None:
+        """That of its template's jobs: ``max_run``, with spot ``max_wait``."""
+        return float(self.template.longest_life)
+
     def open(self, place: ExperimentPlace) -> None:
         if self._work is not None:
             raise RuntimeError("this backend is open already; close it first")
