@@ -10,7 +10,7 @@ import difflib
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -215,6 +215,33 @@ class JobTemplate:
         if self.entry_point is None:
             return None
         return self.entry_point if self.source_dir is not None else Path(self.entry_point).name
+
+    def source_paths(self) -> tuple[Path, ...]:
+        """Files and folders of this machine that travel to the jobs."""
+        if self.is_uploaded:
+            return ()
+        source = self.entry_point if self.source_dir is None else self.source_dir
+        return tuple(Path(one) for one in (source, *self.dependencies) if one is not None)
+
+    def relocated(self, moved: Callable[[Path], Path]) -> JobTemplate:
+        """The same template where the files that travel to the jobs are elsewhere.
+
+        Args:
+            moved: From a former path to the present one.
+        """
+        if self.is_uploaded:
+            return self
+
+        def there(path: str) -> str:
+            return str(moved(Path(path)))
+
+        entry = self.entry_point
+        return replace(
+            self,
+            entry_point=there(entry) if entry is not None and self.source_dir is None else entry,
+            source_dir=None if self.source_dir is None else there(self.source_dir),
+            dependencies=tuple(there(one) for one in self.dependencies),
+        )
 
     @property
     def needs_source(self) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cloudtune.backend.arguments import command_line
 from cloudtune.backend.default_name import default_name
 from cloudtune.backend.supervised_backend import SupervisedBackend
+from cloudtune.backend.trial_backend import moved_path
 from cloudtune.backend.trial_files import CONFIG
 from cloudtune.constants import ST_CHECKPOINT_DIR, ST_CONFIG_JSON_FILENAME
 from cloudtune.trial import Trial
@@ -59,6 +60,13 @@ class LocalBackend(SupervisedBackend):
     def default_name(self) -> str:  # type: ignore[override]
         """The script's name, as far as an experiment may be called so."""
         return default_name(self.entry_point.stem, fallback="script")
+
+    def source_paths(self) -> Sequence[Path]:
+        """The script's folder: what stands beside the script may be imported or read by it."""
+        return (self.entry_point.parent,)
+
+    def relocate(self, moved: Mapping[Path, Path]) -> None:
+        self.entry_point = moved_path(self.entry_point, moved)
 
     def _hello(self) -> tuple[dict[str, Any], bytes | None]:
         return {}, None

@@ -69,6 +69,9 @@ class TrialBackend(ABC):
     #: Whether trials go on when a signal ends the tuner, to be taken over by the next one. Only where they can.
     leave_running_when_interrupted: bool = False
 
+    #: Whether trials run on the tuner's own machine, which then needs whatever their scripts import.
+    runs_on_tuners_machine: bool = False
+
     #: Default for the name of an experiment with this backend.
     default_name: str = "cloudtune"
 
@@ -169,9 +172,33 @@ class TrialBackend(ABC):
         What cannot outlive the tuner (local processes) ends in any case.
         """
 
+    def source_paths(self) -> Sequence[Path]:
+        """Files and folders of this machine that must be there wherever the tuner runs; absolute, in a fixed order."""
+        return ()
+
+    def relocate(self, moved: Mapping[Path, Path]) -> None:  # noqa: B027 - most backends name no files
+        """Replaces paths of the machine that the backend was made on. Called on a copy of it, which is not open.
+
+        Args:
+            moved: Each of :meth:`source_paths` -> where it is now. See :func:`moved_path` for what lies below them.
+        """
+
     def time(self) -> float:
         """The one clock: Unix seconds that never run backwards while the process lives."""
         return _WALL_ORIGIN + time.monotonic()
+
+
+def moved_path(path: Path, moved: Mapping[Path, Path]) -> Path:
+    """Where a path is now: the nearest of the folders above it, or it itself, decides; others have not moved.
+
+    Args:
+        path: Absolute.
+        moved: Former places -> present ones.
+    """
+    for former in (path, *path.parents):
+        if former in moved:
+            return moved[former] / path.relative_to(former)
+    return path
 
 
 _WALL_ORIGIN = time.time() - time.monotonic()

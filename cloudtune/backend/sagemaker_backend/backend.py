@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cloudtune.agent import protocol
@@ -14,7 +15,7 @@ from cloudtune.aws.training_job_rules import check_instance_type
 from cloudtune.backend.default_name import default_name
 from cloudtune.backend.sagemaker_backend.cadence import Cadence
 from cloudtune.backend.sagemaker_backend.work import Work
-from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning, TrialBackend
+from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning, TrialBackend, moved_path
 from cloudtune.trial import Trial, TrialEvent
 
 logger = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class SageMakerBackend(TrialBackend):
         if not has_checkpoints:
             raise ValueError(
                 f"use_spot=True, but nothing in the source of {template.script} mentions st_checkpoint_dir: whenever a "
-                "spot instance is taken away, its trial would begin anew. Write checkpoints (see the guide on training "
+                "spot instance is taken away, its trial would begin anew; write checkpoints (see the guide on training "
                 "scripts), or pass spot_without_checkpoints=True"
             )
 
@@ -227,6 +228,13 @@ class SageMakerBackend(TrialBackend):
         work, self._work = self._work, None
         if work is not None:
             work.close(stop_running)
+
+    def source_paths(self) -> Sequence[Path]:
+        """What travels to the jobs: the source folder, or the script where there is none, and the dependencies."""
+        return self.template.source_paths()
+
+    def relocate(self, moved: Mapping[Path, Path]) -> None:
+        self.template = self.template.relocated(lambda path: moved_path(path, moved))
 
     def _opened(self) -> Work:
         if self._work is None:
