@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-#: An error that depends on ``x``, for ``max_epochs`` epochs; it goes on where it was, and may take its time.
+#: An error that depends on ``x``, for ``max_epochs`` epochs; it goes on where it was, and may take its time. Behind the
+#: epoch ``hold`` it waits for the file that the environment names.
 SCRIPT = """
 import argparse
 import json
@@ -24,6 +25,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--x", type=float)
 parser.add_argument("--max_epochs", type=int)
 parser.add_argument("--seconds", type=float, default=0.0)
+parser.add_argument("--hold", type=int, default=0)
 parser.add_argument("--st_checkpoint_dir")
 arguments = parser.parse_args()
 os.makedirs(arguments.st_checkpoint_dir, exist_ok=True)
@@ -31,6 +33,8 @@ saved = os.path.join(arguments.st_checkpoint_dir, "epoch.json")
 done = json.load(open(saved)) if os.path.exists(saved) else 0
 report = Reporter()
 for epoch in range(done + 1, arguments.max_epochs + 1):
+    while 0 < arguments.hold < epoch and not os.path.exists(os.environ["GATE"]):
+        time.sleep(0.02)
     time.sleep(arguments.seconds)
     with open(saved + ".new", "w") as file:
         json.dump(epoch, file)

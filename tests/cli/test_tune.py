@@ -196,7 +196,7 @@ def test_resume_with_nothing_left_to_do_says_so(workplace: Workplace) -> None:
 
 def test_a_second_tuner_is_refused_until_it_takes_over(workplace: Workplace) -> None:
     """The same command beside a running one is refused with the way out; with ``--takeover`` the first one gives up."""
-    workplace.write_space(x="uniform(0, 1)", max_epochs=100, seconds=0.2)
+    workplace.write_space(x="uniform(0, 1)", max_epochs=10_000, seconds=0.2)
     shared = [
         *workplace.tune,
         "--name",
@@ -223,15 +223,20 @@ def test_a_second_tuner_is_refused_until_it_takes_over(workplace: Workplace) -> 
     assert outcome(third.stdout)["reports"] >= 6
 
 
-def test_a_killed_experiment_is_listed_as_unfinished_and_resumed(workplace: Workplace) -> None:
+def test_a_killed_experiment_is_listed_as_unfinished_and_resumed(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After SIGKILL of the command the list shows what is there, and resume needs the name alone."""
-    workplace.write_space(x="uniform(0, 1)", max_epochs=6, seconds=0.3)
+    gate = workplace.folder / "gate"
+    monkeypatch.setenv("GATE", str(gate))
+    workplace.write_space(x="uniform(0, 1)", max_epochs=6, hold=3)
     named = ["--name", "killed", "--no-suffix", "--method", "random", "--resource-attr", "epoch", "--n-workers", "2"]
     with workplace.start(*workplace.tune, *named, "--max-num-trials-started", "3") as process:
         read_until(process.stderr, "(trial 1) - scheduled config")
         while len(load_experiment("killed").results) < 2:
             time.sleep(0.05)
         process.kill()
+    gate.touch()
     (listed,) = json.loads(workplace.run("list", "--json").stdout)
     assert (listed["name"], listed["state"]) == ("killed", "unfinished")
     assert listed["trials"] == 2
