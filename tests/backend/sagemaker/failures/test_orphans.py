@@ -15,7 +15,7 @@ from tests.backend.sagemaker.harness import BUCKET
 
 def test_a_job_whose_tuner_is_gone_pauses_by_itself(experiment: Experiment, commands: Commands) -> None:
     """Dead-man switch: checkpoint, end mark, end; the next tuner goes on from there, as if it had paused the trial."""
-    work: dict[str, Any] = {"configs": [{"epochs": 4, "hold": 2}], "cadence": {"life": 0.5, "life_timeout": 3.0}}
+    work: dict[str, Any] = {"configs": [{"epochs": 4, "hold": 2}], "cadence": {"life": 0.5, "life_timeout": 10.0}}
     first = commands.start(work)
     experiment.wait_for_epoch(2)
     first.process.send_signal(signal.SIGKILL)
