@@ -41,7 +41,7 @@ def test_a_job_that_cannot_reach_s3_is_ended_at_once(jobs: AgentJobs) -> None:
     jobs.create("one", "print('ran')")
     struck(jobs, number, 3)
     jobs.sagemaker.stop_training_job(TrainingJobName="one")
-    assert jobs.cloud.wait_for_job("one", timeout=30.0)["status"] == "Stopped"
+    assert jobs.cloud.wait_for_job("one", timeout=80.0)["status"] == "Stopped"
     assert "ran" not in jobs.lines("one")
 
 

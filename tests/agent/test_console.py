@@ -33,7 +33,7 @@ def written(feed: list[bytes]) -> tuple[bytes, str]:
     console.drain(30.0)
     assert console.flush(30.0)
     os.close(target)
-    reader.join(30.0)
+    reader.join(60.0)
     os.close(result)
     return b"".join(found), console.tail()
 

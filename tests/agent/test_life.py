@@ -139,7 +139,7 @@ def test_the_watch_tells_of_a_wish_once(bucket: OneObject, life: Life) -> None:
     events = Events()
     bucket.write(wishes={"7-2": "pause"})
     watch(life, events, [])
-    event = events.wait(30.0)
+    event = events.wait(60.0)
     assert event == (WISH, "pause")
     assert events.wait(0.05) is None
 
@@ -149,7 +149,7 @@ def test_the_watch_tells_of_silence(bucket: OneObject) -> None:
     events = Events()
     bucket.write()
     watch(Life(bucket, task()), events, [], timeout=0.01)
-    event = events.wait(30.0)
+    event = events.wait(60.0)
     assert event is not None
     assert event.kind == SILENCE
     assert "sign of life" in event.detail
@@ -168,10 +168,10 @@ def test_the_watch_says_once_that_it_may_not_read(bucket: OneObject, life: Life)
     events = Events()
     watching = LifeWatch(life, 0.001, 0.0, events, note)
     watching.start()
-    assert told.wait(30.0)
+    assert told.wait(60.0)
     bucket.error = None
     bucket.write(stop_all="stop")
-    assert events.wait(30.0) == (WISH, "stop")
+    assert events.wait(60.0) == (WISH, "stop")
     assert len(notes) == 1
 
 
@@ -181,5 +181,5 @@ def test_a_watch_that_fails_says_so(bucket: OneObject, life: Life) -> None:
     bucket.error = ZeroDivisionError("bug")
     notes: list[str] = []
     watch(life, events, notes)
-    assert events.wait(30.0) == (CRASH, "the agent could not watch the tuner: ZeroDivisionError: bug")
+    assert events.wait(60.0) == (CRASH, "the agent could not watch the tuner: ZeroDivisionError: bug")
     assert "Traceback" in notes[0]

@@ -84,7 +84,7 @@ def test_a_checkpoint_is_saved_at_once_when_asked_for(tmp_path: Path) -> None:
     place = Place(tmp_path, ["generation"])
     place.saver.start()
     place.saver.save_now()
-    assert place.events.wait(30.0) == (LOOK, "")
+    assert place.events.wait(60.0) == (LOOK, "")
     assert place.saver.is_saved
     assert place.outbox.checkpoint == "generation"
     assert place.checkpoints.asked[-1] is True
@@ -96,4 +96,4 @@ def test_a_saver_that_fails_says_so(tmp_path: Path) -> None:
     place = Place(tmp_path, [ZeroDivisionError("bug")])
     place.saver.start()
     place.saver.save_now()
-    assert place.events.wait(30.0) == (CRASH, "the agent could not save checkpoints: ZeroDivisionError: bug")
+    assert place.events.wait(60.0) == (CRASH, "the agent could not save checkpoints: ZeroDivisionError: bug")

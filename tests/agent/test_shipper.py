@@ -61,7 +61,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 
 def until(happened: Callable[[], object], what: str) -> None:
-    wait_until(happened, what, timeout=30.0)
+    wait_until(happened, what, timeout=60.0)
 
 
 def test_a_report_wakes_the_shipper(place: Place) -> None:
@@ -147,7 +147,7 @@ def test_a_shipper_that_fails_says_so(place: Place, monkeypatch: pytest.MonkeyPa
     shipper = place.start(put_interval=0.0)
     monkeypatch.setattr(place.bucket, "put", broken)
     place.report()
-    assert place.events.wait(30.0) == (CRASH, "the agent could not ship reports: ZeroDivisionError: bug")
+    assert place.events.wait(60.0) == (CRASH, "the agent could not ship reports: ZeroDivisionError: bug")
     assert shipper.crashed
 
 

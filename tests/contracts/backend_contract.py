@@ -30,7 +30,7 @@ from tests.contracts.training_program import ODD_VALUES
 TUNER_PROCESS = Path(__file__).with_name("tuner_process.py")
 
 #: Longer than anything of a local process may take on the slowest machine.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Driver:

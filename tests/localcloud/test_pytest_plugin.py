@@ -48,7 +48,7 @@ def test_a_test_may_kill_the_cloud(pytester: pytest.Pytester) -> None:
 
         def test_other(local_cloud):
             local_cloud.control.shut_down()
-            assert local_cloud.wait(30) == 0
+            assert local_cloud.wait(60) == 0
 
         def test_last(local_cloud):
             assert local_cloud.jobs() == []

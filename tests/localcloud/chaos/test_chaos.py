@@ -54,7 +54,7 @@ def marked_processes(cloud_id: str) -> list[str]:
     return found
 
 
-def _eventually(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
+def _eventually(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:

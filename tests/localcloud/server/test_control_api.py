@@ -157,4 +157,4 @@ def test_shutdown() -> None:
     """The answer comes, then the server ends with exit code 0."""
     with LocalCloud() as cloud:
         assert ask(cloud, "POST", "shutdown") == (200, {})
-        assert cloud.wait(30) == 0
+        assert cloud.wait(60) == 0

@@ -52,14 +52,14 @@ def server(app: Application) -> Iterator[HttpServer]:
 
 @pytest.fixture
 def connection(server: HttpServer) -> Iterator[http.client.HTTPConnection]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     yield connection
     connection.close()
 
 
 def sent_raw(server: HttpServer, text: bytes) -> bytes:
     """All that comes back on a connection whose sending side is closed after ``text``."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as raw:
         raw.sendall(text)
         raw.shutdown(socket.SHUT_WR)
         received = b""
@@ -134,7 +134,7 @@ def test_chunked_bodies(app: Application, server: HttpServer) -> None:
 
 def test_a_client_that_asks_first_is_told_to_continue(app: Application, server: HttpServer) -> None:
     """Expect: 100-continue is answered before the body comes, as S3 uploads by boto3 want it."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as raw:
         raw.sendall(b"PUT /key HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
         with raw.makefile("rb") as reader:
             assert reader.readline() == b"HTTP/1.1 100 Continue\r\n"
@@ -215,7 +215,7 @@ def test_a_body_that_ends_too_soon_is_no_call(app: Application, server: HttpServ
 def test_old_and_closing_clients(server: HttpServer) -> None:
     """HTTP/1.0, and Connection: close, end the connection after the answer, and say so."""
     for text in (b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as raw:
             raw.sendall(text)
             received = b""
             while more := raw.recv(65_536):
@@ -306,7 +306,7 @@ def test_closing_ends_idle_connections_and_their_threads(app: Application) -> No
     """Connections that clients keep open do not keep the server up."""
     server = HttpServer(app)
     server.start()
-    idle = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(5)]
+    idle = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(5)]
     idle[0].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert idle[0].recv(12) == b"HTTP/1.1 200"
     idle[1].sendall(b"GET / HTTP/1.1\r\nHalf-A-Header")
@@ -357,22 +357,22 @@ def test_closing_lets_a_call_at_work_have_its_answer(app: Application) -> None:
 
     def slow(environ: Environ) -> bytes:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return b"late"
 
     app.answer = slow
     server = HttpServer(app)
     server.start()
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET", "/")
-    assert begun.wait(10)
+    assert begun.wait(60)
     closing = threading.Thread(target=server.close)
     closing.start()
     wait_until(lambda: all(one._closing for one in server._connections), "the connections' being told")
     go_on.set()
     answer = connection.getresponse()
     assert (answer.read(), answer.getheader("Connection")) == (b"late", "close")
-    closing.join(10)
+    closing.join(60)
     assert not closing.is_alive()
     connection.close()
 
@@ -382,7 +382,7 @@ def test_closing_breaks_off_what_takes_too_long(app: Application) -> None:
     app.answer = lambda environ: b"x" * 50_000_000
     server = HttpServer(app)
     server.start()
-    raw = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    raw = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert raw.recv(12) == b"HTTP/1.1 200"
     server.close(grace=0.1)

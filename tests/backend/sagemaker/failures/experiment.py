@@ -30,7 +30,7 @@ from tests.backend.sagemaker.harness import BUCKET, HURRY, make_backend, trainin
 NAME = "trials"
 SCRIPT = Path(__file__).with_name("train.py")
 #: Seconds after which a test that waits has failed.
-PATIENCE = 90.0
+PATIENCE = 180.0
 
 
 def wait_until(happened: Callable[[], object], what: str) -> None:
