@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cloudtune.backend.trial_backend import LeftRunning
+from cloudtune.end_judge import tell_scheduler
 from cloudtune.errors import ExperimentMismatch
 from cloudtune.optimizer.scheduler import TrialScheduler, TrialSuggestion
 from cloudtune.store import entries
 from cloudtune.store.store import Entry
 from cloudtune.trial import Trial, TrialStatus
-from cloudtune.tuning_loop import tell_scheduler
 from cloudtune.tuning_status import TuningStatus
 
 
@@ -22,6 +22,13 @@ def adopt(scheduler: TrialScheduler, logged: Mapping[str, Any], name: str) -> No
     Raises:
         ExperimentMismatch: Method, settings, metrics, config space or a given seed differ; the message names the key.
     """
+    check_same(scheduler, logged, name)
+    if logged["random_seed"] != scheduler.random_seed:
+        scheduler.set_random_seed(logged["random_seed"])
+
+
+def check_same(scheduler: TrialScheduler, logged: Mapping[str, Any], name: str) -> None:
+    """Checks that a scheduler, which is not changed, can continue what the log describes; raises as :func:`adopt`."""
     now = json.loads(json.dumps(scheduler.metadata()))
     for key in dict.fromkeys([*logged, *now]):
         before, after = logged.get(key), now.get(key)
@@ -30,12 +37,8 @@ def adopt(scheduler: TrialScheduler, logged: Mapping[str, Any], name: str) -> No
                 _agree(name, f"{key}['{part}']", before.get(part), after.get(part))
         elif key != "random_seed":
             _agree(name, key, before, after)
-    seed = logged["random_seed"]
-    if seed == scheduler.random_seed:
-        return
     if scheduler.random_seed_given:
-        _agree(name, "random_seed", seed, scheduler.random_seed)
-    scheduler.set_random_seed(seed)
+        _agree(name, "random_seed", logged["random_seed"], scheduler.random_seed)
 
 
 def _agree(name: str, key: str, logged: Any, now: Any) -> None:

@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.callbacks.tuner_callback import TunerCallback
+from cloudtune.end_judge import EndJudge, tell_scheduler
 from cloudtune.errors import TooManyFailures
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler, TrialSuggestion
+from cloudtune.report_judge import ReportJudge
 from cloudtune.stopping_criterion import Criterion, Verdict
 from cloudtune.store import entries
 from cloudtune.store.store import Entry, Store
-from cloudtune.trial import Bill, End, Outcome, Report, Trial, TrialEvent, TrialStatus
-from cloudtune.tuning_status import WISH_END, WISH_FAIL, WISH_PAUSE, WISH_STOP, TrialRecord, TuningStatus
+from cloudtune.trial import Bill, End, Report, Trial, TrialEvent, TrialStatus
+from cloudtune.tuning_status import WISH_END, WISH_FAIL, WISH_PAUSE, TrialRecord, TuningStatus
 
 logger = logging.getLogger(__name__)
-
-#: After this many interruptions in a row without a single report, a trial counts as failed.
-MAX_INTERRUPTIONS = 3
 
 #: When nothing happens for this long (seconds), the active time is noted in the log: a crash loses no more of it.
 CLOCK_INTERVAL = 15.0
@@ -85,19 +83,15 @@ class TuningLoop:
         #: True once the loop has ended and left trials running for the next tuner.
         self.left_running = False
         self._counts_committed = criterion.counts_committed()
-        self._metrics = scheduler.metric_names()
-        self._required = [*self._metrics, *([scheduler.resource_attr] if scheduler.resource_attr else [])]
+        self._reports = ReportJudge(scheduler)
+        # Trials that run already are an earlier tuner's.
+        self._ends = EndJudge(self._reports.required, status.running)
         self._entries: list[Entry] = []
         self._effects: list[Callable[[], None]] = []
         self._starting = 0
         self._time_origin = backend.time() - status.wallclock_time
         self._now = status.wallclock_time
         self._next_clock = self._now + CLOCK_INTERVAL
-        self._warned_keys: set[str] = set()
-        #: Trials of an earlier tuner whose end is still to come: that they were interrupted is not their fault.
-        self._left = set(status.running)
-        #: Interruptions since the last report, for each trial, while this tuner has driven it.
-        self._interruptions: dict[int, int] = {}
         self._exhausted = False
 
     # ------------------------------------------------------------------ the loop
@@ -256,7 +250,7 @@ class TuningLoop:
     def _on_report(self, report: Report) -> None:
         record = self.status.records[report.trial_id]
         metrics = report.metrics
-        self._interruptions.pop(report.trial_id, None)
+        self._ends.has_reported(report.trial_id)
         entry: Entry = {
             "event": entries.REPORT,
             "trial": report.trial_id,
@@ -274,7 +268,9 @@ class TuningLoop:
             entry["extra"] = True
             entry["decision"] = _STOP
         else:
-            self._judge(record, report, entry)
+            decision = self._reports.judge(record, report, entry)
+            if decision != _CONTINUE:
+                self._obey(report.trial_id, decision)
         self._log(entry)
         for callback in self.callbacks:
             callback.on_trial_result(record.trial, entry["status"], metrics, entry["decision"])
@@ -282,63 +278,17 @@ class TuningLoop:
             logger.warning("trial %d failed: %s", report.trial_id, record.reason)
             self._effects.append(lambda: self.backend.stop_trial(report.trial_id))
 
-    def _judge(self, record: TrialRecord, report: Report, entry: Entry) -> None:
-        """Asks the scheduler about a report, if it is one the scheduler can use."""
-        metrics = report.metrics
-        level = None if self.scheduler.resource_attr is None else metrics.get(self.scheduler.resource_attr)
-        if type(level) is int or type(level) is float:
-            before = record.resource_before
-            if report.run != record.run:
-                before = max(before, record.resource_now)
-            if level <= before:
-                entry["replay"] = True
-                return
-        for key in self._required:
-            value = metrics.get(key)
-            if type(value) is not float and type(value) is not int:
-                entry["extra"] = True
-                self._unusable(record, key, metrics, entry)
-                return
-        decision = self.scheduler.on_trial_result(record.trial, metrics)
-        entry["decision"] = decision
-        if decision == _CONTINUE:
-            return
-        trial_id = report.trial_id
+    def _obey(self, trial_id: int, decision: str) -> None:
+        """Has done what the scheduler has decided."""
         if decision == _STOP:
             self._effects.append(lambda: self.backend.stop_trial(trial_id))
         elif decision == _PAUSE:
             self._effects.append(lambda: self.backend.pause_trial(trial_id))
-        else:
-            raise ValueError(
-                f"{type(self.scheduler).__name__}.on_trial_result answered {decision!r}; "
-                "it must answer SchedulerDecision.CONTINUE, STOP or PAUSE"
-            )
-
-    def _unusable(self, record: TrialRecord, key: str, metrics: dict[str, Any], entry: Entry) -> None:
-        """A report lacks ``key`` or has no number there. Some reports may lack a metric; the rest is an error."""
-        trial_id = record.trial.trial_id
-        if key in metrics:
-            entry["unusable"] = f"it reported {key}={metrics[key]!r}, which is not a number; report a float or an int"
-        elif key == self.scheduler.resource_attr and all(name in metrics for name in self._metrics):
-            entry["unusable"] = (
-                f"it reported no '{key}' (the scheduler's resource_attr), only {_names(metrics)}; "
-                f"report it, or pass the right resource_attr to the scheduler"
-            )
-        elif key not in self._warned_keys:
-            self._warned_keys.add(key)
-            logger.warning(
-                "trial %d reported no '%s', only %s: such a report is kept, but the scheduler does not see it",
-                trial_id,
-                key,
-                _names(metrics),
-            )
-        if "unusable" in entry:
-            entry["decision"] = _STOP
 
     def _on_end(self, end: End) -> None:
         record = self.status.records[end.trial_id]
         told_before = record.wish == WISH_FAIL
-        status, reason = self._status_after(record, end)
+        status, reason = self._ends.status_after(record, end)
         entry: Entry = {
             "event": entries.END,
             "trial": end.trial_id,
@@ -352,7 +302,6 @@ class TuningLoop:
         if end.bill_follows:
             entry["bill_follows"] = True
         self._log(entry)
-        self._left.discard(end.trial_id)
         self._exhausted = False
         tell_scheduler(self.scheduler, record)
         if status.is_finished and self.backend.delete_checkpoints:
@@ -362,46 +311,6 @@ class TuningLoop:
             logger.warning("trial %d failed: %s", end.trial_id, reason)
         for callback in self.callbacks:
             callback.on_trial_end(record.trial, status, record.last_metrics, reason)
-
-    def _status_after(self, record: TrialRecord, end: End) -> tuple[TrialStatus, str]:
-        """What an ended attempt means for its trial, given what was asked of it."""
-        wish, outcome = record.wish, end.outcome
-        if wish == WISH_FAIL:
-            return TrialStatus.failed, record.reason
-        if outcome is Outcome.failed:
-            return TrialStatus.failed, end.reason
-        if wish == WISH_PAUSE:
-            return TrialStatus.paused, end.reason
-        if wish == WISH_STOP:
-            return (TrialStatus.completed if outcome is Outcome.completed else TrialStatus.stopped), end.reason
-        if outcome is Outcome.completed:
-            return self._status_after_completion(record)
-        # A decision to stop is in the log before the trial is told; without one, an earlier tuner was just ending.
-        if outcome is Outcome.stopped and wish != WISH_END and end.trial_id not in self._left:
-            return TrialStatus.stopped, end.reason or "stopped from outside"
-        if outcome is Outcome.interrupted and end.trial_id not in self._left and not end.blameless:
-            times = self._interruptions[end.trial_id] = self._interruptions.get(end.trial_id, 0) + 1
-            if times > MAX_INTERRUPTIONS:
-                return (
-                    TrialStatus.failed,
-                    f"interrupted {times} times in a row without a report in between; {end.reason}",
-                )
-        return TrialStatus.interrupted, end.reason or "ended with the tuner"
-
-    def _status_after_completion(self, record: TrialRecord) -> tuple[TrialStatus, str]:
-        """A script that ends well but never said anything usable has failed: nothing can be learnt from it."""
-        if record.usable:
-            return TrialStatus.completed, ""
-        missing = [key for key in self._required if key not in record.last_metrics]
-        if not record.last_metrics:
-            return TrialStatus.failed, (
-                f"it ended without a report; call report({_names(dict.fromkeys(self._required), '=...')}) "
-                "in the training script"
-            )
-        return TrialStatus.failed, (
-            f"it never reported {_names(dict.fromkeys(missing))}, only {_names(record.last_metrics)}; "
-            "report it, or pass the right name to the scheduler"
-        )
 
     # ------------------------------------------------------------------ starting
 
@@ -532,20 +441,3 @@ class TuningLoop:
                 f"The first was trial {first.trial.trial_id}: {first.first_reason}. "
                 "Remove the cause, then continue with a higher max_failures, or begin a new experiment"
             )
-
-
-def tell_scheduler(scheduler: TrialScheduler, record: TrialRecord) -> None:
-    """Tells the scheduler that an attempt has ended, by the status the trial has now. Also used when continuing."""
-    status = record.status
-    if status is TrialStatus.completed:
-        scheduler.on_trial_complete(record.trial, record.last_result)
-    elif status is TrialStatus.failed:
-        scheduler.on_trial_error(record.trial)
-    elif status in (TrialStatus.stopped, TrialStatus.paused):
-        scheduler.on_trial_remove(record.trial)
-
-
-def _names(keys: dict[str, Any], suffix: str = "") -> str:
-    """The user's own keys of a report, for a message."""
-    own = [f"{key}{suffix}" for key in keys if not key.startswith("st_")]
-    return ", ".join(own) if own else "nothing of its own"
