@@ -7,8 +7,8 @@ import queue
 import threading
 import time
 
+from cloudtune.agent.log_lines import without_reports
 from cloudtune.agent.protocol import LOG_NOTE
-from cloudtune.constants import TUNE_METRIC_TAG
 
 _BLOCK = 1 << 16
 #: Of the script's output, kept for people who ask why it ended.
@@ -71,7 +71,7 @@ class Console:
         lines = kept.decode("utf-8", "replace").rstrip().splitlines()
         if len(kept) == _KEPT_BYTES and len(lines) > 1:
             lines = lines[1:]  # its beginning was cut off
-        lines = [line for line in lines if not line.startswith(TUNE_METRIC_TAG)]
+        lines = without_reports("\n".join(lines)).splitlines()
         size, first = 0, len(lines)
         while first and size <= _TAIL_BYTES:
             first -= 1

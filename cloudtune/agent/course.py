@@ -264,7 +264,8 @@ class Course:
         given_up.set()
 
     def _write_failure(self, over: Over) -> None:
-        if over.outcome != FAILED:
+        # SIGTERM may come from inside: then the job fails, and SageMaker would quote whatever was printed last.
+        if over.outcome not in (FAILED, TERMINATED):
             return
         try:
             os.makedirs(self._machine.output, exist_ok=True)

@@ -11,10 +11,15 @@ import json
 from typing import Any, NamedTuple
 
 from cloudtune.agent.protocol import COMPLETED, FAILED, LOG_END, LOG_REPORT, PAUSED, STOPPED, TERMINATED
+from cloudtune.constants import TUNE_METRIC_TAG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cloudtune.agent.forms import EndForm
+
+#: What stands before reports and end marks, without the blank behind it, which may be cut off.
+_TAGS = tuple(tag.rstrip() for tag in (TUNE_METRIC_TAG, LOG_REPORT, LOG_END))
+_DECODER = json.JSONDecoder()
 
 _OUTCOMES = (COMPLETED, FAILED, STOPPED, PAUSED, TERMINATED)
 
@@ -56,6 +61,30 @@ def parse_line(text: str) -> ReportLine | EndLine | None:
                 return None
             return parse(value) if isinstance(value, dict) and isinstance(value.get("run_id"), str) else None
     return None
+
+
+def without_reports(text: str) -> str:
+    """Output without reports and end marks, and without the lines that hold nothing else: they tell of no failure."""
+    lines = ((line, _without_reports(line)) for line in text.splitlines())
+    return "\n".join(rest for line, rest in lines if rest == line or rest.strip())
+
+
+def _without_reports(line: str) -> str:
+    for tag in _TAGS:
+        before, found, rest = line.partition(tag)
+        while found:
+            line = before + rest[_end_of_json(rest) :]
+            before, found, rest = line.partition(tag)
+    return line
+
+
+def _end_of_json(text: str) -> int:
+    """Where the JSON ends with which a text begins; the text's own end where it is torn."""
+    begin = len(text) - len(text.lstrip())
+    try:
+        return _DECODER.raw_decode(text, begin)[1]
+    except (ValueError, RecursionError):
+        return len(text)
 
 
 def _report(value: dict[str, Any]) -> ReportLine | EndLine | None:

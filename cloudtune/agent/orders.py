@@ -63,7 +63,7 @@ class Orders:
 
 def _order_in(event: Event) -> Over | None:
     if event.kind == TERMINATE:
-        return Over(TERMINATED, "the platform ended the job")
+        return Over(TERMINATED, "the container was sent SIGTERM")
     if event.kind == WISH:
         return Over(PAUSED if event.detail == WISH_PAUSE else STOPPED)
     if event.kind == SILENCE:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudtune.agent.forms import EndForm
-from cloudtune.agent.log_lines import EndLine, ReportLine, end_line, parse_line, report_line
+from cloudtune.agent.log_lines import EndLine, ReportLine, end_line, parse_line, report_line, without_reports
 from cloudtune.agent.protocol import LOG_END, LOG_REPORT
 
 METRICS = st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False) | st.text() | st.booleans())
@@ -69,3 +69,18 @@ def test_a_line_that_mentions_a_report_is_none() -> None:
     line = report_line("id", 0, '{"a": 1}')
     assert parse_line("saw " + line) is None
     assert parse_line("  " + line) == ReportLine("id", 0, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('a\n[tune-metric]: {"x": "}"}\n\nb', "a\n\nb"),
+        ('a\n  [cloudtune-report]: {"n": 0}\n[cloudtune-end]: {}', "a"),
+        ('10%[tune-metric]: {"x": 1}[tune-metric]: {"x": 2} done', "10% done"),
+        ('a\n[tune-metric]: {"x": ', "a"),
+        ("[tune-metric]:", ""),
+    ],
+)
+def test_output_without_reports(text: str, expected: str) -> None:
+    """Reports and end marks go, whole or torn, also from within a line; all other text stays."""
+    assert without_reports(text) == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from cloudtune.agent.log_lines import without_reports
 from cloudtune.aws.errors import AwsError
 from cloudtune.aws.logs import JobLogs
 from cloudtune.aws.training_jobs import JobState
@@ -14,7 +15,8 @@ from cloudtune.backend.sagemaker_backend.outcome import is_capacity_failure
 
 logger = logging.getLogger(__name__)
 
-_LINES = 10
+#: Lines that are quoted of a log, and that are read for it: reports may stand between them.
+_LINES, _LINES_READ = 10, 200
 
 
 class LastWords:
@@ -55,8 +57,11 @@ class LastWords:
         """The last lines that a failed job has written."""
         if state.status != "Failed":
             return ""
+        if attempt.mark is not None and attempt.mark["output"]:
+            return attempt.mark["output"]
         try:
-            return "\n".join(self._logs.last_lines(attempt.job_name, _LINES))
+            lines = without_reports("\n".join(self._logs.last_lines(attempt.job_name, _LINES_READ))).splitlines()
+            return "\n".join(lines[-_LINES:])
         except AwsError as error:
             logger.info("the log of %s could not be read: %s", attempt.job_name, error)
             return ""

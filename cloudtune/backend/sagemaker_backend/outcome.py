@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+
 from cloudtune.agent import protocol
 from cloudtune.agent.forms import EndForm
+from cloudtune.agent.log_lines import without_reports
 from cloudtune.aws.training_jobs import JobState
 from cloudtune.backend.sagemaker_backend.attempt import Attempt
-from cloudtune.constants import TUNE_METRIC_TAG
 from cloudtune.trial import End, Outcome
 
 #: What FailureReason begins with when AWS, not the script, is to blame: the trial may try again.
 _CAPACITY = "CapacityError"
 _PLATFORM = ("InternalServerError", "InternalError", "ServiceUnavailable")
+
+#: What it ends with when the agent has ended because of SIGTERM.
+_BY_SIGTERM = f"exit code: {128 + signal.SIGTERM}"
 
 #: Characters of the last line of output that are quoted in a sentence.
 _LONGEST_LINE = 300
@@ -58,7 +63,11 @@ def end_by_state(attempt: Attempt, state: JobState, output: str = "") -> End:
         return _end(attempt, Outcome.interrupted, sentence, blameless=True)
     if reason.startswith(_PLATFORM):
         return _end(attempt, Outcome.interrupted, f"SageMaker itself failed ({_sentence(reason)})")
-    return _end(attempt, Outcome.failed, _told_by_output(_sentence(reason), output))
+    mark = attempt.mark
+    if mark is not None and mark["outcome"] == protocol.TERMINATED and _BY_SIGTERM in reason:
+        sentence = f"{mark['reason']}, not by SageMaker but from inside"
+        return _end(attempt, Outcome.failed, _told_by_output(sentence, output or mark["output"]), mark["exit_code"])
+    return _end(attempt, Outcome.failed, _told_by_output(_sentence(_without_reports(reason)), output))
 
 
 def never_began(attempt: Attempt, why: str) -> End:
@@ -88,7 +97,7 @@ def _end(attempt: Attempt, outcome: Outcome, reason: str, code: int | None = Non
 
 def _told_by_output(how: str, output: str) -> str:
     """One sentence in the first line, for messages that have room for no more; then the last lines, where there are."""
-    lines = [line for line in output.rstrip().splitlines() if not line.startswith(TUNE_METRIC_TAG.strip())]
+    lines = without_reports(output.rstrip()).rstrip().splitlines()
     if not lines:
         return how
     last = lines[-1].strip()
@@ -96,6 +105,12 @@ def _told_by_output(how: str, output: str) -> str:
         last = f"{last[:_LONGEST_LINE]}…"
     sentence = f"{how}, its output ends with: {last}" if last not in how else how
     return sentence if len(lines) == 1 else f"{sentence}\nlast lines of its output:\n" + "\n".join(lines)
+
+
+def _without_reports(reason: str) -> str:
+    """A FailureReason, which may quote what a container has printed last, without reports."""
+    text, code, number = reason.rpartition(", exit code: ")
+    return f"{without_reports(text).rstrip()}{code}{number}" if code else without_reports(reason)
 
 
 def _sentence(reason: str) -> str:

@@ -118,6 +118,36 @@ def test_a_failure_quotes_the_last_words() -> None:
     assert end.exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ('AlgorithmError: [tune-metric]: {"loss": 1}, exit code: 1', "AlgorithmError:, exit code: 1"),
+        ('AlgorithmError: boom\n[tune-metric]: {"lo, exit code: 1', "AlgorithmError: boom, exit code: 1"),
+        ('AlgorithmError: 9%[tune-metric]: {"a": {}} boom, exit code: 1', "AlgorithmError: 9% boom, exit code: 1"),
+        ('AlgorithmError: boom\n[cloudtune-report]: {"n": 1}\n[cloudtune-end]: {}', "AlgorithmError: boom"),
+    ],
+)
+def test_a_report_is_no_reason(reason: str, expected: str) -> None:
+    """SageMaker quotes what was printed last; reports among it say nothing, whole or torn."""
+    assert end_by_state(attempt(), state("Failed", reason=reason)).reason == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (143, "the container was sent SIGTERM, not by SageMaker but from inside, its output ends with: at last"),
+        (1, "AlgorithmError: boom, exit code: 1, its output ends with: at last"),
+    ],
+)
+def test_sigterm_from_inside(code: int, expected: str) -> None:
+    """A job that was terminated and failed was not stopped by SageMaker; a mark of an earlier run is not its own."""
+    one = attempt()
+    one.mark = mark(protocol.TERMINATED, "the container was sent SIGTERM", "at last", -15)
+    text = "the container was sent SIGTERM" if code == 143 else "boom"
+    told = state("Failed", reason=f"AlgorithmError: {text}, exit code: {code}")
+    assert end_by_state(one, told, "at last").reason == expected
+
+
 def test_an_attempt_that_never_began() -> None:
     """It is what was asked of it, if something was; else it goes on as the next attempt. It costs nothing."""
     assert never_began(attempt(protocol.WISH_STOP), "").outcome is Outcome.stopped

@@ -87,6 +87,20 @@ def test_a_trial_that_crashes(experiment: Experiment) -> None:
     experiment.check_whole()
 
 
+@pytest.mark.parametrize("channel", ["s3", "logs"])
+def test_a_script_that_ends_its_own_container(experiment: Experiment, channel: str) -> None:
+    """Whoever sends SIGTERM to the first process is told so; the report that was printed last is no reason."""
+    experiment.run([{"epochs": 3, "kills": 2}], tuner={"max_failures": 1}, report_channel=channel)
+    assert experiment.ends() == ["Failed"]
+    (reason,) = experiment.reasons()
+    assert reason.splitlines()[0] == (
+        "the container was sent SIGTERM, not by SageMaker but from inside, its output ends with: about to begin"
+    )
+    assert "tune-metric" not in experiment.describe()["FailureReason"]
+    assert experiment.epochs() == [1, 2]
+    experiment.check_whole()
+
+
 def test_too_many_crashes(experiment: Experiment) -> None:
     """The tuner ends with the reason of the first; what still ran has ended, and is billed."""
     with pytest.raises(TooManyFailures, match=r"The first was trial 0: .*ZeroDivisionError: no loss is left"):

@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--save", type=int, default=1, help="write checkpoints")
     parser.add_argument("--deaf", type=int, default=0, help="ignore SIGTERM")
     parser.add_argument("--crash", type=int, default=0, help="raise behind the report of this epoch")
+    parser.add_argument("--kills", type=int, default=0, help="send SIGTERM to the first process behind this epoch")
     parser.add_argument("--silent", type=int, default=0, help="report nothing")
     parser.add_argument("--last_word", type=int, default=0, help="report so many epochs more on SIGTERM")
     parser.add_argument("--dies_on", default="", help="name of a host whose script ends at once with an error")
@@ -59,6 +60,7 @@ def main() -> None:
     check_blocks(large, args.expects)
     write_blocks(large, args.megabytes)
     report = Reporter()
+    print("about to begin", flush=True)
     done = (load_json(args.st_checkpoint_dir) or {"epoch": 0})["epoch"]
 
     def last_words(*_: object) -> None:
@@ -78,6 +80,9 @@ def main() -> None:
             report(epoch=epoch, loss=loss, began_at=done, text=args.text, host=os.environ.get("SM_CURRENT_HOST", ""))
         while epoch == args.hold and not os.path.exists(gate):
             time.sleep(0.02)
+        if epoch == args.kills:
+            os.kill(os.getppid(), signal.SIGTERM)
+            time.sleep(60)
         if epoch == args.crash:
             print("about to divide")
             raise ZeroDivisionError("no loss is left")
