@@ -106,7 +106,9 @@ class TrialCheckpoints:
             self._bucket.copy_many([(key, targets[key], sizes[key]) for key in missing])
             there = self._objects(prefix)
         else:
-            raise ServiceFailure(f"s3://{self._bucket.name}/{targets[missing[0]]} was copied and is not there.")
+            raise ServiceFailure(
+                f"s3://{self._bucket.name}/{targets[missing[0]]} was copied and is not there; try again."
+            )
         return [
             {
                 "path": file["path"],
@@ -135,7 +137,7 @@ class TrialCheckpoints:
             if self._body(key) == body:
                 break
         else:
-            raise ServiceFailure(f"s3://{self._bucket.name}/{key} was written and is not there.")
+            raise ServiceFailure(f"s3://{self._bucket.name}/{key} was written and is not there; try again.")
         keep = {key, *(file["key"] for file in files)}
         manifests = self._keys.manifests(trial)
         others = [other for other in self._objects(self._keys.checkpoints(trial)) if other not in keep]

@@ -43,7 +43,9 @@ def finished(request: dict[str, Any], keep_own_entry: bool, origin: str) -> dict
     algorithm.pop("TrainingImage", None)
     if not keep_own_entry:
         if "AlgorithmName" in algorithm:
-            raise ValueError(f"{origin} runs an algorithm of AWS's marketplace, which cannot start a script of yours")
+            raise ValueError(
+                f"{origin} runs an algorithm of AWS's marketplace, which cannot start a script of yours; give an image"
+            )
         for member in ("ContainerEntrypoint", "ContainerArguments"):
             algorithm.pop(member, None)
     request.setdefault("OutputDataConfig", {}).setdefault("S3OutputPath", OUTPUT_TO_COME)

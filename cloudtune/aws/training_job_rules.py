@@ -104,7 +104,9 @@ def _check_source(job: TrainingJob) -> None:
         )
     for path in job.dependencies:
         if not Path(path).expanduser().exists():
-            raise ValueError(f"there is no file or folder {str(Path(path).absolute())!r}, named in dependencies")
+            raise ValueError(
+                f"there is no file or folder {str(Path(path).absolute())!r}, named in dependencies; correct its path"
+            )
 
 
 def _check_numbers(job: TrainingJob) -> None:

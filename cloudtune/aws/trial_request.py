@@ -99,7 +99,7 @@ class ResolvedTemplate:
         to_come = {NAME_TO_COME: job_name}
         if template.keep_own_entry and template.needs_source:
             if code_uri is None:
-                raise ValueError("a job with its image's own entry and a script of ours needs code_uri")
+                raise ValueError("a job with its image's own entry and a script of ours needs code_uri; pass it")
             to_come[SOURCE_TO_COME] = code_uri
         request: dict[str, Any] = filled(self.members, to_come)
         request["TrainingJobName"] = job_name
@@ -114,7 +114,7 @@ class ResolvedTemplate:
             request["HyperParameters"] = {**told, **encoded(config or {}, template.form)}
         else:
             if code_uri is None or task_uri is None:
-                raise ValueError("a job with our agent needs code_uri and task_uri")
+                raise ValueError("a job with our agent needs code_uri and task_uri; pass both")
             algorithm["ContainerEntrypoint"] = list(AGENT_ENTRYPOINT)
             request.setdefault("InputDataConfig", []).extend(
                 _our_channel(request, name, uri) for name, uri in ((CHANNEL_CODE, code_uri), (CHANNEL_TASK, task_uri))
