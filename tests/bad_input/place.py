@@ -25,7 +25,7 @@ EARLIER = "kept"
 EARLIER_REPORTS = 4
 
 #: Seconds before a test gives up: far more than anything takes on a loaded machine.
-PATIENCE = 60.0
+PATIENCE = 150.0
 
 #: How every training script begins here.
 PREAMBLE = """

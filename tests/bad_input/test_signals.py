@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.bad_input import messages
-from tests.bad_input.place import EARLIER_REPORTS, PREAMBLE, Place, Started, wait_until
+from tests.bad_input.place import EARLIER_REPORTS, GOOD, PREAMBLE, Place, Started, wait_until
 
 #: A user's tuning script whose trials have all the time in the world to end.
 TUNE = """
@@ -38,6 +38,13 @@ for epoch in range(1, 1000):
 """
 
 
+#: The third epoch waits until it is told to go on, or is ended.
+HOLD = """
+    while epoch == 3 and not os.path.exists("go"):
+        time.sleep(0.02)
+"""
+
+
 def press_ctrl_c(started: Started) -> None:
     """What a terminal does: the whole process group gets the signal."""
     os.killpg(started.process.pid, signal.SIGINT)
@@ -46,9 +53,10 @@ def press_ctrl_c(started: Started) -> None:
 @pytest.mark.parametrize(("number", "row"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
 def test_interrupted_once(place: Place, number: signal.Signals, row: str) -> None:
     """The trial is stopped, the code is the signal's, and both the command shown and the same one continue."""
-    command = place.tuning("--max-num-trials-started", "2")
-    started = place.start(command, SECONDS_PER_EPOCH="0.3")
-    wait_until(lambda: len(place.reported(1)) >= 2)
+    before, loop, after = (PREAMBLE + GOOD).partition("    time.sleep(")
+    place.write("train.py", before + HOLD + loop + after)
+    started = place.start(place.tuning("--max-num-trials-started", "2"))
+    wait_until(lambda: len(place.reported(1)) == 2)
     if number is signal.SIGINT:
         press_ctrl_c(started)
     else:
@@ -62,6 +70,7 @@ def test_interrupted_once(place: Place, number: signal.Signals, row: str) -> Non
     place.check_kept(EARLIER_REPORTS + len(place.reported(1)))
     place.check_nothing_left()
 
+    place.write("go", "")
     resumed = place.run(place.command("resume", "kept"))
     assert resumed.returncode == 0, resumed.stderr
     assert place.endings() == ["Completed", "Interrupted", "Completed"]

@@ -22,7 +22,7 @@ from cloudtune.optimizer.baselines import RandomSearch
 from cloudtune.optimizer.scheduler import SchedulerDecision
 
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-kind, decision, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+kind, decision, reports = sys.argv[1], sys.argv[2], int(sys.argv[3])
 space = {"x": uniform(0, 1), "max_epochs": 4}
 
 
@@ -46,7 +46,7 @@ Tuner(
     else PythonBackend(train, space, stop_grace=0.5),
     scheduler=Impatient(space, metric="error", random_seed=1),
     stop_criterion=StoppingCriterion(max_num_trials_started=1)
-    | StoppingCriterion(max_wallclock_time=seconds),
+    | StoppingCriterion(max_num_evaluations=reports),
     n_workers=1,
     tuner_name="stubborn",
     suffix_tuner_name=False,
@@ -65,9 +65,9 @@ def stubborn(place: Place) -> Place:
     return place
 
 
-def run_and_check(place: Place, kind: str, decision: str, seconds: float, row: str) -> None:
-    """Runs the tuning script, which must succeed, and leaves nothing behind."""
-    done = place.run(place.program(kind, decision, str(seconds)))
+def run_and_check(place: Place, kind: str, decision: str, reports: int, row: str) -> None:
+    """Runs the tuning script to its end, or so many reports; it must succeed, and leaves nothing behind."""
+    done = place.run(place.program(kind, decision, str(reports)))
     messages.check(row, done, place)
     assert done.returncode == 0, done.stderr
     place.check_nothing_left("stubborn")
@@ -80,7 +80,7 @@ def test_reports_after_being_told_to_end(stubborn: Place, kind: str, decision: s
     """They are kept: after a stop as results (``extra``), after a pause in the log alone (``late``)."""
     rest = "epoch = 0\nwhile True:\n    epoch += 1\n    report(epoch=epoch, error=0.5)\n    time.sleep(0.05)\n"
     stubborn.write("train.py", PREAMBLE + DEAF + rest)
-    run_and_check(stubborn, kind, decision, 60, "trial goes on reporting after it was told to end")
+    run_and_check(stubborn, kind, decision, 1000, "trial goes on reporting after it was told to end")
     log = stubborn.log("stubborn")
     reports = [entry for entry in log if entry["event"] == entries.REPORT]
     at_decision = next(i for i, entry in enumerate(reports) if entry["decision"] == decision)
@@ -141,7 +141,7 @@ def test_forks_children(stubborn: Place, kind: str, end: str) -> None:
     }[end]
     stubborn.write("train.py", PREAMBLE + FAMILY + rest)
     decision = "STOP" if end == "stopped" else "CONTINUE"
-    run_and_check(stubborn, kind, decision, 60, f"trial forks children and ends: {end}")
+    run_and_check(stubborn, kind, decision, 1000, f"trial forks children and ends: {end}")
     born = [int(pid) for pid in (stubborn.folder / "born.txt").read_text().split()]
     assert len(born) == 3
     wait_until(lambda: not alive(born))
