@@ -129,6 +129,7 @@ class Tuner:
         self.tuner_path = places.experiment_path(self.name)
         self.trial_backend_path = None if trial_backend_path is None else Path(trial_backend_path).absolute()
         self._store = store
+        self.tag = ""
         #: Instead of the backend's ``leave_running_when_interrupted``: asked when the run is interrupted.
         self.decide_leaving: Callable[[], bool] | None = None
         self.status = self._fresh_status()
@@ -151,6 +152,17 @@ class Tuner:
         for key in self.metadata:
             if key in own or key.startswith(constants.RESERVED_PREFIX):
                 raise ValueError(f"metadata: the key '{key}' is one that cloudtune writes itself; choose another name")
+
+    def keep_in(self, store: Store, tag: str = "") -> None:
+        """Has the experiment lie in a store, under the name it has now.
+
+        Args:
+            store: For its event log and what is derived from it.
+            tag: What experiments of one study have in common.
+        """
+        self._store = store
+        self._unclaimed = False
+        self.tag = tag
 
     def _fresh_status(self) -> TuningStatus:
         names, modes = self.scheduler.metric_names(), self.scheduler.metric_mode()
@@ -247,6 +259,7 @@ class Tuner:
             experiment_id=self._experiment_id,
             path=self.trial_backend_path or self.tuner_path,
             n_workers=self.n_workers,
+            tag=self.tag,
             config_space=self.scheduler.config_space,
         )
         self.trial_backend.open(place)

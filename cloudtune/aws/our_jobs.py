@@ -13,11 +13,11 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 
 from cloudtune.agent.protocol import BUNDLE, CHANNEL_CODE, ENV_JOB_ID, ENV_PLACE
+from cloudtune.aws.answer_time import aws_time
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import AccessDenied, AwsError, InvalidRequest, NotFound, ServiceFailure, Throttled
 from cloudtune.aws.parallel import in_parallel
@@ -30,6 +30,8 @@ TAG_EXPERIMENT = "cloudtune:experiment"
 TAG_TAG = "cloudtune:tag"
 TAG_TRIAL = "cloudtune:trial"
 TAG_PLACE = "cloudtune:place"
+#: In place of a trial's number: the job runs a tuner.
+TUNER = "tuner"
 
 #: Statuses of jobs that have not ended.
 _RUNNING = ("InProgress", "Stopping")
@@ -80,6 +82,11 @@ class OurJob:
     seconds: float
     cost: float | None
     hears: bool
+
+    @property
+    def is_tuner(self) -> bool:
+        """Whether it runs a tuner: it needs none, and is bounded by its own ``max_run``."""
+        return self.trial == TUNER or self.place.rstrip("/").endswith("/remote")
 
     @property
     def state(self) -> str:
@@ -135,15 +142,6 @@ def names_of_warm_pools(aws: Aws) -> set[str]:
     """Names of all jobs of the account and region whose instances are kept. Raises AwsError."""
     pages = _pages(aws, "list_training_jobs", WarmPoolStatusEquals="Available")
     return {row["TrainingJobName"] for page in pages for row in page["TrainingJobSummaries"]}
-
-
-def aws_time(answer: Mapping[str, Any]) -> dt.datetime | None:
-    """When AWS gave an answer, by its own clock."""
-    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    try:
-        return parsedate_to_datetime(date) if date else None
-    except ValueError:
-        return None
 
 
 def _searched(aws: Aws) -> dict[str, Mapping[str, Any]]:

@@ -42,10 +42,12 @@ def orphans(
 ) -> tuple[list[OurJob], list[OurJob]]:
     """Jobs whose tuner has given no sign of life for so many seconds, and jobs of which nobody can tell.
 
-    Where there is no sign of life at all, the time counts from the job's creation.
+    Where there is no sign of life at all, the time counts from the job's creation. A tuner's own job is no orphan.
     """
     gone, unknown = [], []
     for job in jobs:
+        if job.is_tuner and not job.is_warm_pool:
+            continue
         sign = signs[job.place]
         if sign.unreadable:
             unknown.append(job)

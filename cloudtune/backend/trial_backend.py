@@ -72,8 +72,14 @@ class TrialBackend(ABC):
     #: Whether trials run on the tuner's own machine, which then needs whatever their scripts import.
     runs_on_tuners_machine: bool = False
 
+    #: Whether trials can go on when the tuner's process, or its machine, is gone.
+    trials_outlive_tuner: bool = False
+
     #: Default for the name of an experiment with this backend.
     default_name: str = "cloudtune"
+
+    def end_when_silent(self, seconds: float) -> None:  # noqa: B027 - where trials end with the tuner anyway
+        """Has trials pause when the tuner has given no sign of life for so long, or sooner. Before :meth:`open`."""
 
     def longest_trial(self) -> float | None:
         """Seconds after which a trial that was started has certainly ended; None if nothing limits its time."""

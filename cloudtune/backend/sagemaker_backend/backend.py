@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class SageMakerBackend(TrialBackend):
     """
 
     start_jobs_without_delay = False
+    trials_outlive_tuner = True
 
     def __init__(
         self,
@@ -152,6 +154,12 @@ class SageMakerBackend(TrialBackend):
         return self.report_channel == "s3"
 
     # ------------------------------------------------------------------ the contract
+
+    def end_when_silent(self, seconds: float) -> None:
+        """Shortens the time after which agents take the tuner for dead (:attr:`Cadence.life_timeout`)."""
+        cadence = self.cadence
+        shortest = 3 * max(cadence.life, cadence.agent_watch)
+        self.cadence = replace(cadence, life_timeout=min(cadence.life_timeout, max(seconds, shortest)))
 
     def longest_trial(self) -> float | None:
         """That of its template's jobs: ``max_run``, with spot ``max_wait``."""

@@ -1,0 +1,89 @@
+"""Carrying an experiment on beyond the longest time that one job may run: by a successor of the tuner's job."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from cloudtune.agent import protocol
+from cloudtune.aws.errors import Conflict
+from cloudtune.aws.training_jobs import TrainingJobs
+from cloudtune.callbacks.tuner_callback import TunerCallback
+from cloudtune.remote.own_job import OwnJob
+from cloudtune.remote.time_limit import hand_over_after
+from cloudtune.remote.tuner_job import TRIAL, Settings, is_ours, successor_of
+from cloudtune.tuner import Tuner
+from cloudtune.tuning_status import TuningStatus
+
+logger = logging.getLogger(__name__)
+
+
+class HandOver(TunerCallback):
+    """Ends the tuner in order shortly before its job's time is over, and creates the job that continues.
+
+    Jobs of trials go on meanwhile; trials on the tuner's own machine are paused.
+
+    Args:
+        job: This job.
+        settings: What this job was told.
+        elapsed: Seconds that the job has run so far.
+    """
+
+    def __init__(self, job: OwnJob, settings: Settings, elapsed: float = 0.0) -> None:
+        self._job = job
+        self._settings = settings
+        self._elapsed = elapsed
+        self._tuner: Tuner | None = None
+        self._at: float | None = None
+        #: The tuner was ended, or never began, for want of time.
+        self.is_due = False
+
+    def on_tuning_start(self, tuner: Tuner) -> None:
+        self._tuner = tuner
+        self._at = tuner.trial_backend.time() + hand_over_after(self._settings.max_run) - self._elapsed
+
+    def next_time(self) -> float | None:
+        return None if self.is_due else self._at
+
+    def on_time(self, now: float, status: TuningStatus) -> None:
+        if self._tuner is not None and not self.is_due:
+            self.is_due = True
+            logger.info("the job may run for %d seconds: a successor carries on", self._settings.max_run)
+            self._tuner.interrupt("handing over to another job")
+
+    def on_tuning_end(self) -> None:
+        self._tuner = None
+
+    def complete(self, channel: Path) -> str | None:
+        """Creates the successor if there is to be one; its name.
+
+        Args:
+            channel: Folder with what the launcher has shipped.
+
+        Raises:
+            AwsError: It could not be created; the same launch command continues as well.
+        """
+        if not self.is_due:
+            return None
+        job, place = self._job, self._job.place
+        described = job.aws.call("sagemaker", "describe_training_job", TrainingJobName=job.name)
+        tags = job.aws.call("sagemaker", "list_tags", ResourceArn=described["TrainingJobArn"])["Tags"]
+        shipped = {path.name: path.read_bytes() for path in sorted(channel.iterdir()) if path.name != protocol.TASK}
+        attempt = job.attempt
+        while True:
+            attempt += 1
+            place.write_task(attempt, self._settings, shipped)
+            request = successor_of(
+                described,
+                place.job_name(self._settings.name, attempt),
+                place.bucket.uri(place.keys.task_folder(TRIAL, attempt)),
+                attempt,
+            )
+            request["Tags"] = [tag for tag in tags if not tag["Key"].startswith("aws:")]
+            try:
+                TrainingJobs(job.aws).create(request, patience=None)
+            except Conflict:
+                if not is_ours(job.aws, request["TrainingJobName"], request):
+                    continue
+            logger.info("training job %s carries on", request["TrainingJobName"])
+            return str(request["TrainingJobName"])

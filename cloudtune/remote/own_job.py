@@ -1,0 +1,72 @@
+"""What the tuner's own training job is about to do: why it is told to end."""
+
+from __future__ import annotations
+
+import logging
+
+from cloudtune.aws.clients import Aws
+from cloudtune.aws.errors import AwsError
+from cloudtune.aws.training_jobs import JobState, TrainingJobs
+from cloudtune.remote.tuner_job import TunerPlace
+
+logger = logging.getLogger(__name__)
+
+#: For so long SageMaker and S3 are asked why the job is to end, in seconds: it ends 120 seconds after it is told.
+_PATIENCE = 15.0
+_TIME_IS_OVER = "MaxRuntimeExceeded"
+
+
+class OwnJob:
+    """The job that this process runs in.
+
+    SIGTERM comes from S3 (``cloudtune stop``), from StopTrainingJob, at the end of the job's time, and before its spot
+    machine is taken away. Only in the last case the same job goes on, on another machine.
+
+    Args:
+        aws: Account and region.
+        place: Where wishes lie.
+        attempt: Number of the launch.
+        name: Of the job.
+    """
+
+    def __init__(self, aws: Aws, place: TunerPlace, attempt: int, name: str) -> None:
+        self.aws = aws
+        self.place = place
+        self.attempt = attempt
+        self.name = name
+        #: What it was asked to do through S3.
+        self.wish: str | None = None
+        #: Why it ends, for people.
+        self.why = ""
+        #: Its time is over.
+        self.time_is_over = False
+        self._ends_for_good: bool | None = None
+
+    def describe(self) -> JobState:
+        """The job as SageMaker tells of it. Raises AwsError."""
+        return TrainingJobs(self.aws).describe(self.name, _PATIENCE)
+
+    def ends_for_good(self) -> bool:
+        """Asked once it was told to end: whether this job will not run again. Where nobody can tell, it will not."""
+        if self._ends_for_good is None:
+            self._ends_for_good = self._find_out()
+            logger.info("why the tuner is to end: %s", self.why)
+        return self._ends_for_good
+
+    def _find_out(self) -> bool:
+        try:
+            bucket = self.place.bucket.with_patience(_PATIENCE)
+            self.wish = TunerPlace(bucket, self.place.root).wish_of(self.attempt)
+            if self.wish is not None:
+                self.why = f"somebody has asked it to {self.wish}"
+                return True
+            state = self.describe()
+        except AwsError as error:
+            self.why = f"nobody can tell why ({error})"
+            return True
+        if state.status == "InProgress":
+            self.why = "its machine is taken away; the job goes on on another one"
+            return False
+        self.time_is_over = state.secondary == _TIME_IS_OVER
+        self.why = "the job's time is over" if self.time_is_over else "the job is being stopped"
+        return True

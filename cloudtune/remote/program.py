@@ -1,0 +1,160 @@
+"""The program that runs a shipped tuner in its training job; the agent starts it like any training script."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from cloudtune import constants
+from cloudtune.agent import protocol
+from cloudtune.agent.forms import Task
+from cloudtune.aws.clients import Aws, aws_for
+from cloudtune.aws.errors import NotFound
+from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.training_jobs import TrainingJobs
+from cloudtune.callbacks.console_metrics import ConsoleMetrics
+from cloudtune.errors import CloudtuneError, ExperimentLocked
+from cloudtune.interruption import TuningInterrupted
+from cloudtune.remote.hand_over import HandOver
+from cloudtune.remote.own_job import OwnJob
+from cloudtune.remote.tuner_job import MANIFEST, PICKLE, Settings, TunerPlace
+from cloudtune.remote.unpacking import load
+from cloudtune.store.s3_lease import read_lease
+from cloudtune.store.s3_store import S3Store
+from cloudtune.tuner import Tuner
+
+logger = logging.getLogger(__name__)
+
+#: Without a sign of life of a remote tuner for so long, in seconds, its trials save their checkpoints and pause.
+_LIFE_TIMEOUT = 900.0
+#: Between two looks whether a tuner that seems to drive the experiment is alive, in seconds.
+_WATCH_INTERVAL = 5.0
+#: Variables that the agent sets for a script that reports.
+_OF_A_TRIAL = (constants.ENV_REPORT_FILE, constants.ENV_WAKE_FIFO, constants.ENV_TRIAL, constants.ENV_ATTEMPT)
+
+
+def main() -> None:
+    """Runs the tuner that was shipped with this job, and ends the process."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument(f"--{constants.ST_CONFIG_JSON_FILENAME}", type=Path, required=True)
+    arguments.add_argument(f"--{constants.ST_CHECKPOINT_DIR}", type=Path, required=True)
+    given = arguments.parse_args()
+    told = json.loads(getattr(given, constants.ST_CONFIG_JSON_FILENAME).read_text(encoding="utf-8"))
+    settings = Settings(**{one.name: told[one.name] for one in fields(Settings) if one.name in told})
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    for talkative in ("botocore", "boto3", "urllib3"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
+    for name in _OF_A_TRIAL:
+        os.environ.pop(name, None)
+    try:
+        Run(settings, getattr(given, constants.ST_CHECKPOINT_DIR)).run()
+    except CloudtuneError as error:
+        # One line, the last of the output: the job's failure reason shows it.
+        sys.exit(str(error))
+
+
+class Run:
+    """One run of the program.
+
+    Args:
+        settings: What the launcher has said.
+        checkpoints: Folder that the agent keeps in S3.
+    """
+
+    def __init__(self, settings: Settings, checkpoints: Path) -> None:
+        self._settings = settings
+        self._checkpoints = checkpoints
+        self._base = Path(os.environ.get("SAGEMAKER_BASE_DIR") or "/opt/ml")
+        task: Task = json.loads((self._channel / protocol.TASK).read_text(encoding="utf-8"))
+        self._aws: Aws = aws_for(task["region"])
+        bucket = Bucket(self._aws, task["bucket"], task["owner"] or None, task["kms_key"])
+        self._place = TunerPlace(bucket, settings.root)
+        self._job = OwnJob(self._aws, self._place, task["attempt"], os.environ.get("TRAINING_JOB_NAME", ""))
+        self._hand_over = HandOver(self._job, settings)
+        self._trials_are_elsewhere = False
+
+    @property
+    def _channel(self) -> Path:
+        return self._base / "input" / "data" / protocol.CHANNEL_TASK
+
+    def run(self) -> None:
+        """Runs the tuner to its end, and hands the experiment over if the job's time is over first.
+
+        Raises:
+            CloudtuneError: The message says what is wrong.
+            TuningInterrupted: The job is being stopped; everything is stored.
+        """
+        tuner = self._tuner()
+        try:
+            self._drive(tuner)
+        except TuningInterrupted:
+            if not self._job.time_is_over:
+                raise
+            self._hand_over.is_due = True
+        self._hand_over.complete(self._channel)
+
+    def _tuner(self) -> Tuner:
+        """The tuner that was shipped, told where it is now."""
+        os.environ[constants.ENV_FOLDER] = str(self._base / "cloudtune" / "experiments")
+        manifest: Mapping[str, Any] = json.loads((self._channel / MANIFEST).read_text(encoding="utf-8"))
+        archive = self._base / "input" / "data" / protocol.CHANNEL_CODE / protocol.BUNDLE
+        tuner = load(self._base / "code", manifest, (self._channel / PICKLE).read_bytes(), archive)
+        backend = tuner.trial_backend
+        self._trials_are_elsewhere = backend.trials_outlive_tuner
+        if self._settings.store_logs and not self._trials_are_elsewhere:
+            tuner.trial_backend_path = self._checkpoints
+        tuner.keep_in(self._store(tuner), self._settings.tag)
+        tuner.save_tuner = False
+        tuner.decide_leaving = self._leaves_running
+        if self._settings.publish_metrics:
+            tuner.callbacks.append(ConsoleMetrics())
+        tuner.callbacks.append(self._hand_over)
+        backend.end_when_silent(_LIFE_TIMEOUT)
+        return tuner
+
+    def _store(self, tuner: Tuner) -> S3Store:
+        return S3Store(
+            self._place.bucket,
+            self._settings.root,
+            results_update_interval=tuner.results_update_interval,
+            job_is_over=self._is_over,
+        )
+
+    def _is_over(self, job: str) -> bool:
+        try:
+            return TrainingJobs(self._aws).describe(job).is_terminal
+        except NotFound:
+            return True
+
+    def _drive(self, tuner: Tuner) -> None:
+        """Runs the tuner, once nobody else does: one that was killed a moment ago still looks alive."""
+        age = None
+        while True:
+            try:
+                tuner.run()
+            except ExperimentLocked:
+                lease = read_lease(self._place.bucket, self._settings.root)
+                renewed = lease is None or lease.age is None or (age is not None and lease.age < age)
+                if renewed:
+                    raise
+                age = lease.age if lease is not None else None
+                logger.info("somebody else seems to drive the experiment; watching for a sign of life")
+                threading.Event().wait(_WATCH_INTERVAL)
+            else:
+                return
+
+    def _leaves_running(self) -> bool:
+        """Whether jobs of trials go on when this one ends before the experiment, for the next tuner to take over."""
+        if not self._trials_are_elsewhere:
+            return False
+        if self._hand_over.is_due or not self._job.ends_for_good() or self._job.time_is_over:
+            return True
+        return self._settings.leave_trials and self._job.wish != protocol.WISH_STOP

@@ -1,0 +1,244 @@
+"""RemoteLauncher: the tuning loop as a training job of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cloudtune.aws.buckets import find_bucket
+from cloudtune.aws.clients import Aws, aws_for
+from cloudtune.aws.errors import Conflict, NotFound
+from cloudtune.aws.job_template import TrainingJob, template_of
+from cloudtune.aws.packaging import upload_bundle
+from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.training_jobs import TrainingJobs
+from cloudtune.aws.trial_request import resolve
+from cloudtune.callbacks.console_metrics import metric_names
+from cloudtune.continuing import check_same
+from cloudtune.errors import ExperimentMismatch
+from cloudtune.remote import program
+from cloudtune.remote.shipment import Shipment, pack
+from cloudtune.remote.time_limit import max_run
+from cloudtune.remote.tuner_job import MANIFEST, PICKLE, Settings, TunerPlace, is_ours
+from cloudtune.store.entries import EXPERIMENT
+from cloudtune.store.s3_log import S3LogView
+from cloudtune.store.s3_place import S3Place
+from cloudtune.tuner import Tuner
+
+logger = logging.getLogger(__name__)
+
+#: Names of jobs are never given twice in an account: so many are tried.
+_NAMES = 50
+
+
+@dataclass(frozen=True)
+class RemoteExperiment:
+    """An experiment whose tuner runs as a training job.
+
+    Args:
+        name: Of the experiment: ``load_experiment(name)``, ``cloudtune status NAME``.
+        job_name: Of the tuner's job.
+        place: ``s3://bucket/prefix`` of the experiment.
+    """
+
+    name: str
+    job_name: str
+    place: str
+
+
+class RemoteLauncher:
+    """Ships a tuner, with all it needs, to a machine of its own, where it runs as a SageMaker training job. ::
+
+        RemoteLauncher(tuner=Tuner(...), instance_type="ml.m5.large").run(wait=False)
+
+    Trials run on that machine (:class:`LocalBackend`, :class:`PythonBackend`) or as training jobs of their own
+    (:class:`SageMakerBackend`). What the tuner decides and learns stands in S3 and nowhere else: the machine may be
+    taken away, and the same command continues. The tuner given is left as it is.
+
+    Args:
+        tuner: What is run. It must be picklable; lambdas and closures are.
+        role: ARN or name of the role that the job, and the jobs of its trials, run under. Default: as for trials.
+        instance_type: Of the tuner's machine.
+        image_uri: Its image. Default: one that has this Python's version, see ``cloudtune image``.
+        dependencies: Further files and folders that the tuner needs there. What the pickled tuner imports from beside
+            the script is found without.
+        requirements: What pip is to install there. Default: what the tuner imports, in the versions installed here.
+        s3_path: Where experiments lie, ``s3://bucket`` or ``s3://bucket/prefix``. Default: that of the tuner's
+            SageMakerBackend, else the account's own ``sagemaker-<region>-<account>``.
+        tag: What experiments of one study have in common.
+        region: Of the job. Default: that of the backend, else of the environment.
+        profile: Of the AWS credentials file, for this machine; it does not travel.
+        max_run: Seconds that the job may run. Default: as long as the stopping criterion allows, with a margin. An
+            experiment that takes longer is carried on by a successor.
+        use_spot: Run the tuner on spot capacity: it continues after each interruption.
+        store_logs_localbackend: Keep logs and checkpoints of trials that run on the tuner's machine in S3.
+        leave_trials_when_stopped: When the tuner's job is stopped, the jobs of its trials go on; the next launch takes
+            them over. By default they are stopped, with their checkpoints saved.
+        log_level: Of the messages that the job writes.
+        no_tuner_logging: Write no messages but warnings.
+        publish_tuning_metrics: SageMaker's console draws the best value, the trials and the cost.
+        create_bucket: Create the account's default bucket if it is missing.
+        kms_key: Key that encrypts what is written to S3. Default: the bucket's own encryption.
+        **job_options: Further members of :class:`TrainingJob`, such as ``subnets``, ``tags``, ``environment``.
+
+    Raises:
+        TypeError: There is no such option.
+        ValueError: Something does not fit together.
+    """
+
+    def __init__(
+        self,
+        tuner: Tuner,
+        role: str | None = None,
+        instance_type: str = "ml.m5.large",
+        image_uri: str | None = None,
+        *,
+        dependencies: Sequence[str | Path] = (),
+        requirements: Sequence[str] | None = None,
+        s3_path: str | None = None,
+        tag: str = "",
+        region: str | None = None,
+        profile: str | None = None,
+        max_run: int | None = None,
+        use_spot: bool = False,
+        store_logs_localbackend: bool = False,
+        leave_trials_when_stopped: bool = False,
+        log_level: str = "INFO",
+        no_tuner_logging: bool = False,
+        publish_tuning_metrics: bool = True,
+        create_bucket: bool = False,
+        kms_key: str | None = None,
+        **job_options: Any,
+    ) -> None:
+        if not isinstance(tuner, Tuner):
+            raise TypeError(f"RemoteLauncher ships a Tuner, got {type(tuner).__name__}")
+        backend = tuner.trial_backend
+        self.tuner = tuner
+        self.role = role
+        self.image_uri = image_uri
+        self.dependencies = tuple(Path(one) for one in dependencies)
+        self.requirements = requirements
+        self.s3_path = getattr(backend, "s3_path", None) if s3_path is None else s3_path
+        self.tag = tag
+        self.region = region or getattr(backend, "region", None)
+        self.profile = profile or getattr(backend, "profile", None)
+        self.store_logs_localbackend = store_logs_localbackend
+        self.leave_trials_when_stopped = leave_trials_when_stopped
+        self.log_level = "WARNING" if no_tuner_logging else log_level
+        self.publish_tuning_metrics = publish_tuning_metrics
+        self.create_bucket = create_bucket or bool(getattr(backend, "create_bucket", False))
+        self.kms_key = kms_key or getattr(backend, "kms_key", None)
+        self.job = TrainingJob(
+            entry_point=Path(program.__file__),
+            instance_type=instance_type,
+            image_uri=image_uri,
+            role=role,
+            max_run=max_run_of(tuner, max_run),
+            use_spot=use_spot,
+            **job_options,
+        )
+
+    def run(self, wait: bool = True) -> RemoteExperiment:
+        """Launches the job, or continues its experiment if the last one has ended.
+
+        Args:
+            wait: Follow the experiment as if it ran here, until it ends. Ctrl-C stops following, not the experiment.
+
+        Raises:
+            CloudtuneError: The job cannot be launched; the message says what is missing.
+            ExperimentMismatch: There is another experiment of this name.
+        """
+        launched = self._launch()
+        if wait:
+            from cloudtune.remote.following import follow
+
+            follow(self._aws(), launched.place, launched.job_name)
+        return launched
+
+    # ------------------------------------------------------------------ launching
+
+    def _aws(self) -> Aws:
+        return aws_for(self.region, self.profile)
+
+    def _launch(self) -> RemoteExperiment:
+        aws, tuner = self._aws(), self.tuner
+        shipment = pack(tuner, self.dependencies, self.requirements, aws=aws)
+        found = find_bucket(aws, self.s3_path, create=self.create_bucket)
+        bucket = Bucket(aws, found.name, found.owner, self.kms_key)
+        root = S3Place(found.name, found.prefix).root(tuner.name, self.tag or None)
+        place = TunerPlace(bucket, root)
+        attempts = place.attempts()
+        running = self._running(place, attempts)
+        if running is not None:
+            logger.info("the tuner of '%s' runs already, as training job %s", tuner.name, running)
+            return RemoteExperiment(tuner.name, running, bucket.uri(root))
+        if attempts:
+            self._check_same(bucket, root)
+        settings = Settings(
+            name=tuner.name,
+            tag=self.tag,
+            root=root,
+            max_run=self.job.max_run,
+            log_level=self.log_level,
+            store_logs=self.store_logs_localbackend,
+            publish_metrics=self.publish_tuning_metrics,
+            leave_trials=self.leave_trials_when_stopped,
+        )
+        name = self._create(aws, place, settings, shipment, max(attempts, default=-1) + 1, found.prefix)
+        logger.info("the tuner of '%s' runs as training job %s; results: %s", tuner.name, name, bucket.uri(root))
+        return RemoteExperiment(tuner.name, name, bucket.uri(root))
+
+    def _running(self, place: TunerPlace, attempts: Sequence[int]) -> str | None:
+        """Name of the job that runs the tuner now."""
+        if not attempts:
+            return None
+        name = place.job_name(self.tuner.name, attempts[-1])
+        try:
+            state = TrainingJobs(place.bucket.aws).describe(name)
+        except NotFound:
+            return None  # its launch did not get so far
+        return None if state.is_terminal or state.environment.get("CLOUDTUNE_PLACE") != place.uri else name
+
+    def _check_same(self, bucket: Bucket, root: str) -> None:
+        """Raises ExperimentMismatch if the experiment that lies there is another one."""
+        view = S3LogView(bucket, root)
+        header = next((entry for entry in view.entries() if entry["event"] == EXPERIMENT), None)
+        if header is not None:
+            check_same(self.tuner.scheduler, header["scheduler"], self.tuner.name)
+
+    def _create(
+        self, aws: Aws, place: TunerPlace, settings: Settings, shipment: Shipment, attempt: int, prefix: str
+    ) -> str:
+        """Uploads what the job needs and creates it; its name."""
+        within = f"{prefix}/" if prefix else ""
+        template = template_of(self.job)
+        shipped = {PICKLE: shipment.tuner_pickle, MANIFEST: json.dumps(shipment.manifest).encode()}
+        uploading = aws.threads.submit(upload_bundle, place.bucket, shipment.bundle, f"{within}cloudtune/code")
+        resolved = resolve(template, aws, bucket=place.bucket.name, output_prefix=f"{settings.root}remote/output")
+        code_uri = uploading.result()
+        metrics = metric_names(self.tuner) if self.publish_tuning_metrics else []
+        for number in range(attempt, attempt + _NAMES):
+            place.write_task(number, settings, shipped)
+            request = place.request(number, settings, resolved, code_uri, metrics)
+            try:
+                TrainingJobs(aws).create(request, patience=None)
+            except Conflict:
+                if not is_ours(aws, request["TrainingJobName"], request):
+                    logger.debug("the name %s is another job's", request["TrainingJobName"])
+                    continue
+            return str(request["TrainingJobName"])
+        raise ExperimentMismatch(
+            f"{_NAMES} training jobs are called as the tuner of '{settings.name}' would be; choose another tuner_name"
+        )
+
+
+def max_run_of(tuner: Tuner, given: int | None) -> int:
+    """See :func:`cloudtune.remote.time_limit.max_run`."""
+    return max_run(tuner, given)
+
+
+__all__ = ["RemoteExperiment", "RemoteLauncher"]

@@ -1,0 +1,63 @@
+"""How long the tuner's job may run: as long as the experiment can take, or as long as AWS allows.
+
+An experiment that takes longer than one job may run is handed over: the job ends in order a while before its limit, and
+creates its successor.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from cloudtune.tuner import Tuner
+
+logger = logging.getLogger(__name__)
+
+#: Longest run of a training job unless AWS has raised it for the account, in seconds: five days. `Quotas
+#: <https://docs.aws.amazon.com/general/latest/gr/sagemaker.html>`_.
+LONGEST_JOB = 432_000
+#: Beyond the experiment's own time, in seconds: for installing what the tuner needs, for ends and bills of the last
+#: trials, and for starting again on another machine.
+MARGIN = 3600
+#: So long before its limit the job hands over to its successor, in seconds; of a short limit this part at most.
+_HAND_OVER = 900.0
+_HAND_OVER_PART = 0.25
+
+
+def longest_time(tuner: Tuner) -> float | None:
+    """Seconds after which the experiment has certainly reached its end; None if nothing limits its time."""
+    limit = tuner.stop_criterion.longest()
+    if limit is None:
+        return None
+    left = max(0.0, limit - tuner.status.wallclock_time)
+    if tuner.wait_trial_completion_when_stopping:
+        last = tuner.trial_backend.longest_trial()
+        if last is None:
+            return None
+        left += last
+    return left
+
+
+def max_run(tuner: Tuner, given: int | None) -> int:
+    """``MaxRuntimeInSeconds`` for the job.
+
+    Args:
+        tuner: Whose stopping criterion counts.
+        given: What the user wants; it wins. Where it would cut the experiment, a warning says so.
+    """
+    needed = longest_time(tuner)
+    if given is None:
+        return LONGEST_JOB if needed is None else min(LONGEST_JOB, int(needed) + MARGIN)
+    if needed is None or given < needed:
+        takes = "as long as its stopping criterion lets it" if needed is None else f"up to {needed:.0f} seconds"
+        logger.warning(
+            "max_run=%d ends the tuner's job before the experiment, which may take %s: shortly before, the job hands "
+            "over to a successor; leave max_run out to have it follow the stopping criterion",
+            given,
+            takes,
+        )
+    return given
+
+
+def hand_over_after(limit: float) -> float:
+    """Seconds of a job that may run ``limit`` seconds after which it hands over."""
+    return limit - min(_HAND_OVER, limit * _HAND_OVER_PART)

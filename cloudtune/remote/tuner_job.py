@@ -1,0 +1,253 @@
+"""The training job that runs a tuner: its place, its task, its request.
+
+To the agent a tuner is a script like any other. Its folder in S3, below that of the experiment, is one of
+:class:`~cloudtune.agent.protocol.Keys`: "trial" 0, with an attempt for each launch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from cloudtune import constants
+from cloudtune.agent import protocol
+from cloudtune.agent.forms import Life, Task
+from cloudtune.aws.clients import Aws
+from cloudtune.aws.errors import Conflict
+from cloudtune.aws.job_names import job_name
+from cloudtune.aws.our_jobs import TAG_EXPERIMENT, TAG_PLACE, TAG_TAG, TAG_TRIAL, TUNER
+from cloudtune.aws.parallel import in_parallel
+from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.trial_request import ResolvedTemplate, digest
+
+#: In place of the six characters that names of trials' jobs have.
+NAME_PART = "tuning"
+#: Of the only "trial" there is.
+TRIAL = 0
+#: Name of the script in the archive.
+SCRIPT = "cloudtune_tuner.py"
+#: Beside ``task.json``: what was shipped.
+PICKLE = "tuner.dill"
+MANIFEST = "shipment.json"
+#: Seconds that a tuner has to end its trials and to write its last entries, after SIGTERM: SageMaker kills after 120.
+_STOP_GRACE = 95.0
+_ATTEMPT = re.compile(r"(\d+)/")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the program in the job is told. Plain data: it travels as the configuration of the job's "trial".
+
+    Args:
+        name: Of the experiment.
+        tag: What experiments of one study have in common, or "".
+        root: Prefix of the experiment in the bucket.
+        max_run: Seconds that the job may run.
+        log_level: Of cloudtune's messages.
+        store_logs: Keep logs and checkpoints of trials that run in the job itself in S3.
+        publish_metrics: Print lines from which SageMaker's console draws the course of the tuning.
+        leave_trials: When the job is stopped, its trials' jobs go on.
+    """
+
+    name: str
+    tag: str
+    root: str
+    max_run: int
+    log_level: str = "INFO"
+    store_logs: bool = False
+    publish_metrics: bool = True
+    leave_trials: bool = False
+
+
+@dataclass(frozen=True)
+class TunerPlace:
+    """Where what the tuner's jobs of an experiment say and hear lies.
+
+    Args:
+        bucket: Of the experiment.
+        root: Prefix of the experiment, with a slash at its end.
+    """
+
+    bucket: Bucket
+    root: str
+
+    @property
+    def keys(self) -> protocol.Keys:
+        """Names of the objects."""
+        return protocol.Keys(self.root + "remote/")
+
+    @property
+    def uri(self) -> str:
+        """``s3://...`` of the folder."""
+        return self.bucket.uri(self.keys.prefix)
+
+    def attempts(self) -> list[int]:
+        """Numbers of the launches so far."""
+        folder = f"{self.keys.prefix}trials/{TRIAL}/"
+        found = {_ATTEMPT.match(one.key[len(folder) :]) for one in self.bucket.list(folder)}
+        return sorted({int(match[1]) for match in found if match})
+
+    def job_name(self, experiment: str, attempt: int) -> str:
+        """Of the job of a launch."""
+        return job_name(experiment, NAME_PART, TRIAL, attempt)
+
+    def wish_of(self, attempt: int) -> str | None:
+        """What somebody has asked the job to do: to stop or to pause."""
+        got = self.bucket.get(self.keys.life)
+        life = _object(got.body) if got is not None else {}
+        wish = (life.get("wishes") or {}).get(protocol.wish_key(TRIAL, attempt)) or life.get("stop_all")
+        return str(wish) if wish else None
+
+    def put_wish(self, attempt: int, wish: str) -> None:
+        """Asks the job of a launch to end."""
+        while True:
+            got = self.bucket.get(self.keys.life)
+            life = _object(got.body) if got is not None else {}
+            wishes = {**(life.get("wishes") or {}), protocol.wish_key(TRIAL, attempt): wish}
+            body = json.dumps(_life(int(life.get("beat") or 0) + 1, wishes)).encode()
+            condition: dict[str, Any] = {"if_none_match": True} if got is None else {"if_match": got.etag}
+            try:
+                self.bucket.put_own(self.keys.life, body, **condition)
+            except Conflict:
+                continue  # somebody else has wished something at the same moment
+            return
+
+    def write_task(self, attempt: int, settings: Settings, shipped: Mapping[str, bytes]) -> None:
+        """Puts what the job of a launch reads at its start: its input channel, and the object with wishes.
+
+        Args:
+            attempt: Number of the launch.
+            settings: For the program.
+            shipped: Further files of the channel, by name.
+        """
+        folder = self.keys.task_folder(TRIAL, attempt)
+        task = json.dumps(self._task(attempt, settings)).encode()
+        files = {**shipped, protocol.TASK: task}
+        puts: list[Callable[[], str]] = [partial(self.bucket.put, folder + name, body) for name, body in files.items()]
+        in_parallel(self.bucket.aws.threads, [*puts, self._make_life])
+
+    def _make_life(self) -> str:
+        try:
+            return self.bucket.put_own(self.keys.life, json.dumps(_life(0, {})).encode(), if_none_match=True)
+        except Conflict:
+            return ""  # it is there, with wishes for earlier launches
+
+    def _task(self, attempt: int, settings: Settings) -> Task:
+        return {
+            "format": protocol.FORMAT,
+            "bucket": self.bucket.name,
+            "owner": self.bucket.owner or "",
+            "prefix": self.keys.prefix,
+            "region": self.bucket.aws.region,
+            "kms_key": self.bucket.kms_key,
+            "trial": TRIAL,
+            "attempt": attempt,
+            "config": asdict(settings),
+            "arguments": [],
+            "pass_args_as_json": True,
+            "entry_point": SCRIPT,
+            "environment": {constants.ENV_EXPERIMENT: settings.name, protocol.ENV_PLACE: self.uri},
+            "use_s3": True,
+            "checkpoint_dir": "",
+            "put_interval": 1.0,
+            "watch_interval": 2.0,
+            "heartbeat": 60.0,
+            "life_timeout": 0.0,  # nobody has to be there for it
+            "stop_grace": _STOP_GRACE,
+            "checkpoint_interval": 60.0,
+        }
+
+    def request(
+        self, attempt: int, settings: Settings, resolved: ResolvedTemplate, code_uri: str, metrics: list[str]
+    ) -> dict[str, Any]:
+        """For CreateTrainingJob."""
+        name = self.job_name(settings.name, attempt)
+        request = resolved.request(
+            name,
+            code_uri=code_uri,
+            task_uri=self.bucket.uri(self.keys.task_folder(TRIAL, attempt)),
+            environment={
+                constants.ENV_EXPERIMENT: settings.name,
+                protocol.ENV_JOB_ID: f"{NAME_PART}-{TRIAL}-{attempt}",
+                protocol.ENV_PLACE: self.uri,
+            },
+            tags={
+                TAG_EXPERIMENT: settings.name,
+                TAG_TAG: settings.tag or settings.name,
+                TAG_TRIAL: TUNER,
+                TAG_PLACE: self.uri,
+            },
+            metrics=metrics,
+        )
+        request["Environment"][protocol.ENV_JOB_DIGEST] = digest(request)
+        return request
+
+
+def successor_of(described: Mapping[str, Any], name: str, task_uri: str, attempt: int) -> dict[str, Any]:
+    """The request for the job that carries on for another one.
+
+    Args:
+        described: The other job, as DescribeTrainingJob tells of it.
+        name: Of the new one.
+        task_uri: Its channel.
+        attempt: Number of the new launch.
+    """
+    kept = (
+        "AlgorithmSpecification",
+        "RoleArn",
+        "InputDataConfig",
+        "OutputDataConfig",
+        "ResourceConfig",
+        "VpcConfig",
+        "StoppingCondition",
+        "EnableNetworkIsolation",
+        "EnableInterContainerTrafficEncryption",
+        "EnableManagedSpotTraining",
+        "RetryStrategy",
+        "Environment",
+    )
+    request = json.loads(json.dumps({member: described[member] for member in kept if described.get(member)}))
+    request["TrainingJobName"] = name
+    for channel in request["InputDataConfig"]:
+        if channel["ChannelName"] == protocol.CHANNEL_TASK:
+            channel["DataSource"]["S3DataSource"]["S3Uri"] = task_uri
+    request["Environment"][protocol.ENV_JOB_ID] = f"{NAME_PART}-{TRIAL}-{attempt}"
+    request["Environment"][protocol.ENV_JOB_DIGEST] = digest(request)
+    algorithm = request["AlgorithmSpecification"]
+    if not algorithm.get("MetricDefinitions"):
+        algorithm.pop("MetricDefinitions", None)
+    return dict(request)
+
+
+def is_ours(aws: Aws, name: str, request: Mapping[str, Any]) -> bool:
+    """Whether a job of this name is the one that was asked for: its answer may have been lost."""
+    from cloudtune.aws.training_jobs import TrainingJobs
+
+    there = TrainingJobs(aws).describe(name).environment
+    ours = request["Environment"]
+    return all(there.get(one) == ours[one] for one in (protocol.ENV_JOB_ID, protocol.ENV_JOB_DIGEST))
+
+
+def _life(beat: int, wishes: Mapping[str, str]) -> Life:
+    return {
+        "format": protocol.FORMAT,
+        "nonce": uuid.uuid4().hex,
+        "beat": beat,
+        "stop_all": None,
+        "wishes": dict(wishes),
+        "unix": time.time(),
+    }
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
