@@ -31,9 +31,12 @@ BEST_FILE = "best-so-far.png"
 
 @click.command()
 @click.option("--seconds", type=click.FloatRange(min=1), default=45.0, show_default=True, help="How long to tune.")
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=None, help="How many trials at most. [default: any number]"
+)
 @click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True, help="Trials at the same time.")
 @click.option("--seed", type=click.IntRange(min=0), default=None, help="Seed of the method. [default: drawn]")
-def main(seconds: float, workers: int, seed: int | None) -> None:
+def main(seconds: float, trials: int | None, workers: int, seed: int | None) -> None:
     """Tunes a small network on scanned digits with ASHA and shows what came out."""
     from rich.console import Console
 
@@ -42,7 +45,7 @@ def main(seconds: float, workers: int, seed: int | None) -> None:
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     console = Console(highlight=False, soft_wrap=True)
     definition = benchmark("digits_mlp")
-    tuner = make_tuner(definition, seconds, workers, seed)
+    tuner = make_tuner(definition, seconds, trials, workers, seed)
     console.print(
         f"Tuning [bold]{definition.name}[/] for {seconds:g} seconds with ASHA, {workers} networks at a time "
         f"({tuner.tuner_path})"
@@ -51,7 +54,9 @@ def main(seconds: float, workers: int, seed: int | None) -> None:
     show(tuner, definition, console)
 
 
-def make_tuner(definition: BenchmarkDefinition, seconds: float, workers: int, seed: int | None) -> Tuner:
+def make_tuner(
+    definition: BenchmarkDefinition, seconds: float, trials: int | None, workers: int, seed: int | None
+) -> Tuner:
     """A tuner that runs the benchmark on this machine with ASHA, as an experiment of its own."""
     from cloudtune.backend.local_backend import LocalBackend
     from cloudtune.optimizer.baselines import ASHA
@@ -72,7 +77,7 @@ def make_tuner(definition: BenchmarkDefinition, seconds: float, workers: int, se
     return Tuner(
         trial_backend=LocalBackend(entry_point=str(definition.script)),
         scheduler=scheduler,
-        stop_criterion=StoppingCriterion(max_wallclock_time=seconds),
+        stop_criterion=StoppingCriterion(max_wallclock_time=seconds, max_num_trials_started=trials),
         n_workers=workers,
         tuner_name="demo",
         metadata={"benchmark": definition.name},

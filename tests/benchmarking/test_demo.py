@@ -21,8 +21,10 @@ def start_demo(experiments: Path, seed: int) -> subprocess.Popen[str]:
         [
             sys.executable,
             str(ROOT / "benchmarking" / "demo.py"),
+            "--trials",
+            "4",
             "--seconds",
-            "12",
+            "200",
             "--workers",
             "2",
             "--seed",
@@ -38,7 +40,7 @@ def start_demo(experiments: Path, seed: int) -> subprocess.Popen[str]:
 def test_two_demos_at_once_each_end_with_a_best_configuration_and_two_pictures(tmp_path: Path) -> None:
     """Neither gets in the way of the other: two experiments, each with its own results and pictures, both exit 0."""
     demos = [start_demo(tmp_path, seed) for seed in (1, 2)]
-    outputs = [demo.communicate(timeout=110) for demo in demos]
+    outputs = [demo.communicate(timeout=280) for demo in demos]
     for demo, (_, errors) in zip(demos, outputs, strict=True):
         assert demo.returncode == 0, errors[-2000:]
     experiments = load_experiments("demo", local_path=tmp_path)
