@@ -30,8 +30,6 @@ TAG_EXPERIMENT = "cloudtune:experiment"
 TAG_TAG = "cloudtune:tag"
 TAG_TRIAL = "cloudtune:trial"
 TAG_PLACE = "cloudtune:place"
-#: In place of a trial's number: the job runs a tuner.
-TUNER = "tuner"
 
 #: Statuses of jobs that have not ended.
 _RUNNING = ("InProgress", "Stopping")
@@ -82,11 +80,6 @@ class OurJob:
     seconds: float
     cost: float | None
     hears: bool
-
-    @property
-    def is_tuner(self) -> bool:
-        """Whether it runs a tuner: it needs none, and is bounded by its own ``max_run``."""
-        return self.trial == TUNER or self.place.rstrip("/").endswith("/remote")
 
     @property
     def state(self) -> str:

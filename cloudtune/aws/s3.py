@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from cloudtune.aws.answer_time import aws_time
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import PASSING, AwsError, Conflict, NotFound, classify_code
 from cloudtune.aws.parallel import in_parallel
@@ -36,6 +37,21 @@ class Got:
 
     body: bytes
     etag: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An object as it was read, and how old it was then.
+
+    Args:
+        body: Its content.
+        etag: As S3 gives it.
+        age_seconds: Since it was written, both times by S3's own clock; None: S3 did not say.
+    """
+
+    body: bytes
+    etag: str
+    age_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -182,10 +198,17 @@ class Bucket:
 
     def get(self, key: str) -> Got | None:
         """An object; None if there is none. NotFound where there is no bucket."""
+        seen = self.look(key)
+        return None if seen is None else Got(seen.body, seen.etag)
 
-        def do(client: Any) -> Got:
+    def look(self, key: str) -> Seen | None:
+        """An object and its age, with one request; None if there is none. NotFound where there is no bucket."""
+
+        def do(client: Any) -> Seen:
             answer = client.get_object(**self.place, Key=key)
-            return Got(answer["Body"].read(), str(answer["ETag"]))
+            now = aws_time(answer)
+            age = None if now is None else max(0.0, (now - answer["LastModified"]).total_seconds())
+            return Seen(answer["Body"].read(), str(answer["ETag"]), age)
 
         try:
             return self.attempt("GetObject", key, do)

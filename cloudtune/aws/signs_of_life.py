@@ -14,9 +14,10 @@ from functools import partial
 from typing import Any
 
 from cloudtune.agent.protocol import WISH_PAUSE, Keys
+from cloudtune.aws.answer_time import aws_time
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import AwsError, Conflict, NotFound
-from cloudtune.aws.our_jobs import aws_time, readable
+from cloudtune.aws.our_jobs import readable
 from cloudtune.aws.parallel import in_parallel
 from cloudtune.aws.s3 import Bucket
 

@@ -52,7 +52,7 @@ class FileLease:
             if not takeover:
                 raise ExperimentLocked(self._who_holds_it())
             fd = self._lock_new()
-        owner = _ourselves()
+        owner = ourselves()
         try:
             os.ftruncate(fd, 0)
             os.pwrite(fd, json.dumps(owner).encode(), 0)
@@ -87,8 +87,8 @@ class FileLease:
         if not ours:
             holder = read_holder(self._path)
             raise Fenced(
-                f"experiment {self._path.parent.name!r} was taken over by {_describe(holder)}: this tuner stops and "
-                "leaves everything to that one"
+                f"experiment {self._path.parent.name!r} was taken over by {describe_holder(holder)}: this tuner stops "
+                "and leaves everything to that one"
             )
 
     def release(self) -> None:
@@ -132,9 +132,10 @@ class FileLease:
         return fd
 
     def _who_holds_it(self) -> str:
+        holder = describe_holder(read_holder(self._path))
         return (
-            f"experiment {self._path.parent.name!r} is driven by {_describe(read_holder(self._path))}; wait for it to "
-            "end, stop it, or take over with --takeover (Tuner.run(takeover=True))"
+            f"experiment {self._path.parent.name!r} is driven by {holder}; wait for it to end, stop it, or take over "
+            "with --takeover (Tuner.run(takeover=True))"
         )
 
 
@@ -180,7 +181,8 @@ def _identity(stat: os.stat_result) -> tuple[int, int]:
     return stat.st_dev, stat.st_ino
 
 
-def _ourselves() -> dict[str, Any]:
+def ourselves() -> dict[str, Any]:
+    """This process as an owner: ``host``, ``pid``, ``user``, ``since`` (Unix seconds), ``command``."""
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -198,7 +200,8 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _describe(holder: dict[str, Any] | None) -> str:
+def describe_holder(holder: dict[str, Any] | None) -> str:
+    """An owner in words."""
     if holder is None:
         return "another process"
     since = datetime.fromtimestamp(holder["since"], tz=timezone.utc)

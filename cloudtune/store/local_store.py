@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import numbers
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO
 
 from cloudtune import __version__
 from cloudtune.errors import Fenced, StorageFull
+from cloudtune.store.encoding import encode, plain_number
 from cloudtune.store.entries import EPOCH, LOG_FORMAT
 from cloudtune.store.lease import FileLease
 from cloudtune.store.log import LogView, count_entries, segment_path
@@ -136,7 +136,7 @@ class LocalStore(Store):
         self._check_owner()
         if not entries:
             return
-        data = "".join([_encode(entry) + "\n" for entry in entries]).encode()
+        data = "".join([encode(entry) + "\n" for entry in entries]).encode()
         if self._torn:
             self._take_back()
         try:
@@ -172,7 +172,7 @@ class LocalStore(Store):
 
     def write_metadata(self, metadata: dict[str, Any]) -> None:
         """Replaces ``metadata.json`` atomically."""
-        text = json.dumps(metadata, indent=1, default=_plain_number) + "\n"
+        text = json.dumps(metadata, indent=1, default=plain_number) + "\n"
         self._replace("metadata.json", lambda file: file.write(text.encode()))
 
     def update_results(self) -> None:
@@ -253,7 +253,7 @@ class LocalStore(Store):
                 "version": __version__,
                 "previous": previous,
             }
-            data = (_encode(header) + "\n").encode()
+            data = (encode(header) + "\n").encode()
             if self._create_segment(segment_path(self.log_folder, number), data):
                 break
             # A tuner that we took over from made one of that number at the last moment: it counts, ours is the next.
@@ -395,21 +395,6 @@ class LocalStore(Store):
             f"there is no room left to write in {self.path} (disk or quota full): free some space and run the same "
             "command again; everything received before is kept"
         )
-
-
-def _plain_number(value: object) -> int | float:
-    """Numbers of other libraries (numpy's, for instance) as Python's own."""
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
-    raise TypeError(
-        f"{value!r} of type {type(value).__name__} cannot be kept in the event log: use numbers, strings, lists and "
-        "dicts"
-    )
-
-
-_encode = json.JSONEncoder(separators=(",", ":"), default=_plain_number).encode
 
 
 def _link(source: Path, target: Path) -> bool:

@@ -25,7 +25,8 @@ from cloudtune.store.entries import LOG_FORMAT
 from cloudtune.store.store import Entry
 
 _SEGMENT_NAME = re.compile(r"(\d{6,})\.jsonl")
-_BLOCK_BYTES = 1 << 18
+#: So much is read at once.
+BLOCK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def count_entries(segment: Segment) -> int:
     count, left = 0, segment.size
     with segment.path.open("rb") as file:
         while left > 0:
-            block = file.read(min(_BLOCK_BYTES, left))
+            block = file.read(min(BLOCK_BYTES, left))
             if not block:
                 break
             count += block.count(b"\n")
@@ -198,7 +199,7 @@ def _segment_blocks(segment: Segment, skip: int) -> Iterator[list[Entry]]:
     line, left, rest = 1, segment.size, b""
     with segment.path.open("rb") as file:
         while left > 0:
-            block = file.read(min(_BLOCK_BYTES, left))
+            block = file.read(min(BLOCK_BYTES, left))
             if not block:
                 break
             left -= len(block)
@@ -211,7 +212,7 @@ def _segment_blocks(segment: Segment, skip: int) -> Iterator[list[Entry]]:
             if skip >= count:
                 skip -= count
             else:
-                yield _parse_lines(segment.path, lines, line)[skip:]
+                yield parse_lines(segment.path, lines, line)[skip:]
                 skip = 0
             line += count
     # Only the last segment may be shorter than it was: its writer takes back what did not fit on the disk.
@@ -219,8 +220,17 @@ def _segment_blocks(segment: Segment, skip: int) -> Iterator[list[Entry]]:
         raise _damaged(segment.path, f"line {line}")
 
 
-def _parse_lines(path: Path, lines: bytes, first_line: int) -> list[Entry]:
-    """Decodes many lines at once: three times as fast as one by one."""
+def parse_lines(path: Path | str, lines: bytes, first_line: int) -> list[Entry]:
+    """Decodes many lines at once: three times as fast as one by one.
+
+    Args:
+        path: What the lines were read from, for messages.
+        lines: Without the newline at their end.
+        first_line: Number of the first of them, for messages.
+
+    Raises:
+        DamagedLog: A line is not what was written.
+    """
     count = lines.count(b"\n") + 1
     try:
         entries: list[Any] = json.loads(b"[%b]" % lines.replace(b"\n", b","))
@@ -255,7 +265,7 @@ def _line_start(file: Any, end: int) -> int:
     return 0
 
 
-def _damaged(path: Path, where: str) -> DamagedLog:
+def _damaged(path: Path | str, where: str) -> DamagedLog:
     return DamagedLog(
         f"the event log is damaged: {path}, {where}, is not what was written; restore the file from a backup, or keep "
         "what comes before by cutting the file off there and deleting the later files of that folder"

@@ -47,6 +47,33 @@ def test_what_is_put_is_got(bucket: Bucket) -> None:
     assert bucket.head("a/key") == Listed("a/key", 3, bucket.put("a/key", b"two"))
 
 
+def test_a_look_tells_the_age_by_the_clock_of_s3(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However wrong the clock of this machine is: leases are judged by it."""
+    etag = bucket.put("key", b"one")
+    moto_says = bucket.aws.call("s3", "head_object", Bucket=bucket.name, Key="key")["LastModified"].timestamp()
+    for hours in (-5, 0, 5):
+        monkeypatch.setattr("time.time", lambda hours=hours: moto_says + 3600 * hours)
+        seen = bucket.look("key")
+        assert seen is not None
+        assert (seen.body, seen.etag) == (b"one", etag)
+        assert seen.age_seconds is not None
+        assert 0 <= seen.age_seconds < 600
+    assert bucket.look("none") is None
+
+
+def test_an_answer_without_a_time_tells_no_age(bucket: Bucket) -> None:
+    """Nobody is taken for dead because a proxy has left the time out."""
+    bucket.put("key", b"one")
+
+    def forget_the_time(parsed: dict[str, Any], **_: Any) -> None:
+        del parsed["ResponseMetadata"]["HTTPHeaders"]["date"]
+
+    bucket.aws.client("s3").meta.events.register("after-call.s3.GetObject", forget_the_time)
+    seen = bucket.look("key")
+    assert seen is not None
+    assert seen.age_seconds is None
+
+
 @given(st.text(min_size=1, max_size=60).filter(lambda key: key.isprintable() and len(key.encode()) <= 200))
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_keys_may_be_any_text(bucket: Bucket, key: str) -> None:
