@@ -15,6 +15,10 @@ from cloudtune.aws.errors import InvalidRequest
 TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
 
 
+#: The secondary status in which the container runs, and what FailureReason says of one that could not be started.
+_RUNS, _CANNOT_START = "Training", "CannotStartContainerError"
+
+
 @dataclass(frozen=True)
 class WarmPool:
     """Instances kept after a job (status Available, InUse, Reused, Terminated)."""
@@ -29,7 +33,8 @@ class JobState:
     """What DescribeTrainingJob tells.
 
     ``instance_type`` is that of the first group where a job has groups of instances; ``instance_count`` is that of all.
-    ``machines`` are type and number of each group. ``billable_seconds`` is None until AWS has counted; ``max_run`` and
+    ``machines`` are type and number of each group. ``has_run`` is False where it is certain that the container was never
+    started, so that there is no log. ``billable_seconds`` is None until AWS has counted; ``max_run`` and
     all seconds are seconds.
     """
 
@@ -49,6 +54,7 @@ class JobState:
     is_spot: bool
     max_run: int | None
     machines: tuple[tuple[str, int], ...] = ()
+    has_run: bool = True
 
     @property
     def is_terminal(self) -> bool:
@@ -213,7 +219,16 @@ def _state(answer: Mapping[str, Any]) -> JobState:
         is_spot=bool(answer.get("EnableManagedSpotTraining")),
         max_run=answer.get("StoppingCondition", {}).get("MaxRuntimeInSeconds"),
         machines=tuple((group["InstanceType"], group["InstanceCount"]) for group in groups),
+        has_run=_has_run(answer),
     )
+
+
+def _has_run(answer: Mapping[str, Any]) -> bool:
+    """Whether a job's container may have been started."""
+    passed = [row.get("Status") for row in answer.get("SecondaryStatusTransitions", ())]
+    if passed and _RUNS not in passed:
+        return False
+    return _CANNOT_START not in answer.get("FailureReason", "")
 
 
 def _summary(row: Mapping[str, Any]) -> JobSummary:

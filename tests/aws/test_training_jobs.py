@@ -50,6 +50,21 @@ def test_a_job_is_described_as_it_was_asked_for_and_as_it_ended(jobs: TrainingJo
     assert pickle.loads(pickle.dumps(state)) == state
 
 
+@pytest.mark.parametrize("why", ["no data", "no program", ""])
+def test_whether_a_container_has_run(jobs: TrainingJobs, local_cloud: LocalCloud, why: str) -> None:
+    """Of a job that failed before its container began, or because it could not begin, there is no log to wait for."""
+    request = training_request("job-a", "raise SystemExit(1)")
+    if why == "no data":
+        source = {"S3DataType": "S3Prefix", "S3Uri": "s3://no-such-bucket/data"}
+        request["InputDataConfig"] = [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}]
+    elif why == "no program":
+        request["AlgorithmSpecification"]["ContainerEntrypoint"] = ["/no/such/program"]
+    jobs.create(request)
+    local_cloud.wait_for_job("job-a")
+    state = jobs.describe("job-a")
+    assert (state.status, state.has_run) == ("Failed", not why)
+
+
 def test_a_running_job_has_no_end_yet(jobs: TrainingJobs) -> None:
     """What AWS does not tell yet is None, not zero."""
     jobs.create(training_request("job-a", SLEEPER))

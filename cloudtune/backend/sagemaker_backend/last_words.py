@@ -11,7 +11,6 @@ from cloudtune.aws.training_jobs import JobState
 from cloudtune.backend.sagemaker_backend.attempt import Attempt
 from cloudtune.backend.sagemaker_backend.inbox import Inbox
 from cloudtune.backend.sagemaker_backend.log_reader import LogReader
-from cloudtune.backend.sagemaker_backend.outcome import is_capacity_failure
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +42,8 @@ class LastWords:
             self._inbox.fetch(attempt)
             if attempt.has_head or attempt.end_delivered:
                 return True
-        if is_capacity_failure(state) and not attempt.delivered:
-            return True  # its containers were never started: there is no log to wait for
+        if not state.has_run and not attempt.delivered:
+            return True  # its container was never started: there is no log to wait for
         if attempt.use_s3:
             self.read_log_of(attempt)
         return self._log_reader.is_complete(attempt)
@@ -55,7 +54,7 @@ class LastWords:
 
     def output(self, attempt: Attempt, state: JobState) -> str:
         """The last lines that a failed job has written."""
-        if state.status != "Failed":
+        if state.status != "Failed" or not state.has_run:
             return ""
         if attempt.mark is not None and attempt.mark["output"]:
             return attempt.mark["output"]

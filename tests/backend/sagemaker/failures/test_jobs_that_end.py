@@ -136,11 +136,12 @@ def test_a_job_that_ends_before_its_first_report(experiment: Experiment) -> None
 
 
 def test_a_container_that_never_runs_our_program(experiment: Experiment) -> None:
-    """No head, no end mark, no log: what SageMaker says becomes the reason."""
+    """No head, no end mark, no log: what SageMaker says becomes the reason, and no log is waited for."""
     with pytest.raises(TooManyFailures):
         experiment.run([{}], job={"inputs": {"data": f"s3://{BUCKET}/not-there/"}})
     (reason,) = experiment.reasons()
     assert "not-there" in reason
+    assert experiment.count("logs:*") == 0
     experiment.check_whole()
 
 
@@ -150,6 +151,7 @@ def test_a_spot_instance_that_never_comes(experiment: Experiment) -> None:
     options = {"use_spot": True, "max_run": 3, "max_wait": 3}
     experiment.run([{"epochs": 1}] * 2, job=options, tuner={"n_workers": 1})
     assert experiment.ends() == ["Stopped", "Stopped"]
+    assert experiment.count("logs:*") == 0
     for trial in (0, 1):
         assert experiment.reasons(trial) == [
             "it waited for a spot instance for longer than max_wait; raise max_wait, or do without use_spot"
