@@ -14,7 +14,6 @@ from cloudtune.aws.errors import InvalidRequest
 
 TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
 
-
 #: The secondary status in which the container runs, and what FailureReason says of one that could not be started.
 _RUNS, _CANNOT_START = "Training", "CannotStartContainerError"
 
@@ -33,9 +32,9 @@ class JobState:
     """What DescribeTrainingJob tells.
 
     ``instance_type`` is that of the first group where a job has groups of instances; ``instance_count`` is that of all.
-    ``machines`` are type and number of each group. ``has_run`` is False where it is certain that the container was never
-    started, so that there is no log. ``billable_seconds`` is None until AWS has counted; ``max_run`` and
-    all seconds are seconds.
+    ``machines`` are type and number of each group. ``billable_seconds`` is None until AWS has counted; ``max_run`` and
+    all seconds are seconds. ``has_run`` is False where it is certain that the container was never started, so that
+    there is no log.
     """
 
     name: str
