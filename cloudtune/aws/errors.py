@@ -92,12 +92,13 @@ _BY_CLASS: Mapping[type[AwsError], str] = {
         UnauthorizedOperation 403 405
     """,
     NotFound: """
-        NoSuchBucket NoSuchEntity NoSuchKey NoSuchResourceException NoSuchUpload NoSuchVersion NotFound
-        RepositoryNotFoundException ResourceNotFound ResourceNotFoundException 404
+        ImageNotFoundException NoSuchBucket NoSuchEntity NoSuchKey NoSuchResourceException NoSuchUpload NoSuchVersion
+        NotFound RepositoryNotFoundException ResourceNotFound ResourceNotFoundException 404
     """,
     Conflict: """
         BucketAlreadyExists BucketAlreadyOwnedByYou ConditionalRequestConflict ConflictException EntityAlreadyExists
-        OperationAborted PreconditionFailed ResourceAlreadyExistsException ResourceInUse 409 412
+        OperationAborted PreconditionFailed RepositoryAlreadyExistsException ResourceAlreadyExistsException
+        ResourceInUse 409 412
     """,
     InvalidRequest: """
         AuthorizationHeaderMalformed ConfigParseError IllegalLocationConstraintException InvalidBucketName

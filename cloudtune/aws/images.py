@@ -1,17 +1,27 @@
-"""Addresses of AWS's Deep Learning Containers for training, from the table in ``data/images.json``."""
+"""Addresses of AWS's Deep Learning Containers for training, from a table, and which image a remote tuner gets.
+
+The table is in ``data/images.json``.
+"""
 
 from __future__ import annotations
 
 import functools
 import json
+import logging
+import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cloudtune.errors import CloudtuneError
+
+if TYPE_CHECKING:
+    from cloudtune.aws.clients import Aws
+
+logger = logging.getLogger(__name__)
 
 #: What people call the frameworks -> our name.
 _ALIASES: Mapping[str, str] = {
@@ -27,6 +37,10 @@ _GPU = re.compile(r"(?:g|p)\d")
 _NEURON = re.compile(r"(?:trn|inf)\d")
 _ARM = re.compile(r"[a-z]+\d+g[a-z]*$|.*-gb\d")
 _OTHER_IMAGE = "pass image_uri with an image of your own"
+#: Environment: the image for remote tuners, in place of the one that would be chosen.
+ENV_TUNING_IMAGE = "CLOUDTUNE_TUNING_IMAGE"
+#: A tuner needs no GPU: it is for the machine that its image is chosen for.
+_TUNING_INSTANCE = "ml.m5.large"
 
 
 class NoSuchImage(CloudtuneError):
@@ -87,18 +101,127 @@ def image_uri(framework: str, version: str, instance_type: str, region: str, pyt
     return f"{_registry(entry['registry'], image, region)}/{entry['repository']}:{tag}"
 
 
-def default_image(instance_type: str, region: str) -> str:
+def default_image(instance_type: str, region: str, python: str | None = None) -> str:
     """A PyTorch image whose Python is that of this program, or the nearest that there is; of these the newest.
+
+    Args:
+        instance_type: Decides between the images with and without CUDA.
+        region: Decides the registry.
+        python: ``3.12``, in place of this program's.
 
     Raises:
         NoSuchImage: There are no images for the instance type or the region.
     """
-    here = sys.version_info[:2]
+    wanted = _numbers(_python(python) or "") or sys.version_info[:2]
     every = images("pytorch")
     # Where a region has none, the choice of one tells why.
     there = [image for image in every if region not in image.absent] or every
-    best = min(there, key=lambda image: _distance(_numbers(image.python or ""), here))
+    best = min(there, key=lambda image: _distance(_numbers(image.python or ""), wanted))
     return image_uri("pytorch", best.version, instance_type, region, best.python)
+
+
+@dataclass(frozen=True)
+class TuningImage:
+    """The image for a remote tuner, and how it was chosen.
+
+    Args:
+        uri: Of the image.
+        python: That it has (``3.12``); None: its tag does not tell.
+        origin: ``given`` by the user; ``built``: the account's own, with the packages of this machine; ``own``: the
+            account's own, with other packages; ``aws``: one of AWS's.
+        note: One sentence for the user; "" where there is nothing to say.
+    """
+
+    uri: str
+    python: str | None
+    origin: str
+    note: str = ""
+
+
+def tuning_image(
+    region: str,
+    python: str | None = None,
+    *,
+    given: str | None = None,
+    aws: Aws | None = None,
+    instance_type: str = _TUNING_INSTANCE,
+    extras: Sequence[str] = (),
+) -> TuningImage:
+    """The image for a remote tuner that is pickled here: one with the same Python, ready to run if there is such a one.
+
+    In this order: the image given, or that of ``$CLOUDTUNE_TUNING_IMAGE``; the account's own, as ``cloudtune image
+    build`` makes it; AWS's PyTorch image with that Python; AWS's with the nearest.
+
+    Args:
+        region: Where the tuner is to run.
+        python: ``3.12``; by default that of this program.
+        given: URI that the user has set.
+        aws: The account whose registry is looked in; None: none is.
+        instance_type: Of the tuner.
+        extras: Of cloudtune, that the tuner needs, such as ``bo``.
+
+    Raises:
+        NoSuchImage: None is known for the region or the instance type.
+        AwsError: The account's registry does not answer. Without the right to look, its images are passed over.
+    """
+    wanted = _python(python) or f"{sys.version_info[0]}.{sys.version_info[1]}"
+    named = given or os.environ.get(ENV_TUNING_IMAGE)
+    if named:
+        there = python_of_image(named)
+        return TuningImage(named, there, "given", _mismatch(named, there, wanted))
+    own = _own_tuning_image(aws, wanted, extras) if aws is not None else None
+    if own is not None:
+        return own
+    uri = default_image(instance_type, region, wanted)
+    there = python_of_image(uri)
+    note = _mismatch(uri, there, wanted) or (
+        f"the tuner runs in AWS's image {uri}, where its packages are installed at each start; `cloudtune image build` "
+        "makes one that has them"
+    )
+    return TuningImage(uri, there, "aws", note)
+
+
+def _own_tuning_image(aws: Aws, python: str, extras: Sequence[str]) -> TuningImage | None:
+    from cloudtune.aws.ecr import Repository
+    from cloudtune.aws.errors import AccessDenied
+    from cloudtune.aws.image_recipe import REPOSITORY, NoRecipe, recipe, tag_prefix
+
+    repository = Repository(aws, REPOSITORY)
+    try:
+        exact = recipe(python, extras).tag
+    except NoRecipe as error:
+        logger.debug("images of the account are looked for by their Python alone: %s", error)
+        exact = None
+    try:
+        if exact is not None and repository.has(exact):
+            return TuningImage(repository.uri(exact), python, "built")
+        newest = repository.newest(tag_prefix(python, "-".join(sorted(set(extras)))))
+    except AccessDenied as error:
+        logger.info("images of the account's own are passed over: %s", error)
+        return None
+    if newest is None:
+        return None
+    uri = repository.uri(newest)
+    note = (
+        f"{uri} was not made from the packages that are installed here; those that differ are installed at each start, "
+        "until `cloudtune image build` makes a new one"
+    )
+    return TuningImage(uri, python, "own", note)
+
+
+def _mismatch(uri: str, there: str | None, here: str) -> str:
+    if there is None or there == here:
+        return ""
+    return (
+        f"{uri} has Python {there}, and the tuner is pickled under Python {here}, which will not load there; run under "
+        f"Python {there}, or make an image with `cloudtune image build --python {here}`"
+    )
+
+
+def registry_domain(region: str) -> str:
+    """What the addresses of a region's registries end in: ``amazonaws.com``."""
+    domains: Mapping[str, str] = _table()["domains"]
+    return next(domain for prefix, domain in domains.items() if region.startswith(prefix))
 
 
 def python_of_image(uri: str) -> str | None:
@@ -243,6 +366,4 @@ def _registry(name: str, image: Image, region: str) -> str:
         raise NoSuchImage(
             f"AWS does not have the {image.framework} image {image.version} in {region}; there it has {_listed(there)}"
         )
-    domains: Mapping[str, str] = _table()["domains"]
-    domain = next(domain for prefix, domain in domains.items() if region.startswith(prefix))
-    return f"{registry[region]}.dkr.ecr.{region}.{domain}"
+    return f"{registry[region]}.dkr.ecr.{region}.{registry_domain(region)}"
