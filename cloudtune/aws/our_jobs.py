@@ -30,6 +30,8 @@ TAG_EXPERIMENT = "cloudtune:experiment"
 TAG_TAG = "cloudtune:tag"
 TAG_TRIAL = "cloudtune:trial"
 TAG_PLACE = "cloudtune:place"
+#: In place of a trial's number: the job runs a tuner.
+TUNER = "tuner"
 
 #: Statuses of jobs that have not ended.
 _RUNNING = ("InProgress", "Stopping")
@@ -80,6 +82,11 @@ class OurJob:
     seconds: float
     cost: float | None
     hears: bool
+
+    @property
+    def is_tuner(self) -> bool:
+        """Whether it runs a tuner: it needs none, and is bounded by its own ``max_run``."""
+        return self.trial == TUNER
 
     @property
     def state(self) -> str:
@@ -201,7 +208,8 @@ def _job(record: Mapping[str, Any], region: str, now: dt.datetime) -> OurJob | N
     environment = record.get("Environment") or {}
     place = tags.get(TAG_PLACE) or environment.get(ENV_PLACE, "")
     parts = _PLACE.fullmatch(place)
-    trial = environment.get(ENV_JOB_ID, "").split("-")[1:2]
+    is_tuner = place.rstrip("/").endswith("/remote")
+    trial = [TUNER] if is_tuner else environment.get(ENV_JOB_ID, "").split("-")[1:2]
     resources = record.get("ResourceConfig") or {}
     groups = resources.get("InstanceGroups") or [resources]
     seconds = _seconds(record, now)

@@ -1,0 +1,54 @@
+"""Why the tuner's job is told to end, found out from S3 and SageMaker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloudtune.aws.clients import Aws
+from cloudtune.aws.training_jobs import TrainingJobs
+from cloudtune.localcloud import Fault, LocalCloud
+from cloudtune.remote.own_job import OwnJob
+from cloudtune.remote.tuner_job import TunerPlace
+from tests.remote.test_tuner_job import make_request
+
+
+@pytest.fixture
+def job(aws: Aws, place: TunerPlace, tmp_path: Path) -> OwnJob:
+    """A job that runs."""
+    script = tmp_path / "script.py"
+    script.write_text("pass")
+    request = make_request(aws, place, script)
+    request["AlgorithmSpecification"]["ContainerEntrypoint"] = ["sh", "-c", "trap '' TERM; sleep 1000 & wait; wait"]
+    TrainingJobs(aws).create(request)
+    return OwnJob(aws, place, 0, request["TrainingJobName"])
+
+
+def test_a_machine_that_is_taken_away(job: OwnJob) -> None:
+    """The job is in progress all the same: it will run again."""
+    assert not job.ends_for_good()
+    assert "taken away" in job.why
+
+
+def test_a_job_that_is_stopped(job: OwnJob) -> None:
+    """StopTrainingJob ends it for good. What was found out first stays true."""
+    TrainingJobs(job.aws).stop(job.name)
+    assert job.ends_for_good()
+    assert not job.time_is_over
+    assert job.why == "the job is being stopped"
+    assert job.ends_for_good()
+
+
+def test_a_wish_counts_before_all_else(job: OwnJob) -> None:
+    """The job still is in progress when its agent tells the tuner to end because somebody wished it."""
+    job.place.put_wish(0, "stop")
+    assert job.ends_for_good()
+    assert job.wish == "stop"
+
+
+def test_where_nobody_can_tell_the_job_ends_for_good(job: OwnJob, local_cloud: LocalCloud) -> None:
+    """Its trials then are paused rather than left to themselves."""
+    local_cloud.faults.add(Fault("access_denied", operation="sagemaker:DescribeTrainingJob"))
+    assert job.ends_for_good()
+    assert "nobody can tell" in job.why

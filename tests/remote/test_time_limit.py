@@ -1,0 +1,66 @@
+"""How long the tuner's job may run, and when it hands over."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from cloudtune import StoppingCriterion, Tuner
+from cloudtune.backend import PythonBackend
+from cloudtune.config_space import uniform
+from cloudtune.optimizer.baselines import RandomSearch
+from cloudtune.remote.time_limit import LONGEST_JOB, MARGIN, hand_over_after, longest_time, max_run
+from cloudtune.stopping_criterion import Criterion
+
+SPACE = {"x": uniform(0, 1)}
+
+
+class OneHourTrials(PythonBackend):
+    """Trials that take an hour at most."""
+
+    def longest_trial(self) -> float | None:
+        return 3600.0
+
+
+def make_tuner(criterion: Criterion, wait: bool = False, backend: type[PythonBackend] = PythonBackend) -> Tuner:
+    return Tuner(
+        trial_backend=backend(tune_function=lambda x: None, config_space=SPACE),
+        scheduler=RandomSearch(SPACE, metric="loss"),
+        stop_criterion=criterion,
+        n_workers=1,
+        wait_trial_completion_when_stopping=wait,
+    )
+
+
+def test_a_job_may_run_as_long_as_its_experiment_and_a_margin() -> None:
+    """The limit follows from the stopping criterion, and is never longer than AWS allows."""
+    assert max_run(make_tuner(StoppingCriterion(max_wallclock_time=600)), None) == 600 + MARGIN
+    assert max_run(make_tuner(StoppingCriterion(max_wallclock_time=10**6)), None) == LONGEST_JOB
+    assert max_run(make_tuner(StoppingCriterion(max_num_trials_finished=4)), None) == LONGEST_JOB
+
+
+def test_the_last_trials_count_where_they_are_waited_for() -> None:
+    """They end within their own limit; where they have none, neither has the experiment."""
+    criterion = StoppingCriterion(max_wallclock_time=600)
+    assert longest_time(make_tuner(criterion, wait=True, backend=OneHourTrials)) == 4200
+    assert longest_time(make_tuner(criterion, wait=False, backend=OneHourTrials)) == 600
+    assert longest_time(make_tuner(criterion, wait=True)) is None
+
+
+def test_a_shorter_limit_of_the_users_is_kept_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """It says how long the experiment may take; a limit that is long enough says nothing."""
+    tuner = make_tuner(StoppingCriterion(max_wallclock_time=600))
+    with caplog.at_level(logging.WARNING):
+        assert max_run(tuner, 700) == 700
+        assert not caplog.records
+        assert max_run(tuner, 500) == 500
+        assert "up to 600 seconds" in caplog.text
+        assert max_run(make_tuner(StoppingCriterion(max_num_trials_finished=4)), 500) == 500
+    assert "as long as its stopping criterion lets it" in caplog.text
+
+
+def test_a_job_hands_over_before_its_time_is_over() -> None:
+    """A quarter of an hour before, and of short times after three quarters."""
+    assert hand_over_after(LONGEST_JOB) == LONGEST_JOB - 900
+    assert hand_over_after(100) == 75
