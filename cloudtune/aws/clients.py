@@ -254,6 +254,24 @@ class Aws:
         """Throws session and clients away: the next call reads the credentials anew."""
         self._refresh(self._connections)
 
+    def secrets(self) -> dict[str, str]:
+        """The secret parts of the credentials that calls are signed with, by their names in messages; none: empty.
+
+        Raises:
+            AwsError: There is no such profile, or its credentials cannot be had.
+        """
+        with self._lock:
+            session = self._session(self.region)
+        try:
+            credentials = session.get_credentials()
+            if credentials is None:
+                return {}
+            frozen = credentials.get_frozen_credentials()
+        except boto_errors() as error:
+            raise classify(error, "Reading the credentials") from error
+        named = {"the AWS secret access key": frozen.secret_key, "the AWS session token": frozen.token}
+        return {name: str(value) for name, value in named.items() if value}
+
     def _refresh(self, used: _Connections) -> None:
         """Many threads may find the same session expired; one new one is enough."""
         with self._lock:

@@ -16,7 +16,7 @@ import hashlib
 import io
 import logging
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -39,12 +39,22 @@ if TYPE_CHECKING:
 
     from cloudtune.aws.s3 import Bucket
 
-__all__ = ["DEFAULT_LIMIT", "Bundle", "BundleError", "build_bundle", "upload_bundle"]
+__all__ = [
+    "DEFAULT_LIMIT",
+    "Bundle",
+    "BundleError",
+    "build_bundle",
+    "build_program_bundle",
+    "content_digest",
+    "upload_bundle",
+]
 
 logger = logging.getLogger(__name__)
 
 #: Largest archive, in bytes, compressed. Every job downloads it: it is for source, not for data.
 DEFAULT_LIMIT = 50 * 1024 * 1024
+#: Source that is so many times as large as the archive may be is refused before it is packed, which would take long.
+UNPACKED_FACTOR = 20
 
 _MAIN = b"""\
 import sys
@@ -57,7 +67,7 @@ from cloudtune.agent.main import main
 main()
 """
 _PACKAGE = "cloudtune"
-# Not needed in a job. Data files of the package are not either, so only modules are packed.
+# Not needed in a job. A trial does not need data files of the package either.
 _LEFT_AT_HOME = {"localcloud", "cli", "__pycache__"}
 _DATE = (1980, 1, 1, 0, 0, 0)
 _PIECE = 1024 * 1024
@@ -101,9 +111,56 @@ def build_bundle(
     Raises:
         BundleError: Something cannot be packed, or the archive is larger than ``limit``.
     """
-    source = _source(source_dir, entry_point)
+    source = _source(source_dir, entry_point, UNPACKED_FACTOR * limit)
     for path in dependencies:
         _add_dependency(source, path)
+    where = source_dir if source_dir is not None else entry_point
+    return _packed(where, source, _package_files(), {}, limit)
+
+
+def build_program_bundle(
+    where: object, source: SourceFolder, texts: Mapping[str, bytes], limit: int = DEFAULT_LIMIT
+) -> Bundle:
+    """Packs agent, cloudtune with its tables, and chosen files: for a job in which cloudtune does more than report.
+
+    Args:
+        where: What the files are of, for messages.
+        source: The user's files, with their names below ``source/``.
+        texts: Further files below ``source/``, by name.
+        limit: Largest archive, in bytes.
+
+    Raises:
+        BundleError: As with :func:`build_bundle`.
+    """
+    return _packed(where, source, _package_files(with_tables=True), texts, limit)
+
+
+def content_digest(archive: Path | io.BytesIO) -> str:
+    """The digest of an archive's content, as :attr:`Bundle.digest` has it.
+
+    Raises:
+        zipfile.BadZipFile: It is no archive, or a damaged one.
+        zlib.error: It is damaged.
+        OSError: It cannot be read.
+    """
+    digest = hashlib.sha256()
+    with zipfile.ZipFile(archive) as packed:
+        for entry in packed.infolist():
+            of_file = hashlib.sha256()
+            with packed.open(entry) as content:
+                while piece := content.read(_PIECE):
+                    of_file.update(piece)
+            digest.update(_digest_line(entry.filename, bool((entry.external_attr >> 16) & 0o111), of_file.hexdigest()))
+    return digest.hexdigest()
+
+
+def _packed(
+    where: object,
+    source: SourceFolder,
+    package: Sequence[tuple[str, bytes]],
+    texts: Mapping[str, bytes],
+    limit: int,
+) -> Bundle:
     if source.secrets:
         logger.warning(
             "not sent to the jobs, because they may hold passwords or keys: %s (a line such as !%s in %s sends one)",
@@ -111,15 +168,19 @@ def build_bundle(
             source.secrets[0],
             IGNORE_FILES[0],
         )
-    where = source_dir if source_dir is not None else entry_point
+    if sum(file.size for file in source.files) > UNPACKED_FACTOR * limit:
+        raise BundleError(_too_large(where, source, limit))
     try:
         with _Writer(limit) as writer:
             writer.add_bytes("__main__.py", _MAIN)
-            for name, content in _package_modules():
+            for name, content in package:
                 writer.add_bytes(name, content)
+            for name, content in sorted(texts.items()):
+                writer.add_bytes(f"{SOURCE_FOLDER}/{name}", content)
             for file in source.files:
                 writer.add_file(f"{SOURCE_FOLDER}/{file.name}", file)
-        bundle = Bundle(writer.written(), writer.digest, tuple(file.name for file in source.files))
+        names = (*sorted(texts), *(file.name for file in source.files))
+        bundle = Bundle(writer.written(), writer.digest, names)
     except _TooLarge:
         raise BundleError(_too_large(where, source, limit)) from None
     except OSError as error:
@@ -165,7 +226,7 @@ def upload_bundle(bucket: Bucket, bundle: Bundle, prefix: str = "cloudtune/code"
     raise ServiceFailure(f"{bucket.uri(folder + BUNDLE)} was written and is not there; try again.")
 
 
-def _source(source_dir: Path | None, entry_point: str) -> SourceFolder:
+def _source(source_dir: Path | None, entry_point: str, stop_at: int) -> SourceFolder:
     if not entry_point:
         raise BundleError("There is no entry point; name the script that the jobs are to run.")
     if source_dir is None:
@@ -178,7 +239,9 @@ def _source(source_dir: Path | None, entry_point: str) -> SourceFolder:
         raise BundleError(
             f"The entry point {entry_point} is no file in the source folder {source_dir}; give its path relative to it."
         )
-    source = read_folder(source_dir)
+    source = read_folder(source_dir, stop_at=stop_at)
+    if sum(file.size for file in source.files) > stop_at:
+        return source  # not all of it was looked at, and it will be refused
     if str(script) not in {file.name for file in source.files}:
         raise BundleError(
             f"The entry point {entry_point} is left out of the source by {source.ignore_file or 'its name'}; write a "
@@ -201,8 +264,9 @@ def _add_dependency(source: SourceFolder, path: Path) -> None:
     source.files.sort(key=lambda file: file.name)
 
 
-def _package_modules() -> list[tuple[str, bytes]]:
+def _package_files(with_tables: bool = False) -> list[tuple[str, bytes]]:
     """The modules of cloudtune as this process has them: installed, in a checkout, or in an archive like this one."""
+    endings = (".py", ".json", "py.typed") if with_tables else (".py",)
     found: list[tuple[str, bytes]] = []
 
     def read(folder: Traversable, below: str) -> None:
@@ -210,7 +274,7 @@ def _package_modules() -> list[tuple[str, bytes]]:
             if entry.is_dir():
                 if entry.name not in _LEFT_AT_HOME:
                     read(entry, f"{below}{entry.name}/")
-            elif entry.name.endswith(".py"):
+            elif entry.name.endswith(endings):
                 found.append((below + entry.name, entry.read_bytes()))
 
     read(resources.files(_PACKAGE), _PACKAGE + "/")
@@ -264,20 +328,25 @@ class _Writer:
                 of_file.update(piece)
                 target.write(piece)
                 self._check()
-        self._digest.update(f"{name}\0{int(executable)}\0{of_file.hexdigest()}\n".encode())
+        self._digest.update(_digest_line(name, executable, of_file.hexdigest()))
 
     def _check(self) -> None:
         if self._buffer.tell() > self._limit:
             raise _TooLarge
 
 
+def _digest_line(name: str, executable: bool, of_file: str) -> bytes:
+    return f"{name}\0{int(executable)}\0{of_file}\n".encode()
+
+
 def _too_large(where: object, source: SourceFolder, limit: int) -> str:
     total = sum(file.size for file in source.files)
+    more = " and goes on" if total > UNPACKED_FACTOR * limit else ""
     named = ", ".join(f"{name} ({_readable(size)})" for name, size in largest(source.files))
     return (
-        f"{where} holds {_readable(total)} in {len(source.files)} files, which is more than {_readable(limit)} when "
-        f"packed; the largest: {named}. List in {IGNORE_FILES[0]} what the jobs do not need, and give data as an input "
-        "channel."
+        f"{where} holds {_readable(total)} in {len(source.files)} files{more}, which is more than {_readable(limit)} "
+        f"when packed; the largest: {named}. List in {IGNORE_FILES[0]} what the jobs do not need, and give data as an "
+        "input channel."
     )
 
 

@@ -93,17 +93,18 @@ class SourceFolder:
     ignore_file: str | None = None
 
 
-def read_folder(folder: Path, below: str = "") -> SourceFolder:
+def read_folder(folder: Path, below: str = "", stop_at: int | None = None) -> SourceFolder:
     """Chooses the files of a folder.
 
     Args:
         folder: Whose files; its own ``.cloudtuneignore``, or else its ``.gitignore``, counts.
         below: What their names begin with, "" or with a slash at its end.
+        stop_at: Look no further when the files found make up more than so many bytes. By default: look at all.
 
     Raises:
         BundleError: It cannot be read, or a link in it leads out of it.
     """
-    reader = _Reader(folder, below)
+    reader = _Reader(folder, below, stop_at)
     try:
         reader.read()
     except OSError as error:
@@ -128,11 +129,12 @@ def read_file(path: Path, name: str) -> SourceFile:
 
 
 class _Reader:
-    def __init__(self, folder: Path, below: str) -> None:
+    def __init__(self, folder: Path, below: str, stop_at: int | None) -> None:
         self.found = SourceFolder()
         self._root = os.path.realpath(folder)
         self._below = below
         self._patterns = IgnorePatterns(())
+        self._left = float("inf") if stop_at is None else stop_at
 
     def read(self) -> None:
         for name in IGNORE_FILES:
@@ -150,6 +152,8 @@ class _Reader:
         with os.scandir(folder) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
         for entry in found:
+            if self._left < 0:
+                return
             below = path + entry.name
             is_folder = entry.is_dir()
             if self._is_left_out(entry, below, is_folder):
@@ -163,7 +167,9 @@ class _Reader:
                     )
                 self._walk(place, below + "/", (*above, place))
             elif entry.is_file():
-                self.found.files.append(read_file(Path(place), self._below + below))
+                file = read_file(Path(place), self._below + below)
+                self.found.files.append(file)
+                self._left -= file.size
             else:
                 logger.warning("%s is neither a file nor a folder and is left out of the jobs' source", entry.path)
 

@@ -65,6 +65,9 @@ class LocalBackend(SupervisedBackend):
         """The script's folder: what stands beside the script may be imported or read by it."""
         return (self.entry_point.parent,)
 
+    def local_scripts(self) -> Sequence[Path]:
+        return (self.entry_point,)
+
     def relocate(self, moved: Mapping[Path, Path]) -> None:
         self.entry_point = moved_path(self.entry_point, moved)
 

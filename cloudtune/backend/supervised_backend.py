@@ -70,8 +70,6 @@ class SupervisedBackend(TrialBackend):
         #: For measuring: ("started" or "ended", trial id, ``time.monotonic()`` in the supervisor) of the last trials.
         self.timings: deque[tuple[str, int, float]] = deque(maxlen=4096)
 
-    runs_on_tuners_machine = True
-
     #: Whether trials are told a directory for checkpoints.
     _saves_checkpoints = True
 

@@ -69,9 +69,6 @@ class TrialBackend(ABC):
     #: Whether trials go on when a signal ends the tuner, to be taken over by the next one. Only where they can.
     leave_running_when_interrupted: bool = False
 
-    #: Whether trials run on the tuner's own machine, which then needs whatever their scripts import.
-    runs_on_tuners_machine: bool = False
-
     #: Whether trials can go on when the tuner's process, or its machine, is gone.
     trials_outlive_tuner: bool = False
 
@@ -180,6 +177,10 @@ class TrialBackend(ABC):
 
     def source_paths(self) -> Sequence[Path]:
         """Files and folders of this machine that must be there wherever the tuner runs; absolute, in a fixed order."""
+        return ()
+
+    def local_scripts(self) -> Sequence[Path]:
+        """Scripts in them that run beside the tuner, whose machine then needs whatever they import."""
         return ()
 
     def relocate(self, moved: Mapping[Path, Path]) -> None:  # noqa: B027 - most backends name no files

@@ -6,26 +6,43 @@ The archive's folder ``source/``, which the agent unpacks into the job's working
     requirements.txt      what the agent installs
     <module>              local modules and the user's dependencies: the working directory is on Python's search path
     shipped/<n>/<name>    files and folders that the backend names by path, in the backend's order
+
+Nothing of the single experiment is in the archive, and nothing of this machine but content: its digest is its address.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloudtune.aws.packaging import DEFAULT_LIMIT, Bundle
+from cloudtune.aws.packaging import DEFAULT_LIMIT, UNPACKED_FACTOR, Bundle, build_program_bundle
+from cloudtune.remote import versions
+from cloudtune.remote.cargo import ENTRY_POINT, REQUIREMENTS, Cargo
+from cloudtune.remote.needs import needs_of
+from cloudtune.remote.needs import requirements as requirement_lines
+from cloudtune.remote.pickling import pickled
+from cloudtune.remote.secret_values import check_files, check_text, secret_values
 
 if TYPE_CHECKING:
     from cloudtune.aws.clients import Aws
     from cloudtune.tuner import Tuner
 
-#: The script that the agent runs.
-ENTRY_POINT = "cloudtune_tuner.py"
+#: Version of the manifest.
+FORMAT = 1
 #: Names, in the task's input channel, of the pickle and of the manifest as JSON.
 TUNER_FILE = "tuner.dill"
 MANIFEST_FILE = "shipment.json"
+
+_PROGRAM = b"""\
+from cloudtune.remote.program import main
+
+if __name__ == "__main__":
+    main()
+"""
 
 
 @dataclass(frozen=True)
@@ -63,4 +80,37 @@ def pack(
         CannotShip: The tuner, or what it needs, cannot travel.
         BundleError: Source files cannot be packed, or are too large.
     """
-    raise NotImplementedError
+    secrets = secret_values(os.environ, aws)
+    pickle = pickled(tuner, secrets)
+    backend = tuner.trial_backend
+    cargo = Cargo(UNPACKED_FACTOR * limit)
+    for path in backend.source_paths():
+        cargo.add_path(path)
+    for one in dependencies:
+        cargo.add_dependency(Path(one).expanduser().absolute())
+    installs: list[str] = []
+    scripts: list[Path] = []
+    for script in backend.local_scripts():
+        listed = cargo.place_of(script.with_name(REQUIREMENTS))
+        if listed is not None:
+            installs.append(f"-r {listed}")
+        else:
+            scripts.append(script)
+    needs = needs_of(pickle.data, pickle.imports, scripts, cargo.modules())
+    for name in sorted(needs.local):
+        cargo.add_module(name, needs.local[name])
+    lines = requirement_lines(needs, [*installs, *(requirements or ())])
+    cargo.texts[REQUIREMENTS] = "".join(f"{line}\n" for line in lines).encode()
+    cargo.texts[ENTRY_POINT] = _PROGRAM
+    check_text(cargo.texts[REQUIREMENTS].decode(), "the list of requirements", secrets)
+    check_files(cargo.files, secrets)
+    bundle = build_program_bundle(cargo.described(), cargo.source(), cargo.texts, limit)
+    manifest = {
+        "format": FORMAT,
+        "versions": versions.record(needs.distributions),
+        "archive": bundle.digest,
+        "tuner": hashlib.sha256(pickle.data).hexdigest(),
+        "paths": [[path.as_posix(), place] for path, place in cargo.places.items()],
+        "requirements": lines,
+    }
+    return Shipment(bundle, pickle.data, manifest)

@@ -37,7 +37,7 @@ def source(folder: Path, files: Mapping[str, str | bytes]) -> Path:
 @pytest.fixture
 def small_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that pack again and again do so without the package."""
-    monkeypatch.setattr(packaging, "_package_modules", lambda: [("cloudtune/__init__.py", b"")])
+    monkeypatch.setattr(packaging, "_package_files", lambda **_: [("cloudtune/__init__.py", b"")])
 
 
 def packed(bundle: Bundle) -> dict[str, bytes]:

@@ -1,0 +1,82 @@
+"""Which values must not travel: credentials of AWS, and what the environment holds under the name of a secret."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from cloudtune.remote.pickling import SHORTEST_SECRET, CannotShip
+
+if TYPE_CHECKING:
+    from cloudtune.aws.clients import Aws
+    from cloudtune.aws.source_files import SourceFile
+
+_SECRET_NAME = re.compile(
+    r"(?:^|_)(?:SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|AUTH)(?:_|S?$)"
+)
+#: Names of places, not of secrets.
+_NO_SECRET_NAME = re.compile(r"_(?:ID|FILE|PATH|DIR|URI|URL|SOCK|HOST|PORT|NAME|TTL|EXPIRATION)$")
+_PIECE = 1024 * 1024
+
+
+def secret_values(environment: Mapping[str, str], aws: Aws | None = None) -> dict[str, str]:
+    """Values that must not travel, by what to call them in a message.
+
+    Args:
+        environment: Variables of this process.
+        aws: The credentials that it has used are such values.
+    """
+    found = {
+        name: value
+        for name, value in environment.items()
+        if len(value) >= SHORTEST_SECRET and _is_secret_name(name.upper()) and not os.path.exists(value)
+    }
+    if aws is not None:
+        known = set(found.values())
+        found.update({name: value for name, value in aws.secrets().items() if value not in known})
+    return found
+
+
+def _is_secret_name(name: str) -> bool:
+    return bool(_SECRET_NAME.search(name)) and not _NO_SECRET_NAME.search(name)
+
+
+def check_files(files: Iterable[SourceFile], secrets: Mapping[str, str]) -> None:
+    """Looks for secrets in files.
+
+    Raises:
+        CannotShip: A file holds one; the message names the file, never the value.
+    """
+    if not secrets:
+        return
+    values = {name: value.encode() for name, value in secrets.items()}
+    longest = max(map(len, values.values()))
+    for file in files:
+        for piece in _pieces(file.path, longest):
+            for name, value in values.items():
+                if value in piece:
+                    raise CannotShip(
+                        f"{file.path} holds the value of {name}, and credentials are never sent along; take it out of "
+                        "the file, or list the file in .cloudtuneignore"
+                    )
+
+
+def check_text(text: str, where: str, secrets: Mapping[str, str]) -> None:
+    """The same for a text; ``where`` it is, is told."""
+    for name, value in secrets.items():
+        if value in text:
+            raise CannotShip(
+                f"{where} holds the value of {name}, and credentials are never sent along; take it out, and have the "
+                "image bring what it is needed for"
+            )
+
+
+def _pieces(path: str, overlap: int) -> Iterator[bytes]:
+    """A file piece by piece; each begins with the end of the one before."""
+    with open(path, "rb") as file:
+        before = b""
+        while read := file.read(_PIECE):
+            yield before + read
+            before = (before + read)[-overlap:]
