@@ -10,7 +10,7 @@ import pytest
 
 from cloudtune.backend import PythonBackend
 from cloudtune.trial import Outcome
-from tests.contracts.backend_contract import Driver
+from tests.contracts.backend_driver import Driver
 from tests.contracts.training_program import train
 from tests.own_children import own_children
 

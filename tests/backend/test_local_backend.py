@@ -18,7 +18,7 @@ from cloudtune.errors import BackendBroken
 from cloudtune.store.places import validate_name
 from cloudtune.trial import Outcome, Trial
 from tests.contracts import training_program
-from tests.contracts.backend_contract import Driver
+from tests.contracts.backend_driver import Driver
 from tests.contracts.local_process_contract import LocalProcessContract
 from tests.own_children import own_children
 

@@ -15,7 +15,7 @@ from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.report import Reporter
 from cloudtune.store.places import validate_name
 from cloudtune.trial import Outcome, Trial
-from tests.contracts.backend_contract import Driver
+from tests.contracts.backend_driver import Driver
 from tests.contracts.local_process_contract import LocalProcessContract
 from tests.contracts.training_program import train
 

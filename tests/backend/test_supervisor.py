@@ -16,7 +16,7 @@ from cloudtune.backend import LocalBackend, PythonBackend
 from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.trial import Outcome
 from tests.contracts import training_program
-from tests.contracts.backend_contract import Driver
+from tests.contracts.backend_driver import Driver
 from tests.own_children import own_children
 
 BACKENDS = [
@@ -68,7 +68,7 @@ import os, sys, time
 from pathlib import Path
 import psutil
 from cloudtune.backend import PythonBackend
-from tests.contracts.backend_contract import PATIENCE, Driver
+from tests.contracts.backend_driver import PATIENCE, Driver
 
 another_user = sys.argv[2:]
 

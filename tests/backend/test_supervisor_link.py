@@ -12,7 +12,7 @@ from cloudtune.backend import LocalBackend, supervisor_link
 from cloudtune.errors import BackendBroken
 from cloudtune.trial import Outcome, Trial
 from tests.contracts import training_program
-from tests.contracts.backend_contract import Driver
+from tests.contracts.backend_driver import Driver
 from tests.contracts.local_process_contract import open_descriptors
 from tests.own_children import own_children
 

@@ -15,7 +15,8 @@ import pytest
 
 from cloudtune.backend.trial_backend import LeftRunning
 from cloudtune.trial import Outcome, Trial
-from tests.contracts.backend_contract import PATIENCE, BackendContract, Driver
+from tests.contracts.backend_contract import BackendContract
+from tests.contracts.backend_driver import PATIENCE, Driver
 
 
 def gone(pid: int) -> bool:

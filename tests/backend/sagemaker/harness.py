@@ -21,7 +21,8 @@ from cloudtune.backend.trial_backend import LeftRunning, TrialBackend
 from cloudtune.localcloud import LocalCloud
 from cloudtune.trial import Bill, Outcome, Trial
 from tests.contracts import training_program
-from tests.contracts.backend_contract import BackendContract, Driver
+from tests.contracts.backend_contract import BackendContract
+from tests.contracts.backend_driver import Driver
 
 BUCKET = "experiments"
 ROLE = "arn:aws:iam::123456789012:role/trainer"
