@@ -78,6 +78,12 @@ def never_began(attempt: Attempt, why: str) -> End:
     return End(*attempt.key, Outcome.interrupted, why, blameless=True)
 
 
+def source_was_missing(attempt: Attempt) -> End:
+    """The end of a job that failed because somebody had deleted what it begins from."""
+    why = "the source was deleted from S3 before its job had begun; it was uploaded again"
+    return _end(attempt, Outcome.interrupted, why, blameless=True)
+
+
 def is_capacity_failure(state: JobState) -> bool:
     """Whether a job failed because there was no instance for it."""
     return state.status == "Failed" and _CAPACITY in state.failure_reason

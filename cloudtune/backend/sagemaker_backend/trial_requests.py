@@ -16,6 +16,7 @@ from cloudtune.backend.arguments import command_line, config_json, plain
 from cloudtune.backend.sagemaker_backend.attempt import Attempt
 from cloudtune.backend.sagemaker_backend.bills import Bills
 from cloudtune.backend.sagemaker_backend.cadence import Cadence
+from cloudtune.backend.sagemaker_backend.source_archive import SourceArchive
 from cloudtune.backend.trial_backend import ExperimentPlace
 from cloudtune.trial import Config
 
@@ -28,7 +29,7 @@ class TrialRequests:
         bucket: Where the experiment lies.
         keys: Of the experiment.
         place: Name, id and tag of the experiment.
-        code_uri: Channel with the archive of agent and source.
+        archive: Of agent and source; None where jobs need none of ours.
         bills: Knows prices.
         cadence: Intervals of the agents.
         stop_grace: Seconds between SIGTERM and SIGKILL for a script.
@@ -43,7 +44,7 @@ class TrialRequests:
         bucket: Bucket,
         keys: protocol.Keys,
         place: ExperimentPlace,
-        code_uri: str | None,
+        archive: SourceArchive | None,
         bills: Bills,
         cadence: Cadence,
         stop_grace: float,
@@ -55,7 +56,7 @@ class TrialRequests:
         self._bucket = bucket
         self._keys = keys
         self._place = place
-        self._code_uri = code_uri
+        self._archive = archive
         self._bills = bills
         self._cadence = cadence
         self._stop_grace = stop_grace
@@ -84,6 +85,8 @@ class TrialRequests:
     def prepare(self, attempt: Attempt, instance_type: str) -> dict[str, Any]:
         """Writes the attempt's task to S3, and returns the request for its job."""
         self.set_costs(attempt, instance_type)
+        if self._archive is not None:
+            self._archive.keep()
         key = self._keys.task(*attempt.key)
         if self.has_agent:
             self._bucket.put(key, json.dumps(self._task(attempt)).encode())
@@ -91,7 +94,7 @@ class TrialRequests:
         own_entry = not self.has_agent
         request = self._resolved.request(
             attempt.job_name,
-            code_uri=self._code_uri,
+            code_uri=None if self._archive is None else self._archive.uri,
             task_uri=self._uri(self._keys.task_folder(*attempt.key)) if self.has_agent else None,
             environment=self._environment(attempt),
             tags={

@@ -20,9 +20,16 @@ from cloudtune.backend.sagemaker_backend.creator import Creator
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.ending import Ending
 from cloudtune.backend.sagemaker_backend.last_words import LastWords
-from cloudtune.backend.sagemaker_backend.outcome import end_by_state, is_capacity_failure, never_began
+from cloudtune.backend.sagemaker_backend.outcome import (
+    end_by_state,
+    is_capacity_failure,
+    never_began,
+    source_was_missing,
+)
 from cloudtune.backend.sagemaker_backend.service import Service, now
 from cloudtune.backend.sagemaker_backend.settle_times import SettleTimes, StopTimes
+from cloudtune.backend.sagemaker_backend.source_archive import SourceArchive
+from cloudtune.trial import End
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +65,7 @@ class Watcher(Service):
         bills: Makes bills.
         cadence: How often.
         confirm: Raises Fenced if another tuner drives the experiment now.
+        archive: Of the source, if jobs need one.
     """
 
     def __init__(
@@ -71,12 +79,14 @@ class Watcher(Service):
         bills: Bills,
         cadence: Cadence,
         confirm: Callable[[], None],
+        archive: SourceArchive | None = None,
     ) -> None:
         super().__init__(desk, "asking SageMaker for the state of jobs")
         self._jobs = jobs
         self._prefix = job_prefix
         self._creator = creator
         self._confirm = confirm
+        self._archive = archive
         self._ending = ending
         self._last_words = last_words
         self._bills = bills
@@ -226,11 +236,11 @@ class Watcher(Service):
                 attempt.last_state = state
                 attempt.describe_at = now() + self._last_words.interval
             return
-        output = "" if attempt.end_delivered else self._last_words.output(attempt, state)
+        end = None if attempt.end_delivered else self._end(attempt, state)
         with self.desk.lock:
             self._ended.add(attempt.job_name)
-            if not attempt.end_delivered:
-                self.desk.deliver(self._ending.tell(attempt, end_by_state(attempt, state, output)))
+            if end is not None:
+                self.desk.deliver(self._ending.tell(attempt, end))
             self._ending.free(attempt)
             self.desk.deliver(self._bills.bill(attempt, state))
             wait = self._bills.ask_again_in(attempt)
@@ -240,6 +250,11 @@ class Watcher(Service):
                 self._creator.no_capacity(state.instance_type, state.instance_count)
         if first and not is_capacity_failure(state):
             self._creator.machine_freed(state.instance_type, state.instance_count)
+
+    def _end(self, attempt: Attempt, state: JobState) -> End:
+        if self._archive is not None and self._archive.was_missing(attempt, state):
+            return source_was_missing(attempt)
+        return end_by_state(attempt, state, self._last_words.output(attempt, state))
 
     # ------------------------------------------------------------------ all jobs
 

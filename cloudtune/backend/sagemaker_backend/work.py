@@ -37,6 +37,7 @@ from cloudtune.backend.sagemaker_backend.machines import Machines
 from cloudtune.backend.sagemaker_backend.outcome import never_began
 from cloudtune.backend.sagemaker_backend.same_place import check_same_place
 from cloudtune.backend.sagemaker_backend.service import Service, now
+from cloudtune.backend.sagemaker_backend.source_archive import SourceArchive
 from cloudtune.backend.sagemaker_backend.trial_requests import TrialRequests
 from cloudtune.backend.sagemaker_backend.watcher import Watcher
 from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning
@@ -82,7 +83,7 @@ class Work:
         check_same_place(place.path, place.experiment_id, f"s3://{found.name}/{self._keys.prefix}")
         self._job_prefix = job_name_prefix(place.name, place.experiment_id)
         resolved = resolve(template, aws, bucket=found.name, output_prefix=f"{self._keys.prefix}output")
-        code_uri = self._upload_source(f"{within}cloudtune/code")
+        archive = self._upload_source(f"{within}cloudtune/code")
         self.desk = Desk()
         self.bills = Bills(self.desk, aws.region, template.keep_alive_period)
         self._requests = TrialRequests(
@@ -90,7 +91,7 @@ class Work:
             self._bucket,
             self._keys,
             place,
-            code_uri,
+            archive,
             self.bills,
             cadence,
             settings.stop_grace,
@@ -130,13 +131,14 @@ class Work:
             self.bills,
             cadence,
             self._life.confirm,
+            archive,
         )
         self._services: list[Service] = [self._life, self._inbox, self._log_reader, self._creator, self._watcher]
         self._ending.listeners.append(self._has_ended)
         self._creator.created_listeners.append(self._was_created)
         self._errands.done_listeners.append(self._creator.wake)
 
-    def _upload_source(self, prefix: str) -> str | None:
+    def _upload_source(self, prefix: str) -> SourceArchive | None:
         template = self._settings.template
         if not template.needs_source:
             return None
@@ -147,9 +149,8 @@ class Work:
             [Path(one) for one in template.dependencies],
             limit,
         )
-        if template.keep_own_entry:
-            return upload_source(self._bucket, bundle, prefix)
-        return upload_bundle(self._bucket, bundle, prefix)
+        upload = upload_source if template.keep_own_entry else upload_bundle
+        return SourceArchive(self._bucket, lambda: upload(self._bucket, bundle, prefix))
 
     # ------------------------------------------------------------------ beginning
 

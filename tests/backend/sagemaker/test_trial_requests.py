@@ -17,6 +17,7 @@ from cloudtune.backend.sagemaker_backend.attempt import Attempt
 from cloudtune.backend.sagemaker_backend.bills import Bills
 from cloudtune.backend.sagemaker_backend.cadence import Cadence
 from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.backend.sagemaker_backend.source_archive import SourceArchive
 from cloudtune.backend.sagemaker_backend.trial_requests import TrialRequests
 from cloudtune.backend.trial_backend import ExperimentPlace
 from cloudtune.trial import Trial
@@ -38,7 +39,7 @@ def make(desk: Desk, bucket: Bucket, folder: Path, fallbacks: tuple[str, ...] = 
         bucket,
         KEYS,
         ExperimentPlace("name", "abcdef", folder, 4, tag="study"),
-        "s3://data/cloudtune/code/0123/",
+        SourceArchive(bucket, lambda: "s3://data/cloudtune/code/0123/"),
         Bills(desk, "us-east-1", 0),
         Cadence(),
         stop_grace=30.0,
