@@ -29,6 +29,7 @@ ST_INSTANCE_COUNT = "st_instance_count"
 # Keys of metadata.json.
 ST_TUNER_CREATION_TIMESTAMP = "st_tuner_creation_timestamp"
 ST_TUNER_START_TIMESTAMP = "st_tuner_start_timestamp"
+ST_LIMITS = "st_limits"  # what a progress display shows of the stopping criterion: its name -> the limit
 
 # What a line on stdout that carries a report begins with (also matched by SageMaker metric definitions).
 TUNE_METRIC_TAG = "[tune-metric]: "
@@ -46,3 +47,6 @@ ENV_REPORT_FILE = "CLOUDTUNE_REPORT_FILE"  # where the Reporter appends
 ENV_WAKE_FIFO = "CLOUDTUNE_WAKE_FIFO"  # a named pipe: "<trial id>\n" written here wakes the tuner
 ENV_PRICE_PER_SECOND = "CLOUDTUNE_PRICE_PER_SECOND"  # US dollars, where an instance price is known
 ENV_FOLDER = "CLOUDTUNE_FOLDER"  # where experiments live, instead of ~/cloudtune
+ENV_S3_PATH = (
+    "CLOUDTUNE_S3_PATH"  # s3://bucket[/prefix] where experiments are looked for, instead of the account's bucket
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -414,6 +415,7 @@ class Tuner:
             "entrypoint": self.trial_backend.default_name,
             "n_workers": self.n_workers,
             "cloudtune_version": __version__,
+            constants.ST_LIMITS: {name: limit for name, limit, _ in self.stop_criterion.describe()},
             **self.scheduler.metadata(),
             **self.metadata,
         }
@@ -493,4 +495,34 @@ class Tuner:
             )
         tuner.tuner_path = Path(path)
         tuner._replay(store)
+        return tuner
+
+    @staticmethod
+    def takeover(
+        experiment: str, s3_path: str | None = None, region: str | None = None, profile: str | None = None
+    ) -> Tuner:
+        """A tuner that continues here what a :class:`RemoteLauncher` has launched, as it was launched. ::
+
+            Tuner.takeover("height-tuning").run()
+
+        The experiment's log stays in S3. Running the tuner is refused while the remote one lives: end that with
+        ``cloudtune stop NAME`` first, or ``run(takeover=True)``. Launching again under the same name continues
+        remotely.
+
+        This unpickles, and puts the launcher's local modules onto Python's search path: only take over what you trust.
+
+        Args:
+            experiment: Its name, or ``tag/name``.
+            s3_path: Where experiments lie, ``s3://bucket[/prefix]``. Default: ``$CLOUDTUNE_S3_PATH``, else the
+                account's own bucket.
+            region: Of AWS. Default: that of the environment.
+            profile: Of the AWS credentials file.
+
+        Raises:
+            ExperimentNotFound: There is no such experiment, or it was not launched remotely.
+            CannotLoad: It was launched with other versions than those installed here.
+        """
+        # By name at the call: what ships tuners knows this class, and stands above it.
+        remote: Any = importlib.import_module("cloudtune.remote.taking_over")
+        tuner: Tuner = remote.take_over(experiment, s3_path, region, profile)
         return tuner

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections import deque
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from cloudtune.callbacks.log_output import PlainHandler, log_above
 from cloudtune.callbacks.tuner_callback import TunerCallback
@@ -22,11 +22,13 @@ from cloudtune.status_table import (
 from cloudtune.trial import Trial, TrialStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from rich.console import Console, Group
     from rich.live import Live
     from rich.table import Table
 
-    from cloudtune.tuner import Tuner
     from cloudtune.tuning_status import TuningStatus
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,44 @@ _MARGIN = 4
 
 #: What records are marked with that a terminal with a live display gets in another way.
 _DRAWN = "cloudtune_drawn"
+
+
+class Clock(Protocol):
+    """Whose time the display goes by."""
+
+    def time(self) -> float:
+        """Unix seconds."""
+
+
+class Limits(Protocol):
+    """What the experiment is to reach."""
+
+    def describe(self) -> list[tuple[str, float, Callable[[TuningStatus], float]]]:
+        """See :meth:`cloudtune.stopping_criterion.Criterion.describe`."""
+
+
+class Shown(Protocol):
+    """What is shown: a tuner, or one that runs elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """Of the experiment."""
+
+    @property
+    def status(self) -> TuningStatus:
+        """How it stands."""
+
+    @property
+    def trial_backend(self) -> Clock:
+        """Whose time counts."""
+
+    @property
+    def stop_criterion(self) -> Limits:
+        """When it ends."""
+
+    @property
+    def tuner_path(self) -> Path | str:
+        """Where its results are."""
 
 
 class ProgressCallback(TunerCallback):
@@ -75,23 +115,24 @@ class ProgressCallback(TunerCallback):
         self._forget_run()
 
     def _forget_run(self) -> None:
-        self._tuner: Tuner | None = None
+        self._tuner: Shown | None = None
         self._display: Live | None = None
         self._open = ExitStack()
         self._due: float | None = None
         self._notice: str | None = None
         self._failures: deque[str] = deque(maxlen=3)
         self._best: tuple[float, int, float | None] | None = None
+        self._note = ""
 
     def __getstate__(self) -> dict[str, Any]:
-        of_run = ("_tuner", "_display", "_open", "_due", "_notice", "_failures", "_best")
+        of_run = ("_tuner", "_display", "_open", "_due", "_notice", "_failures", "_best", "_note")
         return {name: value for name, value in self.__dict__.items() if name not in of_run}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._forget_run()
 
-    def on_tuning_start(self, tuner: Tuner) -> None:
+    def on_tuning_start(self, tuner: Shown) -> None:
         self._tuner = tuner
         now = tuner.trial_backend.time()
         console = self._console()
@@ -121,6 +162,18 @@ class ProgressCallback(TunerCallback):
             self._open = opened.pop_all()
         self._display = display
         self._due = now
+
+    def note(self, text: str) -> None:
+        """Shows a line below the experiment's name, in place of the one before; elsewhere than in a display, logs it.
+
+        Args:
+            text: "" takes the line away.
+        """
+        if text != self._note:
+            self._note = text
+            if text:
+                logger.info("%s", text)
+            self._redraw_soon()
 
     def on_interrupt(self, text: str) -> bool:
         if self._display is None:
@@ -176,6 +229,13 @@ class ProgressCallback(TunerCallback):
         if self._display is not None and self._tuner is not None and self._due is not None:
             self._due = min(self._due, self._tuner.trial_backend.time() + REDRAW_INTERVAL)
 
+    def leave(self) -> None:
+        """Takes the display away: the experiment goes on, and nobody looks any more."""
+        with self._open:
+            if self._display is not None:
+                self._display.stop()
+        self._forget_run()
+
     def on_tuning_end(self) -> None:
         with self._open:
             if self._display is not None:
@@ -199,6 +259,7 @@ class ProgressCallback(TunerCallback):
         assert self._tuner is not None
         parts: list[Any] = [
             Text(f"{self._tuner.name}   {summary_line(status)}", style="bold"),
+            *([Text(printable(self._note), style="yellow")] if self._note else []),
             self._draw_limits(status),
             Text(incumbent_line(status), style="green"),
             self._draw_running(status),
@@ -252,7 +313,7 @@ def _wanted(handler: logging.Handler, record: logging.LogRecord) -> bool:
     return not getattr(record, _DRAWN, False)
 
 
-def _outcome(tuner: Tuner, max_rows: int = MAX_ROWS, width: int | None = None) -> str:
+def _outcome(tuner: Shown, max_rows: int = MAX_ROWS, width: int | None = None) -> str:
     """What is said at the end: where the results are, the table, the incumbent."""
     status, line = tuner.status, "-" * 20
     why = "by an error" if status.finished_why is None else f"({printable(status.finished_why)})"

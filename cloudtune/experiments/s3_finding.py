@@ -1,0 +1,127 @@
+"""Finds experiments in S3 by their names."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from cloudtune.aws.buckets import BucketMissing, find_bucket
+from cloudtune.aws.clients import Aws
+from cloudtune.aws.errors import InvalidRequest
+from cloudtune.aws.parallel import in_parallel
+from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.s3_folders import folders, holds_objects
+from cloudtune.constants import ENV_S3_PATH
+from cloudtune.errors import ExperimentNotFound
+from cloudtune.store.s3_place import S3Place
+
+#: Beside the tags: archives of code.
+_NO_TAG = "code"
+_URI = re.compile(r"(?P<path>s3://[^/]+(?:/.+?)??)/cloudtune/(?P<tag>[^/]+)/(?P<name>[^/]+)/?")
+
+
+@dataclass(frozen=True)
+class S3Experiment:
+    """Where an experiment lies in S3.
+
+    Args:
+        bucket: Which bucket.
+        prefix: What stands before ``cloudtune/`` in it, without slashes at its ends.
+        name: Of the experiment.
+        tag: What experiments of one study have in common; "" where it has none.
+    """
+
+    bucket: Bucket
+    prefix: str
+    name: str
+    tag: str
+
+    @property
+    def root(self) -> str:
+        """Prefix of all that belongs to it, with a slash at its end."""
+        return S3Place(self.bucket.name, self.prefix).root(self.name, self.tag or None)
+
+    @property
+    def uri(self) -> str:
+        """``s3://bucket/<root>``."""
+        return self.bucket.uri(self.root)
+
+    @property
+    def code(self) -> str:
+        """Prefix of the archives of code, with a slash at its end."""
+        return f"{self.prefix}/cloudtune/code/" if self.prefix else "cloudtune/code/"
+
+
+def find_in_s3(name: str, s3_path: str | None = None, aws: Aws | None = None) -> S3Experiment:
+    """The experiment of a name.
+
+    Without a tag it is looked for as one that has none, then below all tags.
+
+    Args:
+        name: ``NAME``, ``TAG/NAME``, or the experiment's own ``s3://bucket/.../cloudtune/TAG/NAME``.
+        s3_path: ``s3://bucket[/prefix]`` to look in. Default: ``$CLOUDTUNE_S3_PATH``, else the account's own bucket
+            ``sagemaker-<region>-<account>``.
+        aws: Account and region; by default those of the environment.
+
+    Raises:
+        ExperimentNotFound: There is none, or several have this name; the message lists them.
+        BucketUnusable: The bucket cannot be used.
+        AwsError: S3 does not answer.
+    """
+    aws = aws or Aws()
+    uri = _URI.fullmatch(name)
+    if uri is not None:
+        s3_path, name = uri["path"], f"{uri['tag']}/{uri['name']}"
+    first, _, second = name.rpartition("/")
+    place = s3_path or os.environ.get(ENV_S3_PATH)
+    try:
+        found = find_bucket(aws, place)
+    except BucketMissing as error:
+        raise ExperimentNotFound(f"there is no experiment {name!r} in S3: {error}") from error
+    bucket = Bucket(aws, found.name, found.owner)
+    looked_in = bucket.uri(f"{found.prefix}/cloudtune/" if found.prefix else "cloudtune/")
+    try:
+        wanted = S3Experiment(bucket, found.prefix, second, "" if first == second else first)
+        if _is_there(wanted):
+            return wanted
+    except InvalidRequest as error:
+        raise ExperimentNotFound(f"there is no experiment {name!r} in {looked_in}: {error}") from error
+    tags = [tag for tag in folders(bucket, looked_in.removeprefix(bucket.uri(""))) if tag != _NO_TAG]
+    there = [] if first else _below_tags(bucket, found.prefix, second, tags)
+    if len(there) == 1:
+        return there[0]
+    if there:
+        raise ExperimentNotFound(
+            f"{len(there)} experiments in {looked_in} are called {name!r}: name one of "
+            f"{', '.join(f'{one.tag}/{one.name}' for one in there)}"
+        )
+    raise _not_found(bucket, name, looked_in, tags)
+
+
+def _below_tags(bucket: Bucket, prefix: str, name: str, tags: Sequence[str]) -> list[S3Experiment]:
+    every = [S3Experiment(bucket, prefix, name, tag) for tag in tags if tag != name]
+    there = in_parallel(bucket.aws.threads, [partial(_is_there, one) for one in every])
+    return [one for one, is_there in zip(every, there, strict=True) if is_there]
+
+
+def _is_there(experiment: S3Experiment) -> bool:
+    """Whether it has a log, or a tuner that is about to begin one."""
+    return any(holds_objects(experiment.bucket, experiment.root + part) for part in ("log/", "remote/"))
+
+
+def _not_found(bucket: Bucket, name: str, looked_in: str, tags: Sequence[str]) -> ExperimentNotFound:
+    tag, _, short = name.rpartition("/")
+    below = folders(bucket, f"{looked_in.removeprefix(bucket.uri(''))}{tag}/") if tag in tags else []
+    alike = [f"{tag}/{one}" for one in difflib.get_close_matches(short, below, n=3)]
+    alike += difflib.get_close_matches(name, tags, n=3)
+    if alike:
+        advice = f"did you mean {', '.join(map(repr, alike))}?"
+    elif tags:
+        advice = f"what is there begins with {', '.join(map(repr, tags[:5]))}{', ...' if len(tags) > 5 else ''}"
+    else:
+        advice = f"there are no experiments there at all: name the place with --s3-path or {ENV_S3_PATH}"
+    return ExperimentNotFound(f"there is no experiment {name!r} in {looked_in}; {advice}")
