@@ -8,6 +8,7 @@ import stat
 import sys
 
 from cloudtune.agent.agent_errors import AgentError
+from cloudtune.agent.pins import are_installed
 from cloudtune.agent.sm_environment import sm_environment
 from cloudtune.constants import (
     ENV_REPORT_FILE,
@@ -102,7 +103,12 @@ class Script:
         }
 
     def requirements_command(self) -> list[str] | None:
-        """What installs the requirements of the source; None if it has none."""
-        if not os.path.isfile(os.path.join(self.cwd, REQUIREMENTS)):
+        """What installs the requirements of the source; None if it has none, or all of them are installed."""
+        try:
+            with open(os.path.join(self.cwd, REQUIREMENTS), encoding="utf-8", errors="replace") as file:
+                lines = file.read().splitlines()
+        except FileNotFoundError:
+            return None
+        if are_installed(lines):
             return None
         return [sys.executable, "-c", _PIP, "install", "--disable-pip-version-check", "-r", REQUIREMENTS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 
 import pytest
@@ -173,8 +174,17 @@ def test_a_script_that_fails_is_told_of_with_code_and_output(
 
 def test_requirements_are_installed_and_the_source_does_not_hide_pips_modules(jobs: AgentJobs) -> None:
     """A file of the user's that is called like a module of pip's does not break the installer."""
-    jobs.create("one", "print('ran')", source={"requirements.txt": "# none\n", "optparse.py": "raise SystemExit(1)\n"})
+    jobs.create("one", "print('ran')", source={"requirements.txt": "dill\n", "optparse.py": "raise SystemExit(1)\n"})
     assert jobs.end("one")["output"] == "ran"
+    assert "installed the requirements in" in "\n".join(jobs.lines("one"))
+
+
+def test_requirements_that_are_there_start_no_installer(jobs: AgentJobs) -> None:
+    """In an image that has all of them in the versions asked for, the script starts without pip."""
+    pinned = f"dill=={importlib.metadata.version('dill')}\n"
+    jobs.create("one", "print('ran')", source={"requirements.txt": pinned})
+    assert jobs.end("one")["output"] == "ran"
+    assert "installing the requirements" not in "\n".join(jobs.lines("one"))
 
 
 def test_a_missing_entry_point_is_named(jobs: AgentJobs) -> None:
