@@ -17,9 +17,17 @@ from pathlib import Path
 import pytest
 
 import cloudtune
-from cloudtune.aws import packaging
-from cloudtune.aws.packaging import Bundle, BundleError, build_bundle, upload_bundle
+from cloudtune.aws import packaging, source_files
+from cloudtune.aws.packaging import (
+    Bundle,
+    BundleError,
+    build_bundle,
+    build_program_bundle,
+    content_digest,
+    upload_bundle,
+)
 from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.source_files import SourceFile, read_folder
 from cloudtune.localcloud import LocalCloud
 from cloudtune.localcloud.cloud import CloudFaults
 from tests.old_python import python38
@@ -159,13 +167,13 @@ def test_a_list_of_what_is_wanted_brings_no_secrets(tmp_path: Path) -> None:
 def test_secrets_are_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Keys and passwords never reach a bucket by accident, and the user hears of it; ignored ones are no news."""
     secrets = [".aws/credentials", ".env", "deep/.env.local", "server.pem", "id_rsa", "id_rsa.pub", ".netrc"]
-    folder = source(tmp_path, dict.fromkeys(secrets, "secret") | {"train.py": "", ".gitignore": ".netrc\n"})
+    folder = source(tmp_path, dict.fromkeys(secrets, "hunter2") | {"train.py": "", ".gitignore": ".netrc\n"})
     assert names(build_bundle(folder, "train.py")) == {"train.py"}
     warning = next(record for record in caplog.records if record.levelno == logging.WARNING).getMessage()
     for name in [".aws", ".env", "deep/.env.local", "server.pem", "id_rsa", "id_rsa.pub"]:
         assert name in re.split(r"[ ,]+", warning)
     assert ".netrc" not in warning
-    assert b"secret" not in build_bundle(folder, "train.py").body
+    assert not any(b"hunter2" in content for content in packed(build_bundle(folder, "train.py")).values())
 
 
 def test_links_inside_are_content_and_those_outside_are_refused(tmp_path: Path) -> None:
@@ -411,3 +419,57 @@ def test_permission_bits_survive_the_zip(tmp_path: Path) -> None:
     subprocess.run([unzip, "-q", "bundle.zip", "-d", "out"], cwd=tmp_path, check=True)
     done = subprocess.run([tmp_path / "out" / "source" / "tool"], capture_output=True, text=True, check=True)
     assert done.stdout == "works\n"
+
+
+def test_a_huge_file_is_refused_before_it_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """5 GB of zeros would pack well, after a minute: the size alone is reason enough, and the file is named."""
+    folder = source(tmp_path, {"train.py": "", "data/weights.bin": ""})
+    os.truncate(folder / "data" / "weights.bin", 5 * 10**9)
+    monkeypatch.setattr(packaging, "_Writer", None)  # packing it would fail
+    with pytest.raises(BundleError, match=r"weights\.bin \(5 GB\).*\.cloudtuneignore .*input channel"):
+        build_bundle(folder, "train.py")
+
+
+@pytest.mark.usefixtures("small_package")
+def test_reading_ends_when_there_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody's whole home directory is not read to its end, only to be refused."""
+    files = {f"{number:03}.bin": bytes(1000) for number in range(50)}
+    folder = source(tmp_path, {"train.py": "", **files})
+    looked_at: list[str] = []
+    read = source_files.read_file
+
+    def watched(path: Path, name: str) -> SourceFile:
+        looked_at.append(name)
+        return read(path, name)
+
+    monkeypatch.setattr(source_files, "read_file", watched)
+    with pytest.raises(BundleError, match="goes on, which is more than 1 kB"):
+        build_bundle(folder, "train.py", limit=1000)
+    assert len(looked_at) == 21  # twenty times the limit, and the one that went over it
+
+
+def test_the_digest_can_be_found_from_the_archive(tmp_path: Path) -> None:
+    """What was uploaded can be compared with its address; a changed file, bit or name shows."""
+    folder = source(tmp_path / "source", {"train.py": "pass", "run.sh": "echo"})
+    (folder / "run.sh").chmod(0o755)
+    bundle = build_bundle(folder, "train.py")
+    assert content_digest(io.BytesIO(bundle.body)) == bundle.digest
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(bundle.body)) as old, zipfile.ZipFile(changed, "w") as new:
+        for entry in old.infolist():
+            new.writestr(entry, old.read(entry))
+        new.writestr("cloudtune/report.pyc", b"")
+    assert content_digest(changed) != bundle.digest
+
+
+def test_only_a_program_gets_the_tables_of_the_package(tmp_path: Path) -> None:
+    """Prices and images are for tuners; the archive that every trial downloads does without."""
+    folder = source(tmp_path, {"train.py": "pass"})
+    program = build_program_bundle("it", read_folder(folder), {"start.py": b"go"})
+    with zipfile.ZipFile(io.BytesIO(program.body)) as archive:
+        inside = set(archive.namelist())
+        assert archive.read("source/start.py") == b"go"
+    assert {"cloudtune/aws/data/prices.json", "cloudtune/aws/data/images.json", "source/train.py"} <= inside
+    with zipfile.ZipFile(io.BytesIO(build_bundle(folder, "train.py").body)) as archive:
+        assert inside - set(archive.namelist()) >= {"cloudtune/aws/data/prices.json"}
+        assert not any(name.endswith(".json") for name in archive.namelist())
