@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 #: Seconds for which S3 may be unreachable at the start, before the job goes on without it.
 _PATIENCE = 300.0
 _LONGEST_WAIT = 8.0
+#: How often S3 may refuse at the start, before the job goes on without it: rights that were just given are not known
+#: everywhere at once.
+_REFUSALS = 3
 
 
 class Connection:
@@ -77,22 +80,34 @@ def connect(task: Task, machine: Machine, console: Console, given_up: threading.
 def _through_s3(s3: S3, task: Task, machine: Machine, given_up: threading.Event) -> Connection:
     life = Life(s3, task)
     if not machine.is_first:
-        persist(life.look, given_up)
+        persist(life.look, given_up, refusals=_REFUSALS)
         return Connection(NoOutbox(), s3, life, _wished(life))
     previous = _previous_head(s3, task, given_up)
-    persist(life.look, given_up)
+    persist(life.look, given_up, refusals=_REFUSALS)
     outbox = Outbox(s3, task, machine.host, machine.job, previous)
     over = _ended_before(previous) or _wished(life)
     if over is None:
-        persist(outbox.put, given_up)
+        try:
+            persist(outbox.put, given_up, refusals=_REFUSALS)
+        except S3Denied:
+            # The tuner has heard an earlier run here, and listens nowhere else: the shipper goes on trying.
+            if previous is None:
+                raise
     return Connection(outbox, s3, life, over)
 
 
-def persist(call: Callable[[], T], given_up: threading.Event, patience: float = _PATIENCE) -> T:
+def persist(call: Callable[[], T], given_up: threading.Event, patience: float = _PATIENCE, refusals: int = 0) -> T:
     """What a call returns, which is repeated, with growing waits, while S3 cannot be reached.
+
+    Args:
+        call: Made at least once.
+        given_up: Set by who no longer waits for the answer.
+        patience: Seconds for which S3 may be unreachable.
+        refusals: How often it may refuse.
 
     Raises:
         S3Unreachable: After so many seconds, or when it was given up.
+        S3Denied: After so many refusals, or when it was given up.
     """
     began, wait = time.monotonic(), 0.25
     while True:
@@ -100,6 +115,10 @@ def persist(call: Callable[[], T], given_up: threading.Event, patience: float = 
             return call()
         except S3Unreachable:
             if time.monotonic() - began > patience or given_up.wait(wait):
+                raise
+        except S3Denied:
+            refusals -= 1
+            if refusals < 0 or given_up.wait(wait):
                 raise
         wait = min(2 * wait, _LONGEST_WAIT)
 

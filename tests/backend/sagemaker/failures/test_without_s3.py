@@ -33,6 +33,35 @@ def test_a_role_without_rights(experiment: Experiment, operation: str) -> None:
     experiment.check_whole()
 
 
+def test_rights_that_are_missing_for_a_moment(experiment: Experiment) -> None:
+    """A job whose first calls are refused, as right after a change of its role, meets its tuner in S3 all the same."""
+    experiment.cloud.faults.add(Fault("access_denied", "s3:PutObject", resource="*/inbox/*", who="job:*", count=2))
+    experiment.run([{"epochs": 3}])
+    assert len(experiment.cloud.faults.fired()) == 2
+    assert experiment.epochs() == [1, 2, 3]
+    assert experiment.ends() == ["Completed"]
+    assert not experiment.says("cannot write to S3")
+    experiment.check_whole()
+
+
+def test_rights_that_only_the_first_run_has(experiment: Experiment) -> None:
+    """The tuner has heard the first run in S3: the next one tries there for ever, and nothing it reports is lost."""
+    with experiment.running([{"epochs": 5, "hold": 3}], job={"use_spot": True}):
+        experiment.wait_for_epoch(3)
+        wait_until(lambda: experiment.saved() >= 3, "a checkpoint of epoch 3")
+        denied = Fault("access_denied", "s3:PutObject", resource="*/inbox/*", who="job:*")
+        number = experiment.cloud.faults.add(denied)
+        experiment.cloud.interrupt_job(experiment.job(), notice=False)
+        experiment.release(0)
+        wait_until(lambda: len(experiment.cloud.faults.fired()) >= 6, "refusals")
+        experiment.cloud.faults.remove(number)
+    assert [(entry["run"], entry["metrics"]["epoch"]) for entry in experiment.reports()] == [
+        (0, 1), (0, 2), (0, 3), (1, 4), (1, 5),
+    ]  # fmt: skip
+    assert experiment.ends() == ["Completed"]
+    experiment.check_whole()
+
+
 def test_a_role_without_rights_whose_script_fails(experiment: Experiment) -> None:
     """The reason is the script's, not that of the missing rights."""
     experiment.cloud.faults.add(Fault("access_denied", "s3:*", who="job:*"))
