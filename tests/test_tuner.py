@@ -232,7 +232,9 @@ def test_a_second_ctrl_c_ends_at_once(script: Path, tmp_path: Path) -> None:
 def test_an_idle_tuner_sleeps(tmp_path: Path) -> None:
     """With four sleeping trials, tuner and supervisor together are scheduled fewer than twice a second."""
     script = tmp_path / "sleep.py"
-    script.write_text("import time\ntime.sleep(1000)\n")
+    asleep = tmp_path / "asleep"
+    asleep.mkdir()
+    script.write_text(f"import os, time\nos.mkdir(f'{asleep}/{{os.getpid()}}')\ntime.sleep(1000)\n")
     tuner = make_tuner(script, n_workers=4, stop_criterion=StoppingCriterion(max_wallclock_time=1000))
     woken: list[int] = []
 
@@ -249,12 +251,13 @@ def test_an_idle_tuner_sleeps(tmp_path: Path) -> None:
         )
 
     def watch() -> None:
-        while tuner.trial_backend.busy_workers() < 4:
+        while len(list(asleep.iterdir())) < 4:
             time.sleep(0.1)
-        time.sleep(2.0)
-        before = voluntary_switches()
-        time.sleep(5.0)
-        woken.append(voluntary_switches() - before)
+        # On a busy machine it takes a while until all have gone to sleep: one of some spans has to be calm.
+        while len(woken) < 5 and min(woken, default=10) >= 10:
+            before = voluntary_switches()
+            time.sleep(5.0)
+            woken.append(voluntary_switches() - before)
         os.kill(os.getpid(), signal.SIGTERM)
 
     watcher = threading.Thread(target=watch)
@@ -262,7 +265,7 @@ def test_an_idle_tuner_sleeps(tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         tuner.run()
     watcher.join()
-    assert woken[0] < 10, "more than 2 wakings a second over 5 seconds"
+    assert min(woken) < 10, "more than 2 wakings a second over 5 seconds, again and again"
 
 
 def test_asha_stops_real_scripts_early(script: Path) -> None:
