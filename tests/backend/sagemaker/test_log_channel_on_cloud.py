@@ -109,7 +109,10 @@ def test_an_interrupted_job_has_two_runs_in_order(
         CheckpointConfig={"S3Uri": "s3://data/checkpoints"},
     )
     wait_until(lambda: trainer.s3.list_objects_v2(Bucket="data", Prefix="checkpoints/").get("Contents"), "a checkpoint")
-    trainer.wait_for_line(name, "[cloudtune-report]")
+    wait_until(
+        lambda: sum(line.startswith("[cloudtune-report]") for line in trainer.lines(name)) == 5,
+        "reports of the first run",
+    )
     local_cloud.interrupt_job(name, notice=False)
     local_cloud.wait_for_job(name)
     reports = channel.drain(name)
