@@ -9,7 +9,7 @@
 #   -t  tool to build with; by default the first of docker, podman, finch that works
 #   -r  repository; it is created if it is missing
 #   -b  image to build on, such as one of your own, or one that is pinned by its digest
-#   -n  do not push
+#   -n  only build: nothing is asked of AWS, and the image is called REPOSITORY:TAG
 #
 # Needs the AWS command line (aws) with credentials and a region. An image that is there already is not built again.
 set -eu
@@ -61,24 +61,31 @@ else
             break
         fi
     done
-    [ -n "$tool" ] || fail "neither docker nor podman nor finch runs here; start one, or let AWS build the image: cloudtune image build --codebuild"
+    [ -n "$tool" ] ||
+        fail "neither docker nor podman nor finch runs here; start one, or have AWS build it: cloudtune image build --codebuild"
 fi
-command -v aws >/dev/null 2>&1 || fail "the AWS command line (aws) is not installed; install it, or use cloudtune image push"
 
 # The repository: private, scanned on push, tags that are never moved.
-found() { aws ecr describe-repositories --repository-names "$repository" --query 'repositories[0].repositoryUri' --output text; }
-if ! address=$(found 2>/dev/null); then
+found() {
+    aws ecr describe-repositories --repository-names "$repository" --query 'repositories[0].repositoryUri' --output text
+}
+if [ "$push" = no ]; then
+    address=$repository
+elif ! command -v aws >/dev/null 2>&1; then
+    fail "the AWS command line (aws) is not installed; install it, or use cloudtune image push"
+elif ! address=$(found 2>/dev/null); then
     say "creating the repository $repository"
     address=$(aws ecr create-repository --repository-name "$repository" --image-tag-mutability IMMUTABLE \
         --image-scanning-configuration scanOnPush=true --tags Key=cloudtune:image,Value=tuner \
         --query repository.repositoryUri --output text) || address=$(found) ||
         fail "the repository $repository can be neither found nor created (ecr:DescribeRepositories, ecr:CreateRepository)"
     aws ecr put-lifecycle-policy --repository-name "$repository" --lifecycle-policy-text "file://$here/lifecycle.json" \
-        >/dev/null || fail "the lifecycle policy of $repository cannot be set (ecr:PutLifecyclePolicy)"
+        >/dev/null || say "$repository keeps every image: its lifecycle policy could not be set (ecr:PutLifecyclePolicy)"
 fi
 uri=$address:$tag
 
-if aws ecr describe-images --repository-name "$repository" --image-ids "imageTag=$tag" >/dev/null 2>&1; then
+if [ "$push" = yes ] &&
+    aws ecr describe-images --repository-name "$repository" --image-ids "imageTag=$tag" >/dev/null 2>&1; then
     say "$uri is there already"
     printf '%s\n' "$uri"
     exit 0

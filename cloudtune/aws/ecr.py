@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloudtune.aws.errors import Conflict, NotFound
+from cloudtune.aws.errors import AccessDenied, Conflict, NotFound
 from cloudtune.errors import CloudtuneError
 
 if TYPE_CHECKING:
@@ -116,7 +116,10 @@ class Repository:
             return False
         self._address = str(made["repository"]["repositoryUri"])
         policy = json.dumps(json.loads(lifecycle.read_text(encoding="utf-8")))
-        self._aws.call("ecr", "put_lifecycle_policy", repositoryName=self.name, lifecyclePolicyText=policy)
+        try:
+            self._aws.call("ecr", "put_lifecycle_policy", repositoryName=self.name, lifecyclePolicyText=policy)
+        except AccessDenied as error:
+            logger.warning("%s keeps every image, since its lifecycle policy could not be set: %s", self.name, error)
         logger.info("created the repository %s in %s", self.name, self._aws.region)
         return True
 

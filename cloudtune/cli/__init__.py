@@ -7,6 +7,7 @@ import click
 from cloudtune import __version__
 from cloudtune.cli.doctor import doctor_command
 from cloudtune.cli.failures import PlainErrorsGroup
+from cloudtune.cli.image import image_group
 from cloudtune.cli.list_experiments import list_command
 from cloudtune.cli.localcloud import localcloud_group
 from cloudtune.cli.ps import ps_command
@@ -37,4 +38,5 @@ main.add_command(list_command)
 main.add_command(ps_command)
 main.add_command(reap_command)
 main.add_command(doctor_command)
+main.add_command(image_group)
 main.add_command(localcloud_group)
