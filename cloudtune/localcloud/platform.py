@@ -10,6 +10,7 @@ from cloudtune.localcloud.gate.call_log import CallLog
 from cloudtune.localcloud.gate.identities import Identities
 from cloudtune.localcloud.gate.seams import Seams
 from cloudtune.localcloud.gate.throttle import Throttle
+from cloudtune.localcloud.jobs.builds import Builds
 from cloudtune.localcloud.jobs.executor import Executor
 from cloudtune.localcloud.jobs.registry import JobRegistry
 from cloudtune.localcloud.jobs.storage import Storage
@@ -49,6 +50,7 @@ class Platform:
         self.warm_pools = WarmPools(self)
         self.logs = LogStore(self)
         self.storage = Storage(self)
+        self.builds = Builds(self)
         self.executor = Executor(self) if run_jobs else None
         self._seams = Seams(self)
 
@@ -62,6 +64,7 @@ class Platform:
             if self.executor is not None:
                 self.executor.close()
         finally:
+            self.builds.clear()
             self.warm_pools.close()
             self.logs.close()
             self._seams.uninstall()
@@ -80,4 +83,5 @@ class Platform:
         """Kills all jobs without a trace: moto's state is being reset."""
         if self.executor is not None:
             self.executor.kill_all()
+        self.builds.clear()
         self.warm_pools.clear()

@@ -30,6 +30,7 @@ URL_PATHS: Mapping[str, tuple[str, ...]] = {
     "moto.sts.urls": ("{0}/$",),
     "moto.iam.urls": ("{0}/$",),
     "moto.ecr.urls": ("{0}/$",),
+    "moto.codebuild.urls": ("{0}/$",),
     "moto.cloudwatch.urls": ("{0}/$",),
     "moto.servicequotas.urls": ("{0}/$",),
     "moto.sagemakermetrics.urls": ("{0}/$", "{0}/BatchPutMetrics$"),

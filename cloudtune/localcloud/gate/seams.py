@@ -19,7 +19,7 @@ from cloudtune.localcloud.gate.gated_service import GatedService
 from cloudtune.localcloud.gate.moto_models import dispose_quietly, lock_etags, map_large_content, stop_tracking
 from cloudtune.localcloud.gate.moto_seam import RESET_MODULE, RESET_PATH, S3_HANDLERS, URL_PATHS, check_seam
 from cloudtune.localcloud.gate.timed_kill import TimedKill
-from cloudtune.localcloud.services import logs_api, permissions, price_list, sagemaker, service_quotas
+from cloudtune.localcloud.services import codebuild, logs_api, permissions, price_list, sagemaker, service_quotas
 from cloudtune.localcloud.services.roles import create_default_role
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ def _services() -> dict[str, GatedService]:
         "sts": GatedService("sts", "sts"),
         "iam": GatedService("iam", "iam"),
         "ecr": GatedService("ecr", "ecr"),
+        "codebuild": GatedService("codebuild", "codebuild", codebuild.OPERATIONS),
         "cloudwatch": GatedService("cloudwatch", "cloudwatch"),
         "servicequotas": GatedService("servicequotas", "service-quotas", service_quotas.OPERATIONS),
         "sagemakermetrics": GatedService("sagemaker-metrics", "sagemaker-metrics"),
