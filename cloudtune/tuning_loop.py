@@ -131,9 +131,8 @@ class TuningLoop:
             elif record.wish is not None:
                 self.backend.stop_trial(trial_id)
         if self.backend.delete_checkpoints:
-            for trial_id, record in self.status.records.items():
-                if record.status.is_finished:
-                    self.backend.delete_checkpoint(trial_id)
+            records = self.status.records.items()
+            self.backend.delete_left_checkpoints([trial_id for trial_id, one in records if one.status.is_finished])
 
     def _count_money(self) -> None:
         """Tells the status what running trials, and one more, may cost at most."""

@@ -75,6 +75,7 @@ class Keys:
         self.prefix = prefix.rstrip("/") + "/"
         self.life = self.prefix + "life.json"
         self.inbox = self.prefix + "inbox/"
+        self.all_checkpoints = self.prefix + "checkpoints/"
 
     def head(self, trial: int, attempt: int) -> str:
         """The head of an attempt."""
@@ -102,7 +103,7 @@ class Keys:
 
     def checkpoints(self, trial: int) -> str:
         """Prefix of all a trial has saved."""
-        return "%scheckpoints/%d/" % (self.prefix, trial)
+        return "%s%d/" % (self.all_checkpoints, trial)
 
     def manifests(self, trial: int) -> str:
         """Prefix of a trial's manifests."""

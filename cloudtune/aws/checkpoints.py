@@ -75,6 +75,10 @@ class TrialCheckpoints:
             "let its script save less often."
         )
 
+    def trials(self) -> set[int]:
+        """Those that have saved anything that was not deleted, by one listing. Raises AwsError."""
+        return {int(name) for name in self._bucket.folders(self._keys.all_checkpoints) if name.isdecimal()}
+
     def delete(self, trial: int) -> None:
         """Removes everything that a trial has saved.
 

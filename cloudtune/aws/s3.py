@@ -276,6 +276,17 @@ class Bucket:
                 return found
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
+    def folders(self, prefix: str) -> builtins.list[str]:
+        """Names that stand between a prefix and the next slash, whatever lies below them: a page has a thousand."""
+        found: builtins.list[str] = []
+        more: dict[str, str] = {"Delimiter": "/"}
+        while True:
+            page = self.attempt("ListObjectsV2", prefix, partial(self._page, prefix, more))
+            found += [row["Prefix"][len(prefix) : -1] for row in page.get("CommonPrefixes", ())]
+            if not page.get("IsTruncated"):
+                return found
+            more = {"Delimiter": "/", "ContinuationToken": page["NextContinuationToken"]}
+
     def _page(self, prefix: str, more: Mapping[str, str], client: Any) -> dict[str, Any]:
         page: dict[str, Any] = client.list_objects_v2(**self.place, Prefix=prefix, **more)
         return page

@@ -57,6 +57,11 @@ class SyncedCheckpoints:
             "let its script save less often."
         )
 
+    def trials(self) -> set[int]:
+        """Those that have saved anything that was not deleted, by one listing. Raises AwsError."""
+        bucket, prefix = self._place(0)
+        return {int(name) for name in bucket.folders(prefix.removesuffix("0/")) if name.isdecimal()}
+
     def delete(self, trial: int) -> None:
         """Removes everything that a trial has saved.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -159,6 +159,11 @@ class TrialBackend(ABC):
     @abstractmethod
     def delete_checkpoint(self, trial_id: int) -> None:
         """Deletes what a trial saved, if anything. It will not be resumed."""
+
+    def delete_left_checkpoints(self, trial_ids: Collection[int]) -> None:
+        """Deletes what these trials saved, unless that was done: an earlier tuner may not have come to it."""
+        for trial_id in trial_ids:
+            self.delete_checkpoint(trial_id)
 
     @abstractmethod
     def stdout(self, trial_id: int) -> str:

@@ -201,6 +201,23 @@ def test_a_thousand_keys_go_into_one_request(bucket: Bucket, local_cloud: LocalC
     assert [one.key for one in bucket.list("")] == ["stays"]
 
 
+def test_folders_are_named_without_what_is_in_them(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is on one of the pages, however much is in it; all pages are read."""
+    folders = [f"{number:02d}" for number in range(11)]
+    for key in ["top/file", "other/0/file", *(f"top/{name}/file" for name in folders), "top/00/deep/file"]:
+        bucket.put(key, b"")
+    pages: list[dict[str, Any]] = []
+
+    def small_page(prefix: str, more: dict[str, str], client: Any) -> dict[str, Any]:
+        pages.append(client.list_objects_v2(**bucket.place, Prefix=prefix, MaxKeys=5, **more))
+        return pages[-1]
+
+    monkeypatch.setattr(bucket, "_page", small_page)
+    assert bucket.folders("top/") == folders
+    assert len(pages) == 3
+    assert bucket.folders("none/") == []
+
+
 def test_deleting_what_is_not_there_is_no_error(bucket: Bucket, local_cloud: LocalCloud) -> None:
     """A key named twice is deleted once; nothing to delete is no request."""
     bucket.delete(["none", "none"])

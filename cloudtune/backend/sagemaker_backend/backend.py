@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -223,6 +223,9 @@ class SageMakerBackend(TrialBackend):
 
     def delete_checkpoint(self, trial_id: int) -> None:
         self._opened().delete_checkpoint(trial_id)
+
+    def delete_left_checkpoints(self, trial_ids: Collection[int]) -> None:
+        self._opened().delete_left_checkpoints(trial_ids)
 
     def stdout(self, trial_id: int) -> str:
         """What the trial wrote, over all attempts: SageMaker's log holds standard output and error in one."""

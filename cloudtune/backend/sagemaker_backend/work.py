@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -337,6 +337,26 @@ class Work:
             lambda: self._delete_checkpoint(trial_id),
             trials=(trial_id,),
         )
+
+    def delete_left_checkpoints(self, trials: Collection[int]) -> None:
+        """Deletes, beside the tuner, what is left of trials, most of whose checkpoints are gone already."""
+        if trials:
+            self._errands.run(
+                "deleting checkpoints that an earlier tuner has left",
+                lambda: self._delete_left_checkpoints(set(trials)),
+                trials=tuple(trials),
+            )
+
+    def _delete_left_checkpoints(self, trials: set[int]) -> None:
+        left: set[int] = set()
+        if self._settings.uses_s3:
+            left |= self._checkpoints.trials()
+        if not self._uses_s3():
+            left |= self._synced.trials()
+        for trial in sorted(left & trials):
+            if self.desk.closing.is_set():
+                return  # the next tuner will come to it
+            self._delete_checkpoint(trial)
 
     def _copy_checkpoint(self, source: int, target: int, coming: int) -> None:
         if self._uses_s3():
