@@ -7,6 +7,7 @@ is watched: thus the place of what cannot travel is known, and so are the module
 from __future__ import annotations
 
 import io
+import sys
 import threading
 import warnings
 from collections.abc import Mapping
@@ -75,6 +76,7 @@ _OF_THIS_MACHINE = frozenset(
     }
 )
 _IN_MEMORY = (io.BytesIO, io.StringIO)
+_STREAMS = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
 #: Secrets are at least so long: shorter ones may stand in any text by chance.
 SHORTEST_SECRET = 16
 #: What our own objects call the profile whose credentials they use.
@@ -177,6 +179,9 @@ class _Pickler(dill.Pickler):  # type: ignore[misc]  # dill has no types
     def reducer_override(self, obj: Any) -> Any:
         """How pickle asks about anything that is not of a plain type."""
         kind = type(obj)
+        stream = _standard_stream(obj)
+        if stream is not None:
+            return getattr, (sys, stream)
         if kind in (PosixPath, WindowsPath):
             return Path, (obj.as_posix(),)  # the other machine may be of the other kind
         if isinstance(obj, ModuleType):
@@ -202,7 +207,7 @@ class _Pickler(dill.Pickler):  # type: ignore[misc]  # dill has no types
                 f"{self.path()} ({_kind(obj)}) is not sent along, because it holds credentials or connections of this "
                 "machine; make it where it is used: the job has a role of its own"
             )
-        if bases & _OF_THIS_MACHINE and not (isinstance(obj, _IN_MEMORY) or _is_standard_stream(obj)):
+        if bases & _OF_THIS_MACHINE and not (isinstance(obj, _IN_MEMORY) or _standard_stream(obj)):
             raise CannotShip(
                 f"{self.path()} ({_kind(obj)}) cannot be sent to another machine, because it belongs to a process of "
                 "this one; open it where it is used, or leave it out with a __getstate__"
@@ -211,10 +216,9 @@ class _Pickler(dill.Pickler):  # type: ignore[misc]  # dill has no types
             self._looked_at.add(kind)
 
 
-def _is_standard_stream(obj: object) -> bool:
-    """Whether the other machine has one of its own."""
-    name = getattr(obj, "name", None)
-    return name in ("<stdin>", "<stdout>", "<stderr>") or name in (0, 1, 2)
+def _standard_stream(obj: object) -> str | None:
+    """Name of a stream that the other machine has as well."""
+    return next((name for name in _STREAMS if getattr(sys, name) is obj is not None), None)
 
 
 def _kind(obj: object) -> str:
