@@ -70,7 +70,7 @@ def _run(script: str, limits: dict[str, float], folder: Path, monkeypatch: pytes
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -114,9 +114,9 @@ def _errors_by_learning_rate(results: pd.DataFrame) -> tuple[float, float]:
 
 
 def test_random_search_chapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The chapter on asynchronous random search runs until its wall-clock limit and plots what it found."""
+    """The chapter on asynchronous random search runs until its limit and plots what it found."""
     script = script_of(cells_of_markdown(_seed("000")))
-    chapter = _run(script, {"max_wallclock_time": 5}, tmp_path, monkeypatch)
+    chapter = _run(script, {"max_wallclock_time": 200, "max_num_trials_finished": 14}, tmp_path, monkeypatch)
     results = chapter.results
     _assert_results_as_the_book_reads_them(results)
     assert results["trial_id"].nunique() >= 4
@@ -130,7 +130,7 @@ def test_random_search_chapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_translated_random_search_chapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The translated chapter, with an initial configuration and logging switched on, runs with the bigger network."""
     script = script_of(cells_of_markdown(_seed("001")))
-    chapter = _run(script, {"max_wallclock_time": 60, "max_num_trials_finished": 14}, tmp_path, monkeypatch)
+    chapter = _run(script, {"max_wallclock_time": 200, "max_num_trials_finished": 14}, tmp_path, monkeypatch)
     results = chapter.results
     _assert_results_as_the_book_reads_them(results)
     assert results["trial_id"].nunique() >= 4
@@ -145,7 +145,7 @@ def test_translated_random_search_chapter(tmp_path: Path, monkeypatch: pytest.Mo
 def test_successive_halving_chapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The chapter on ASHA runs: some trials reach the last epoch, and others are stopped early."""
     script = script_of(cells_of_page(_seed("002")))
-    chapter = _run(script, {"max_wallclock_time": 60, "max_num_trials_finished": 16}, tmp_path, monkeypatch)
+    chapter = _run(script, {"max_wallclock_time": 200, "max_num_trials_finished": 16}, tmp_path, monkeypatch)
     results = chapter.results
     _assert_results_as_the_book_reads_them(results)
     reached = results.groupby("trial_id")["epoch"].max()
