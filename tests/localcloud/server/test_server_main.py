@@ -83,7 +83,7 @@ def test_the_end_of_its_input_ends_it(start: Start) -> None:
     assert children
     _, errors = server.communicate(timeout=60)
     assert (server.returncode, errors) == (0, "")
-    assert [child for child in children if child.is_running()] == []
+    assert [child for child in children if _lives(child)] == []
 
 
 def test_a_killed_server_takes_its_jobs_along(start: Start, tmp_path: Path) -> None:
