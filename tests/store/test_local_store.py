@@ -10,13 +10,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-import tracemalloc
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -24,20 +21,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from cloudtune.errors import DamagedLog, ExperimentLocked, Fenced, NewerFormat
 from cloudtune.store.local_store import LocalStore
 from cloudtune.store.store import Store
-from tests.contracts.store_contract import ENTRY_SOURCE, MakeStore, StoreContract, StoreMachine, own, report, suggest
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "experiment"
-
-
-@pytest.fixture
-def store_source(path: Path) -> str:
-    return (
-        "from cloudtune.store.local_store import LocalStore\n"
-        f"def make_store():\n    return LocalStore({str(path)!r}, results_update_interval=0)\n"
-    )
+from tests.contracts.store_contract import MakeStore, StoreContract, StoreMachine, own, report, suggest
+from tests.store.opened import forget, opened, segment
 
 
 class TestLocalStore(StoreContract):
@@ -71,36 +56,10 @@ class LocalStoreMachine(StoreMachine):
             shutil.rmtree(self.path)
 
 
-def forget(store: LocalStore) -> None:
-    """What the kernel does to the store of a process that is killed: closes its files."""
-    if store._background is not None:
-        store._background.shutdown(wait=True)
-    assert store._lease is not None
-    assert store._lease._fd is not None
-    os.close(store._fd)
-    os.close(store._lease._fd)
-
-
 def test_any_life_of_a_store() -> None:
     """Appends, crashes with torn lines, re-openings and take-overs in any order leave exactly what was appended."""
     run_state_machine_as_test(
         LocalStoreMachine, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
-    )
-
-
-def opened(path: Path, **options: Any) -> LocalStore:
-    store = LocalStore(path, **options)
-    store.open()
-    return store
-
-
-def segment(path: Path, number: int) -> Path:
-    return path / "log" / f"{number:06d}.jsonl"
-
-
-def run_program(source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", source, *arguments], capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -275,91 +234,6 @@ def test_a_segment_that_lost_its_end_is_named(path: Path) -> None:
         list(LocalStore(path).read())
 
 
-FULL_DISK = """
-import json, resource
-from cloudtune.errors import StorageFull
-store = make_store()
-store.open()
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-kept, messages = 0, []
-for number in range(1000):
-    try:
-        store.append([entry(number), entry(number)])
-        kept = number + 1
-    except StorageFull as error:
-        messages.append(str(error))
-        break
-for retry in range(3):
-    try:
-        store.append([entry(kept), entry(kept)])
-    except StorageFull as error:
-        messages.append(str(error))
-try:
-    store.snapshot(b"x" * 30_000)
-except StorageFull as error:
-    messages.append(str(error))
-length = store.length()
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-store.append([entry(kept), entry(kept)])
-store.close()
-print(json.dumps([kept, length, messages]))
-"""
-
-
-def test_a_full_disk(path: Path, store_source: str) -> None:
-    """Entries that do not fit leave no trace, all earlier ones stay, and with room again the writer goes on."""
-    result = run_program(store_source + ENTRY_SOURCE + FULL_DISK)
-    assert result.returncode == 0, result.stderr
-    kept, length, messages = json.loads(result.stdout)
-    assert 10 < kept < 200
-    assert length == 2 * kept + 1
-    assert len(messages) == 5
-    assert all(str(path) in message and "free some space" in message for message in messages)
-    numbers = [entry["number"] for entry in own(LocalStore(path).read())]
-    assert numbers == [number for number in range(kept + 1) for _ in range(2)]
-    assert not [file.name for file in path.rglob(".*")]
-
-
-def test_a_disk_too_full_to_begin(tmp_path: Path) -> None:
-    """Opening without room says so, and holds no lease afterwards."""
-    program = f"""
-import resource
-from cloudtune.errors import StorageFull
-from cloudtune.store.local_store import LocalStore
-resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
-for attempt in range(2):
-    try:
-        LocalStore({str(tmp_path / "x")!r}).open()
-    except StorageFull as error:
-        print(error)
-"""
-    result = run_program(program)
-    assert result.stdout.count("no room") == 2, result.stderr
-
-
-def test_results_on_a_full_disk_cost_a_warning(path: Path, store_source: str) -> None:
-    """Closing works without room for results.csv.zip: the log has everything, and the old file stays whole."""
-    program = (
-        store_source
-        + ENTRY_SOURCE
-        + """
-import resource
-store = make_store()
-store.open()
-store.append([entry(0)])
-store.update_results()
-store.append([entry(number) for number in range(1, 3000)])
-resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, resource.RLIM_INFINITY))
-store.close()
-"""
-    )
-    result = run_program(program)
-    assert result.returncode == 0, result.stderr
-    assert "results.csv.zip is behind the event log, which has everything" in result.stderr
-    assert len(pd.read_csv(path / "results.csv.zip")) == 1
-    assert LocalStore(path).length() == 3001
-
-
 def test_metadata_is_replaced_in_one_step(path: Path) -> None:
     """The file holds the newest metadata as JSON, with numpy's numbers as numbers."""
     store = opened(path)
@@ -427,102 +301,3 @@ def test_syncing_is_rate_limited_and_leaves_nothing_running(path: Path) -> None:
     store.close()
     assert threading.active_count() == threads
     assert set(os.listdir("/dev/fd")) <= files
-
-
-def wait_for_results(store: LocalStore) -> None:
-    job = store._results_job
-    if job is not None:
-        job.result(timeout=60)
-
-
-def test_results_are_refreshed_when_due(path: Path) -> None:
-    """At once for the first report, then not before the interval has passed, nor before rows grew by a tenth."""
-    store = opened(path, results_update_interval=10.0)
-    file = path / "results.csv.zip"
-
-    def rows_after(now: float) -> int:
-        store.maintain(now)
-        wait_for_results(store)
-        return len(pd.read_csv(file))
-
-    store.append([report(0)])
-    assert rows_after(1000.0) == 1
-    store.append([report(number) for number in range(1, 100)])
-    assert rows_after(1005.0) == 1
-    assert store.maintain(1005.0) == 1010.0
-    assert rows_after(1010.0) == 100
-    store.append([report(number) for number in range(100, 110)])
-    assert rows_after(1030.0) == 100
-    store.append([report(110)])
-    assert rows_after(1030.0) == 111
-    store.append([report(111)])
-    store.close()
-    assert len(pd.read_csv(file)) == 112
-
-
-RESULTS_WRITER = """
-import sys
-store = make_store()
-store.open()
-store.append([{"event": "suggest", "trial": 0, "number": 0, "attempt": 0, "config": {"lr": 0.1}}])
-for number in range(0, int(sys.argv[1]), 5):
-    store.append([dict(entry(number + i), trial=0) for i in range(5)])
-    store.maintain(float(number))
-    if number == 0:
-        store.update_results()
-        print("first", flush=True)
-    if number == 2000:
-        store.append([dict(entry(0), trial=0, metrics={"late_metric": 1.0})])
-store.close()
-"""
-
-
-@pytest.mark.defect("E1")
-def test_results_can_be_read_at_every_instant(path: Path, store_source: str) -> None:
-    """From the first report on pandas reads a whole table, never shorter than before, while a tuner writes."""
-    program = store_source + ENTRY_SOURCE + RESULTS_WRITER
-    with subprocess.Popen([sys.executable, "-c", program, "6000"], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        rows = 0
-        while process.poll() is None:
-            frame = pd.read_csv(path / "results.csv.zip")
-            assert len(frame) >= max(rows, 1)
-            rows = len(frame)
-        assert process.returncode == 0
-    assert len(pd.read_csv(path / "results.csv.zip")) == 6001
-
-
-@pytest.mark.defect("E1")
-def test_memory_does_not_grow_with_reports(path: Path) -> None:
-    """The store keeps no rows: appending and writing the table take the same memory for five times as many reports."""
-    store = opened(path)
-    peaks = []
-    tracemalloc.start()
-    for first in range(0, 15_000, 20):
-        store.append([report(first + index, trial=0) for index in range(20)])
-        if first + 20 in (3_000, 15_000):
-            store.update_results()
-            peaks.append(tracemalloc.get_traced_memory()[1])
-    tracemalloc.stop()
-    store.close()
-    assert peaks[1] < 1.5 * peaks[0]
-
-
-@pytest.mark.defect("E1")
-def test_the_total_cost_of_results_is_linear(path: Path) -> None:
-    """Over a run of n reports the table is written only when it grew by a tenth: some 10 n rows, not n squared."""
-    store = opened(path, results_update_interval=0.0)
-    written, before = 0, None
-    for number in range(2000):
-        store.append([report(number)])
-        store.maintain(float(number))
-        wait_for_results(store)
-        inode = (path / "results.csv.zip").stat().st_ino
-        if inode != before:
-            before = inode
-            written += store._rows_written
-    store.close()
-    assert 2000 < written < 14 * 2000
-    with zipfile.ZipFile(path / "results.csv.zip") as archive:
-        assert archive.namelist() == ["results.csv"]
