@@ -174,13 +174,23 @@ class StoreContract:
         assert [entry["number"] for entry in own(make_store().read())] == [0]
 
     def test_taking_over_fences_the_first_owner(self, make_store: MakeStore) -> None:
-        """Whatever the old owner does raises, and nothing that it appends is ever read."""
+        """Whatever the old owner does raises, and nothing that it appends is ever read.
+
+        A store may learn of it only when it writes: at the flush after an append.
+        """
         first, second = make_store(), make_store()
         first.open()
         first.append([report(0)])
+        first.flush()
         second.open(takeover=True)
         second.append([report(1)])
+
+        def append_and_flush() -> None:
+            first.append([report(99)])
+            first.flush()
+
         acts: list[Callable[[], object]] = [
+            append_and_flush,
             lambda: first.append([report(99)]),
             first.flush,
             lambda: first.maintain(1e9),
@@ -377,6 +387,7 @@ class StoreMachine(RuleBasedStateMachine):
         store = data.draw(st.sampled_from(self.fenced))
         with pytest.raises(Fenced):
             store.append([report(-1)])
+            store.flush()
 
     @precondition(lambda self: self.fenced)
     @rule()
