@@ -57,14 +57,16 @@ class Pace:
         Raises:
             S3Unreachable: It was not for too long.
         """
-        until = self._clock() + self._patience
+        until = None  # known with the first failure: what moves gigabytes may take longer than patience lasts
         wait = _FIRST_WAIT
         while True:
             self.pause(0)
             try:
                 return action()
             except S3Unreachable:
-                if self._clock() + wait > until:
+                now = self._clock()
+                until = now + self._patience if until is None else until
+                if now + wait > until:
                     raise
             self.pause(wait)
             wait = min(2 * wait, _LONGEST_WAIT)

@@ -109,12 +109,14 @@ def persist(call: Callable[[], T], given_up: threading.Event, patience: float = 
         S3Unreachable: After so many seconds, or when it was given up.
         S3Denied: After so many refusals, or when it was given up.
     """
-    began, wait = time.monotonic(), 0.25
+    failing_since, wait = None, 0.25
     while True:
         try:
             return call()
         except S3Unreachable:
-            if time.monotonic() - began > patience or given_up.wait(wait):
+            # What moves gigabytes may take longer than patience lasts before it fails for the first time.
+            failing_since = time.monotonic() if failing_since is None else failing_since
+            if time.monotonic() - failing_since > patience or given_up.wait(wait):
                 raise
         except S3Denied:
             refusals -= 1

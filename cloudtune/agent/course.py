@@ -225,11 +225,17 @@ class Course:
         since = time.monotonic()
         problem = self._await_until(
             lambda: saver.save_final(script.signal is not None, script.ended_at, given_up),
-            lambda: self._orders.time_left(_PATIENCE, since) - (_FOR_END_MARK if self._orders.terminated else 0.0),
+            lambda: self._time_to_save(since),
             "there was no time",
         )
         given_up.set()
         return problem
+
+    def _time_to_save(self, since: float) -> float:
+        """Seconds left: a large checkpoint may take any time, as long as it gets on and nobody ends the job."""
+        s3 = self._connection.s3
+        got_on = since if s3 is None else max(since, s3.moved)
+        return self._orders.time_left(_PATIENCE, got_on) - (_FOR_END_MARK if self._orders.terminated else 0.0)
 
     def _tell(self, over: Over) -> None:
         """Ships the last reports and the end mark."""

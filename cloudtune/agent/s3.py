@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -54,6 +55,8 @@ class S3:
         except ImportError as error:
             raise NoBoto3(f"the image has no boto3 ({error}); install it in the image") from error
         self.bucket = bucket
+        #: When an upload got further for the last time, as ``time.monotonic()``: a large one takes its time.
+        self.moved = 0.0
         self._owner: dict[str, Any] = {"ExpectedBucketOwner": owner} if owner else {}
         self._encryption: dict[str, Any] = (
             {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
@@ -120,8 +123,17 @@ class S3:
         Raises:
             OSError: The file cannot be read.
         """
+        sent = furthest = 0
+
+        def count(amount: int) -> None:
+            nonlocal sent, furthest
+            sent += amount  # less than nothing where a part has failed and begins anew
+            if sent > furthest:
+                furthest, self.moved = sent, time.monotonic()
+
+        extra = {**self._encryption, **self._owner}
         with self._sorting_errors("writing", key):
-            self._client.upload_file(path, self.bucket, key, ExtraArgs={**self._encryption, **self._owner})
+            self._client.upload_file(path, self.bucket, key, ExtraArgs=extra, Callback=count)
 
     def download_file(self, key: str, path: str) -> None:
         """Downloads an object into a file, which is there completely or not at all.
