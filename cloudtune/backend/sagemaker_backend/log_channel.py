@@ -86,7 +86,8 @@ class LogChannel:
         self._cancel = cancel
         since_ms = None if since is None else int(since * 1000)
         self._tail = Tail(aws, job_name_prefix, group=group, since=since_ms, cancel=cancel)
-        self._ever_watched = 0
+        self._attempts_of: dict[int, int] = {}  # trial -> attempts that it has had
+        self._most_hosts = 1
         self._patience = patience or Patience()
         self._clock = clock
         self._sleep = sleep or (cancel or threading.Event()).wait
@@ -108,6 +109,7 @@ class LogChannel:
         delivered: Mapping[int, int],
         agent: bool,
         may_restart: bool = True,
+        hosts: int = 1,
     ) -> None:
         """Reports of this job are wanted from now on. Best called before the job is created.
 
@@ -119,13 +121,17 @@ class LogChannel:
             agent: Whether our agent is the job's entry point.
             may_restart: Whether the container may be started anew (spot, RetryStrategy). The first reports of such a
                 run are given some seconds later: the log of an earlier run might still come.
+            hosts: Of the job; each writes a log, though only the first one's counts.
         """
         with self._lock:
             watched = LogAttempt(job_name, trial, attempt, delivered, agent, may_restart, self._patience)
             self._attempts[job_name] = watched
             self._over.discard(job_name)
-            self._ever_watched += 1
-            self._tail.expect_streams(max(self._ever_watched, trial + 1))
+            self._attempts_of[trial] = max(attempt + 1, self._attempts_of.get(trial, 0))
+            self._most_hosts = max(hosts, self._most_hosts)
+            # Logs of jobs that are over count too, and trials that only an earlier tuner has watched.
+            others = max(self._attempts_of) + 1 - len(self._attempts_of)
+            self._tail.expect_streams((sum(self._attempts_of.values()) + others) * self._most_hosts)
             now = self._clock()
             for event in self._unclaimed.pop(job_name, ()):
                 if watched.take_event(event, now):

@@ -69,6 +69,7 @@ class LogReader(Service):
                 dict(attempt.delivered),
                 agent=attempt.has_agent,
                 may_restart=self._may_restart,
+                hosts=attempt.instance_count,
             )
         self.wake()
 

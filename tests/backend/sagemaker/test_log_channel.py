@@ -112,6 +112,32 @@ def test_the_next_attempt_of_a_trial_loses_nothing() -> None:
     assert [report[:4] for news in desk.look() for report in news.reports] == [(1, 1, 0, 0), (1, 1, 0, 1)]
 
 
+@pytest.mark.parametrize("running", [50, 100, 300])
+def test_a_look_is_one_call_however_many_trials_run(running: int) -> None:
+    """And tells of all that have reported, also where a prefix would not reach all of their logs."""
+    desk = Desk()
+    for trial in range(running):
+        desk.channel.watch(f"exp-{trial}-0", trial, 0, {}, agent=True, may_restart=False)
+    for looks in range(1, 4):
+        for trial in range(running):
+            desk.logs.write(f"exp-{trial}-0/algo-1-5", agent_report(looks - 1))
+        assert sorted(report.trial_id for news in desk.look() for report in news.reports) == list(range(running))
+        assert len(desk.logs.requests) == looks
+    assert ("logStreamNamePrefix" in desk.logs.requests[-1]) == (running <= 80)
+
+
+@pytest.mark.parametrize(
+    ("trial", "attempt", "hosts", "by_prefix"),
+    [(39, 0, 2, True), (40, 0, 2, False), (0, 79, 1, True), (0, 80, 1, False), (79, 0, 1, True), (79, 1, 1, False)],
+)
+def test_logs_are_counted_that_nobody_reads(trial: int, attempt: int, hosts: int, by_prefix: bool) -> None:
+    """Those of other hosts, of earlier attempts, and of trials that an earlier tuner has watched count as well."""
+    desk = Desk()
+    desk.channel.watch("exp", trial, attempt, {}, agent=True, hosts=hosts)
+    desk.look()
+    assert ("logStreamNamePrefix" in desk.logs.requests[0]) == by_prefix
+
+
 def test_reports_come_at_once_where_nothing_can_be_missing() -> None:
     """A job that is never restarted has one run: its reports are not held back."""
     desk = Desk()
