@@ -121,7 +121,7 @@ def test_a_limit_is_told_as_aws_tells_it(cloud: StandIn) -> None:
 
 def test_the_rates_of_aws_throttle_and_are_retried() -> None:
     """Beyond the rate comes ThrottlingException, which boto3 tries again by itself."""
-    with open_gate(rates={"sagemaker:ListTrainingJobs": 1.0, "s3:ListBuckets": 1.0}) as cloud:
+    with open_gate(rates={"sagemaker:ListTrainingJobs": 0.001, "s3:ListBuckets": 0.001}) as cloud:
         client("sagemaker").list_training_jobs()
         assert code_of("sagemaker") == ("ThrottlingException", 400)
         client("s3").list_buckets()
@@ -324,7 +324,7 @@ def test_a_defect_of_ours_is_a_500_with_a_traceback_in_the_log(
 
 def test_limits_are_kept_apart_by_the_region_of_the_signature(cloud: StandIn) -> None:
     """A call to another region has a bucket of its own."""
-    cloud.throttle.set_rates({"logs:DescribeLogGroups": 1.0})
+    cloud.throttle.set_rates({"logs:DescribeLogGroups": 0.001})
     client("logs").describe_log_groups()
     boto3.client("logs", region_name="eu-west-1").describe_log_groups()
     assert code_of("logs") == ("ThrottlingException", 400)

@@ -179,7 +179,7 @@ class S3Machine(RuleBasedStateMachine):
             assert stored == self.model
 
 
-TestS3 = S3Machine.TestCase
+TestS3 = pytest.mark.timeout(900)(S3Machine.TestCase)
 TestS3.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestS3.__doc__ = "Whatever is written under whatever conditions, S3 refuses and holds exactly what it should."
 

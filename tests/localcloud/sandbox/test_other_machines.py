@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="run by an ordinary user, all tests here are an ordinary user's already")
 @pytest.mark.parametrize("how", ["nobody", "opt-ml"])
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_containers_keep_their_promises_elsewhere(how: str, tmp_path: Path) -> None:
     """Nobody gets the same containers as root; a machine's own /opt/ml is covered, not shown."""
     tests = [f"tests/localcloud/{name}.py" for name in ("sandbox/test_namespaces", "sandbox/test_killed_server")]
