@@ -6,12 +6,11 @@ import logging
 from pathlib import Path
 
 from cloudtune.agent import protocol
-from cloudtune.aws.errors import Conflict
-from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.callbacks.tuner_callback import TunerCallback
 from cloudtune.remote.own_job import OwnJob
+from cloudtune.remote.successor import create_successor
 from cloudtune.remote.time_limit import hand_over_after
-from cloudtune.remote.tuner_job import TRIAL, Settings, is_ours, successor_of
+from cloudtune.remote.tuner_job import Settings
 from cloudtune.tuner import Tuner
 from cloudtune.tuning_status import TuningStatus
 
@@ -69,21 +68,4 @@ class HandOver(TunerCallback):
         described = job.aws.call("sagemaker", "describe_training_job", TrainingJobName=job.name)
         tags = job.aws.call("sagemaker", "list_tags", ResourceArn=described["TrainingJobArn"])["Tags"]
         shipped = {path.name: path.read_bytes() for path in sorted(channel.iterdir()) if path.name != protocol.TASK}
-        attempt = job.attempt
-        while True:
-            attempt += 1
-            place.write_task(attempt, self._settings, shipped)
-            request = successor_of(
-                described,
-                place.job_name(self._settings.name, attempt),
-                place.bucket.uri(place.keys.task_folder(TRIAL, attempt)),
-                attempt,
-            )
-            request["Tags"] = [tag for tag in tags if not tag["Key"].startswith("aws:")]
-            try:
-                TrainingJobs(job.aws).create(request, patience=None)
-            except Conflict:
-                if not is_ours(job.aws, request["TrainingJobName"], request):
-                    continue
-            logger.info("training job %s carries on", request["TrainingJobName"])
-            return str(request["TrainingJobName"])
+        return create_successor(place, described, tags, self._settings, shipped, job.attempt + 1)

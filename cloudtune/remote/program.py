@@ -23,6 +23,7 @@ from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.callbacks.console_metrics import ConsoleMetrics
 from cloudtune.errors import CloudtuneError, ExperimentLocked
 from cloudtune.interruption import TuningInterrupted
+from cloudtune.remote.changes import change
 from cloudtune.remote.hand_over import HandOver
 from cloudtune.remote.own_job import OwnJob
 from cloudtune.remote.tuner_job import MANIFEST, PICKLE, Settings, TunerPlace
@@ -107,6 +108,7 @@ class Run:
         manifest: Mapping[str, Any] = json.loads((self._channel / MANIFEST).read_text(encoding="utf-8"))
         archive = self._base / "input" / "data" / protocol.CHANNEL_CODE / protocol.BUNDLE
         tuner = load(self._base / "code", manifest, (self._channel / PICKLE).read_bytes(), archive)
+        change(tuner, self._settings.changes)
         backend = tuner.trial_backend
         self._trials_are_elsewhere = backend.trials_outlive_tuner
         if self._settings.store_logs and not self._trials_are_elsewhere:
@@ -157,4 +159,5 @@ class Run:
             return False
         if self._hand_over.is_due or not self._job.ends_for_good() or self._job.time_is_over:
             return True
-        return self._settings.leave_trials and self._job.wish != protocol.WISH_STOP
+        # Of a tuner, to be paused means that its trials go on.
+        return self._job.wish == protocol.WISH_PAUSE or (self._settings.leave_trials and self._job.wish is None)

@@ -1,12 +1,151 @@
-"""Continuing here what runs, or ran, as a training job."""
+"""Continuing here what runs, or ran, as a training job: from what its launcher has left in S3."""
 
 from __future__ import annotations
 
+import json
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from cloudtune.agent.protocol import BUNDLE
+from cloudtune.agent.unpack import unpack
+from cloudtune.aws.checkpoints import TrialCheckpoints
+from cloudtune.aws.clients import aws_for
+from cloudtune.aws.errors import NotFound
+from cloudtune.aws.training_jobs import TrainingJobs
+from cloudtune.errors import ExperimentNotFound
+from cloudtune.experiments.s3_finding import S3Experiment, find_in_s3
+from cloudtune.remote.tuner_job import MANIFEST, PICKLE, TRIAL, TunerPlace
+from cloudtune.remote.unpacking import check, load
+from cloudtune.store.places import experiment_path
+from cloudtune.store.s3_store import S3Store
 from cloudtune.tuner import Tuner
+
+logger = logging.getLogger(__name__)
+
+#: In the experiment's folder on this machine: what was launched.
+_FOLDER = "remote"
+#: There: which checkpoints were fetched last.
+_GENERATION = "generation"
 
 
 def take_over(
     experiment: str, s3_path: str | None = None, region: str | None = None, profile: str | None = None
 ) -> Tuner:
     """See :meth:`cloudtune.tuner.Tuner.takeover`."""
-    raise NotImplementedError
+    found = find_in_s3(experiment, s3_path, aws_for(region, profile))
+    tuner = shipped_tuner(found)
+    tuner.keep_in(
+        S3Store(
+            found.bucket,
+            found.root,
+            results_update_interval=tuner.results_update_interval,
+            job_is_over=JobEnded(found),
+        ),
+        found.tag,
+    )
+    tuner.save_tuner = False  # what was launched is what continues it
+    if not tuner.trial_backend.trials_outlive_tuner:
+        _fetch_checkpoints(found, tuner.tuner_path)
+    return tuner
+
+
+class JobEnded:
+    """Whether a training job has ended. Picklable, unlike a function made for it.
+
+    Args:
+        experiment: Whose account and region.
+    """
+
+    def __init__(self, experiment: S3Experiment) -> None:
+        self._aws = experiment.bucket.aws
+
+    def __call__(self, job: str) -> bool:
+        try:
+            return TrainingJobs(self._aws).describe(job).is_terminal
+        except NotFound:
+            return True
+
+
+def shipped_tuner(experiment: S3Experiment) -> Tuner:
+    """The tuner of the newest launch, as it was before it ran; its source lies in the experiment's folder then.
+
+    This unpickles.
+
+    Raises:
+        ExperimentNotFound: It was not launched remotely, or what was launched is gone.
+        CannotLoad: It was launched with other versions than those installed here, or changed.
+    """
+    manifest, pickle = _newest_shipment(experiment)
+    check(manifest, pickle)  # before anything is downloaded
+    folder = experiment_path(experiment.name) / _FOLDER / str(manifest["archive"])[:16]
+    if not folder.is_dir():
+        _fetch_source(experiment, str(manifest["archive"]), folder)
+    tuner = load(folder / "source", manifest, pickle, folder / BUNDLE)
+    if tuner.name != experiment.name:
+        raise ExperimentNotFound(
+            f"what was launched as {experiment.name!r} is a tuner of {tuner.name!r}; launch it again by its script"
+        )
+    return tuner
+
+
+def _newest_shipment(experiment: S3Experiment) -> tuple[dict[str, Any], bytes]:
+    place = TunerPlace(experiment.bucket, experiment.root)
+    for attempt in reversed(place.attempts()):
+        folder = place.keys.task_folder(TRIAL, attempt)
+        got = experiment.bucket.get_many([folder + MANIFEST, folder + PICKLE])
+        if len(got) == 2:
+            return json.loads(got[folder + MANIFEST].body), got[folder + PICKLE].body
+    raise ExperimentNotFound(
+        f"experiment {experiment.name!r} was not launched by a RemoteLauncher: nothing in {experiment.uri} continues "
+        "it; run the script that began it again, with the same tuner_name"
+    )
+
+
+def _fetch_source(experiment: S3Experiment, digest: str, folder: Path) -> None:
+    """Downloads an archive and unpacks it; the folder appears when all is there."""
+    key = f"{experiment.code}{digest[:32]}/{BUNDLE}"  # see upload_bundle
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".fetching-"))
+    try:
+        try:
+            experiment.bucket.download_files([(key, fresh / BUNDLE)])
+        except NotFound as error:
+            raise ExperimentNotFound(
+                f"the source of experiment {experiment.name!r} is gone from {experiment.bucket.uri(key)}; launch it "
+                "again by its script"
+            ) from error
+        (fresh / "source").mkdir()
+        unpack(os.fspath(fresh / BUNDLE), os.fspath(fresh / "source"), os.fspath(fresh / "package"))
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+            logger.debug("%s was just made by somebody else", folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _fetch_checkpoints(experiment: S3Experiment, folder: Path) -> None:
+    """Brings logs and checkpoints of trials that ran on the tuner's machine here, where they were kept.
+
+    They replace what an earlier tuner has left here, unless that one had fetched the same: then it has gone on since.
+    """
+    place = TunerPlace(experiment.bucket, experiment.root)
+    manifest = TrialCheckpoints(experiment.bucket, place.keys).newest(TRIAL)
+    if manifest is None:
+        return
+    mark = folder / _FOLDER / _GENERATION
+    if mark.is_file() and mark.read_text(encoding="utf-8") == manifest["generation"]:
+        return
+    logger.info("fetching %d files of trials that ran remotely to %s", len(manifest["files"]), folder)
+    for name in {path.partition("/")[0] for path in (file["path"] for file in manifest["files"])}:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for path in manifest["folders"]:
+        folder.joinpath(*path.split("/")).mkdir(parents=True, exist_ok=True)
+    experiment.bucket.download_files([(file["key"], file["path"]) for file in manifest["files"]], folder)
+    mark.write_text(manifest["generation"], encoding="utf-8")

@@ -11,7 +11,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -53,6 +53,7 @@ class Settings:
         store_logs: Keep logs and checkpoints of trials that run in the job itself in S3.
         publish_metrics: Print lines from which SageMaker's console draws the course of the tuning.
         leave_trials: When the job is stopped, its trials' jobs go on.
+        changes: What is other than in the pickled tuner, see :func:`cloudtune.remote.changes.change`.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Settings:
     store_logs: bool = False
     publish_metrics: bool = True
     leave_trials: bool = False
+    changes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

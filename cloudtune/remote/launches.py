@@ -1,0 +1,49 @@
+"""The training jobs that run, or ran, the tuner of an experiment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from cloudtune.agent import protocol
+from cloudtune.aws.errors import NotFound
+from cloudtune.aws.training_jobs import JobState, TrainingJobs
+from cloudtune.remote.tuner_job import TunerPlace
+
+_PREFIX = re.compile(r"^\w+Error: ")
+_SUFFIX = re.compile(r",? exit code: -?\d+$", re.IGNORECASE)
+
+
+def experiment_of(place: TunerPlace) -> str:
+    """Name of the experiment that lies there."""
+    return place.root.rstrip("/").rpartition("/")[2]
+
+
+def newest_launch(place: TunerPlace, patience: float | None = None) -> tuple[int, JobState] | None:
+    """Number and job of the newest launch whose job was created; None if there is none.
+
+    Raises:
+        AwsError: AWS does not answer.
+    """
+    return next(launches(place, patience), None)
+
+
+def launches(place: TunerPlace, patience: float | None = None) -> Iterator[tuple[int, JobState]]:
+    """Numbers and jobs of all launches whose jobs were created, the newest first. Raises AwsError."""
+    training = TrainingJobs(place.bucket.aws)
+    for attempt in reversed(place.attempts()):
+        try:
+            state = training.describe(place.job_name(experiment_of(place), attempt), patience)
+        except NotFound:
+            continue  # its launch did not get so far, or the job was deleted
+        if state.environment.get(protocol.ENV_PLACE) == place.uri:
+            yield attempt, state
+
+
+def why_failed(state: JobState) -> str:
+    """Why a tuner's job has failed, in one line: what its program said last, as far as SageMaker tells."""
+    lines = [line.strip() for line in state.failure_reason.splitlines() if line.strip()]
+    if not lines:
+        return "SageMaker gives no reason"
+    # The agent's sentence comes first, then the last lines of the program's output: the very last is its error.
+    return _SUFFIX.sub("", _PREFIX.sub("", lines[-1])).rstrip(".")

@@ -1,0 +1,54 @@
+"""The next job of a tuner: like the one before, in a new attempt, with a copy of what was shipped."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cloudtune.aws.errors import Conflict
+from cloudtune.aws.training_jobs import TrainingJobs
+from cloudtune.remote.tuner_job import TRIAL, Settings, TunerPlace, is_ours, successor_of
+
+logger = logging.getLogger(__name__)
+
+
+def create_successor(
+    place: TunerPlace,
+    described: Mapping[str, Any],
+    tags: Sequence[Mapping[str, str]],
+    settings: Settings,
+    shipped: Mapping[str, bytes],
+    attempt: int,
+) -> str:
+    """Creates the job that carries on for another one; its name.
+
+    Args:
+        place: Of the experiment.
+        described: The other job, as DescribeTrainingJob tells of it.
+        tags: Of the other job.
+        settings: For the program.
+        shipped: Files of the input channel, by name.
+        attempt: Number of the launch; a later one is taken where the name is another job's.
+
+    Raises:
+        AwsError: It could not be created; the same launch command continues as well.
+    """
+    aws = place.bucket.aws
+    while True:
+        place.write_task(attempt, settings, shipped)
+        request = successor_of(
+            described,
+            place.job_name(settings.name, attempt),
+            place.bucket.uri(place.keys.task_folder(TRIAL, attempt)),
+            attempt,
+        )
+        request["Tags"] = [dict(tag) for tag in tags if not tag["Key"].startswith("aws:")]
+        try:
+            TrainingJobs(aws).create(request, patience=None)
+        except Conflict:
+            if not is_ours(aws, request["TrainingJobName"], request):
+                attempt += 1
+                continue
+        logger.info("training job %s carries on", request["TrainingJobName"])
+        return str(request["TrainingJobName"])
