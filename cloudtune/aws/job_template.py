@@ -281,14 +281,19 @@ class JobTemplate:
     @property
     def instance_type(self) -> str:
         """Type of the job's machines; of the first group where there are several."""
-        resources = self.request["ResourceConfig"]
-        return str((resources.get("InstanceGroups") or [resources])[0]["InstanceType"])
+        return self.machines[0][0]
 
     @property
     def instance_count(self) -> int:
         """Machines per job, those of all groups together."""
+        return sum(count for _, count in self.machines)
+
+    @property
+    def machines(self) -> tuple[tuple[str, int], ...]:
+        """Type and number of the machines of each group; of the job where there are no groups."""
         resources = self.request["ResourceConfig"]
-        return sum(int(one["InstanceCount"]) for one in resources.get("InstanceGroups") or [resources])
+        groups = resources.get("InstanceGroups") or [resources]
+        return tuple((str(one["InstanceType"]), int(one["InstanceCount"])) for one in groups)
 
     @property
     def checkpoint_s3_uri(self) -> str | None:

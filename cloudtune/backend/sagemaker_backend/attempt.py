@@ -46,7 +46,7 @@ class Attempt:
         self.has_agent = True
         self.instance_type = ""
         self.instance_count = 1
-        self.price: float | None = None  # dollars per hour of one instance
+        self.hourly_price: float | None = None  # dollars per hour of all its instances
         self.max_seconds = 0.0  # billable at most
         # What was heard.
         self.has_head = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from cloudtune.aws.prices import cost, price_per_hour
 from cloudtune.aws.training_jobs import JobState
@@ -48,6 +49,12 @@ class Bills:
             )
         return price
 
+    def hourly_price(self, machines: Iterable[tuple[str, int]]) -> float | None:
+        """Dollars per hour of so many instances of these types; None: a price is unknown."""
+        parts = [(self.price(instance_type), count) for instance_type, count in machines]
+        known = [price * count for price, count in parts if price is not None]
+        return sum(known) if len(known) == len(parts) else None
+
     def bill(self, attempt: Attempt, state: JobState) -> list[Bill]:
         """The bill of a terminal job, if it is another than the last one."""
         pool = state.warm_pool
@@ -55,9 +62,7 @@ class Bills:
         retained = float(pool.retained_seconds or 0) if pool is not None else 0.0
         seconds = float(state.billable_seconds if state.billable_seconds is not None else state.training_seconds or 0)
         machines = state.machines or ((state.instance_type, state.instance_count),)
-        parts = [cost(self.price(instance_type), seconds, count, retained) for instance_type, count in machines]
-        known = [part for part in parts if part is not None]
-        dollars = sum(known) if len(known) == len(parts) else None
+        dollars = cost(self.hourly_price(machines), seconds, retained_seconds=retained)
         bill = Bill(*attempt.key, dollars, seconds, retained, state.instance_type, not keeps)
         if attempt.last_bill is None:
             self.jobs_ended += 1
@@ -93,10 +98,10 @@ class Bills:
             # What the tuner has not taken yet it does not count as spent.
             total = self._desk.dollars_on_their_way()
             for attempt in self._desk.attempts.values():
-                if attempt.price is None or attempt.is_settled:
+                if attempt.hourly_price is None or attempt.is_settled:
                     continue
                 kept = self._keep_alive
                 seconds = attempt.max_seconds if attempt.last_bill is None else 0.0
                 already = 0.0 if attempt.last_bill is None else attempt.last_bill.retained_seconds
-                total += attempt.price * attempt.instance_count * (seconds + max(0.0, kept - already)) / 3600
+                total += attempt.hourly_price * (seconds + max(0.0, kept - already)) / 3600
         return total

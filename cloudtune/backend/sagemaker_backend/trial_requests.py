@@ -77,10 +77,13 @@ class TrialRequests:
     def set_costs(self, attempt: Attempt, instance_type: str) -> None:
         """Notes on the attempt what it may cost with machines of a type."""
         count = attempt.trial.config.get(constants.ST_INSTANCE_COUNT)
+        template = self._resolved.template
         attempt.instance_type = instance_type
-        attempt.instance_count = int(count) if count else self._resolved.template.instance_count
-        attempt.price = self._bills.price(instance_type)
-        attempt.max_seconds = self._resolved.template.max_run
+        attempt.instance_count = int(count) if count else template.instance_count
+        # Groups of instances cannot be chosen by the configuration, nor have they anything to fall back on.
+        machines = template.machines if len(template.machines) > 1 else [(instance_type, attempt.instance_count)]
+        attempt.hourly_price = self._bills.hourly_price(machines)
+        attempt.max_seconds = template.max_run
 
     def prepare(self, attempt: Attempt, instance_type: str) -> dict[str, Any]:
         """Writes the attempt's task to S3, and returns the request for its job."""
@@ -133,8 +136,8 @@ class TrialRequests:
             protocol.ENV_JOB_ID: attempt.job_id,
             protocol.ENV_PLACE: self._uri(self._keys.prefix),
         }
-        if attempt.price is not None:
-            variables[constants.ENV_PRICE_PER_SECOND] = repr(attempt.price * attempt.instance_count / 3600)
+        if attempt.hourly_price is not None:
+            variables[constants.ENV_PRICE_PER_SECOND] = repr(attempt.hourly_price / 3600)
         return variables
 
     def _task(self, attempt: Attempt) -> Task:

@@ -396,6 +396,9 @@ class Work:
     def trial_cost_limit(self) -> float | None:
         """What one more attempt may cost at most, with as many of the dearest instance type as it may get."""
         template, space = self._settings.template, self._place.config_space
+        if len(template.machines) > 1:  # groups of instances: there is nothing to choose
+            hourly = self.bills.hourly_price(template.machines)
+            return cost(hourly, template.max_run, retained_seconds=template.keep_alive_period)
         types = [*instance_types(space, template.instance_type), *self._settings.fallback_instance_types]
         prices = [self.bills.price(one) for one in types]
         known = [price for price in prices if price is not None]

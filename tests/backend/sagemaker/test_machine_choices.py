@@ -59,3 +59,24 @@ def test_a_trial_may_cost_what_its_dearest_machine_does(local_cloud: LocalCloud,
         assert backend.trial_cost_limit() == pytest.approx(price * 3 * 2)
     finally:
         backend.close(stop_running=False)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_trial_of_groups_may_cost_what_all_of_them_do(local_cloud: LocalCloud, tmp_path: Path, known: bool) -> None:
+    """Each group counts with its own price; where one has none, nothing is known."""
+    local_cloud.client("s3").create_bucket(Bucket=BUCKET)
+    other = "ml.m5.xlarge" if known else "ml.none.large"
+    groups = [
+        {"InstanceGroupName": "few", "InstanceType": "ml.m5.large", "InstanceCount": 1},
+        {"InstanceGroupName": "many", "InstanceType": other, "InstanceCount": 3},
+    ]
+    backend = make_backend(training_job(max_run=7200, instance_type="ml.g4dn.xlarge", instance_groups=groups))
+    backend.open(ExperimentPlace("trials", "abcdef", tmp_path, 1))
+    try:
+        prices = [price_per_hour(one, "us-east-1") for one in ("ml.m5.large", other)]
+        if known:
+            assert backend.trial_cost_limit() == pytest.approx(2 * ((prices[0] or 0) + 3 * (prices[1] or 0)))
+        else:
+            assert backend.trial_cost_limit() is None
+    finally:
+        backend.close(stop_running=False)

@@ -11,6 +11,7 @@ import pytest
 from cloudtune.agent import protocol
 from cloudtune.agent.forms import Task
 from cloudtune.aws.job_template import TrainingJob, template_of
+from cloudtune.aws.prices import price_per_hour
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.trial_request import resolve
 from cloudtune.backend.sagemaker_backend.attempt import Attempt
@@ -100,10 +101,27 @@ def test_the_configuration_chooses_the_machine(desk: Desk, bucket: Bucket, tmp_p
     request = requests.prepare(one, "ml.g5.xlarge")
     assert request["ResourceConfig"]["InstanceType"] == "ml.g5.xlarge"
     assert request["ResourceConfig"]["InstanceCount"] == 2
-    assert one.price is not None
+    assert one.hourly_price is not None
     told = task(bucket)
     assert told["config"] == {"lr": 0.1}
-    assert float(told["environment"]["CLOUDTUNE_PRICE_PER_SECOND"]) == pytest.approx(one.price * 2 / 3600)
+    assert float(told["environment"]["CLOUDTUNE_PRICE_PER_SECOND"]) == pytest.approx(one.hourly_price / 3600)
+
+
+def test_each_group_of_machines_has_its_price(desk: Desk, bucket: Bucket, tmp_path: Path) -> None:
+    """What a trial of groups of machines may cost, and the cost that the script reports, count all of them."""
+    groups = [
+        {"InstanceGroupName": "few", "InstanceType": "ml.p3.2xlarge", "InstanceCount": 1},
+        {"InstanceGroupName": "many", "InstanceType": "ml.m5.large", "InstanceCount": 3},
+    ]
+    requests = make(desk, bucket, tmp_path, instance_groups=groups)
+    one = attempt()
+    requests.prepare(one, "ml.p3.2xlarge")
+    large, small = price_per_hour("ml.p3.2xlarge", "us-east-1"), price_per_hour("ml.m5.large", "us-east-1")
+    assert large
+    assert small
+    assert one.hourly_price is not None
+    assert one.hourly_price == pytest.approx(large + 3 * small)
+    assert float(task(bucket)["environment"]["CLOUDTUNE_PRICE_PER_SECOND"]) == pytest.approx(one.hourly_price / 3600)
 
 
 def test_another_machine_has_another_price(desk: Desk, bucket: Bucket, tmp_path: Path) -> None:
@@ -123,7 +141,7 @@ def test_an_unknown_price_is_told_to_nobody_as_zero(desk: Desk, bucket: Bucket, 
     requests = make(desk, bucket, tmp_path)
     one = attempt()
     requests.prepare(one, "ml.x99.large")
-    assert one.price is None
+    assert one.hourly_price is None
     assert "CLOUDTUNE_PRICE_PER_SECOND" not in task(bucket)["environment"]
 
 

@@ -136,7 +136,7 @@ class Scene:
         attempt = Attempt(Trial(trial, {}), f"trials-abcdef-{trial}-0", f"abcdef-{trial}-0")
         attempt.phase = Phase.EXISTS
         attempt.created_at = 0.0
-        attempt.price, attempt.instance_type = 1.0, "ml.m5.large"
+        attempt.hourly_price, attempt.instance_type = 1.0, "ml.m5.large"
         for name, value in members.items():
             setattr(attempt, name, value)
         self.desk.add(attempt)
