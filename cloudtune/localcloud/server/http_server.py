@@ -23,6 +23,8 @@ from cloudtune.localcloud.server.http_request import BadRequest, ConnectionEnded
 logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
+#: Seconds in which threads end whose connections were broken off, on a busy machine.
+_TO_BREAK_OFF = 5.0
 _WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -73,8 +75,9 @@ class HttpServer:
         for connection in connections:
             connection.thread.join(max(0.0, until - time.monotonic()))
             connection.break_off()
+        until = time.monotonic() + _TO_BREAK_OFF
         for connection in connections:
-            connection.thread.join(1.0)
+            connection.thread.join(max(0.0, until - time.monotonic()))
         self._listener.close()
         self._woken.close()
 
