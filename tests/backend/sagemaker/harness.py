@@ -68,7 +68,7 @@ def make_backend(job: TrainingJob | None = None, **options: Any) -> SageMakerBac
 class SageMakerContract(BackendContract):
     """The contract over training jobs; a subclass says how reports travel."""
 
-    patience = 90.0
+    patience = 180.0
     frees_with_the_end = False
     one_log = True
     outlives_the_tuner = True
