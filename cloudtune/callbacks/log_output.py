@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, TextIO, cast
 if TYPE_CHECKING:
     from rich.console import Console
 
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    _StreamHandler = logging.StreamHandler  # which Python 3.10 does not let itself be asked for with a type
+
 _LIBRARY = "cloudtune"
 
 
-class PlainHandler(logging.StreamHandler[TextIO]):
+class PlainHandler(_StreamHandler):
     """What :func:`log_shown` adds: messages alone, to standard error."""
 
     def __init__(self) -> None:
