@@ -165,6 +165,10 @@ class Tuner:
         self._unclaimed = False
         self.tag = tag
 
+    def read_log(self) -> None:
+        """Brings status and scheduler to where the experiment's log stands now, without driving the experiment."""
+        self._replay(self._store or LocalStore(self.tuner_path))
+
     def _fresh_status(self) -> TuningStatus:
         names, modes = self.scheduler.metric_names(), self.scheduler.metric_mode()
         return TuningStatus(

@@ -30,8 +30,9 @@ class ExperimentResult:
             ``st_status``, ``st_tuner_time`` (seconds since the experiment began, without the time in which no tuner
             drove it), the metrics as reported, ``st_worker_*``, and ``config_<name>`` for the trial's configuration.
         metadata: What ``metadata.json`` holds: the user's own, the names of the metrics, the config space, and so on.
-        path: The experiment's folder.
+        path: The experiment's folder on this machine. Of an experiment in S3: where it would be continued here.
         tuner: The tuner, if it was asked for.
+        place: ``s3://bucket/prefix`` of an experiment in S3; "" where it lies in a folder.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ExperimentResult:
     metadata: dict[str, Any] = field(repr=False)
     path: Path
     tuner: Tuner | None = field(default=None, repr=False)
+    place: str = ""
 
     def creation_date(self) -> datetime:
         """When the experiment was begun (UTC)."""
@@ -201,7 +203,7 @@ class ExperimentResult:
         if self.results.empty:
             raise CloudtuneError(
                 f"experiment {self.name!r} has no results yet: wait until a trial has reported {name!r}, or look at "
-                f"the output of the trials in {self.path}"
+                + (f"`cloudtune logs {self.name} TRIAL`" if self.place else f"the output of the trials in {self.path}")
             )
         if name not in self.results.columns or not pd.api.types.is_numeric_dtype(self.results[name]):
             numeric = [key for key in self.results.columns if pd.api.types.is_numeric_dtype(self.results[key])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import json
 import logging
 import os
@@ -13,16 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cloudtune.constants import ST_TUNER_CREATION_TIMESTAMP
-from cloudtune.errors import DamagedLog, ExperimentNotFound, NewerFormat
+from cloudtune.errors import CloudtuneError, DamagedLog, ExperimentNotFound, NewerFormat
 from cloudtune.store.entries import EXPERIMENT
 from cloudtune.store.log import LogView, is_experiment
-from cloudtune.store.places import experiments_root
+from cloudtune.store.places import experiment_path, experiments_root
 from cloudtune.store.results import ResultsTable, read_results
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from cloudtune.experiments.experiment_result import ExperimentResult
+    from cloudtune.experiments.s3_finding import S3Experiment
+    from cloudtune.store.s3_log import S3LogView
+    from cloudtune.tuner import Tuner
 
 logger = logging.getLogger(__name__)
 
@@ -36,23 +40,39 @@ def load_experiment(
     load_tuner: bool = False,
     local_path: str | os.PathLike[str] | None = None,
     download_if_not_found: bool = True,
+    s3_path: str | None = None,
 ) -> ExperimentResult:
-    """Reads the results of an experiment, which may still be running.
+    """Reads the results of an experiment, which may still be running, here or remotely.
 
     Args:
-        name: Name of the experiment, or path of its folder.
-        load_tuner: Unpickle ``tuner.dill`` too, into ``.tuner``. That can run any code that is in the file: only do it
+        name: Name of the experiment, or path of its folder. In S3 also ``tag/name`` or ``s3://...``.
+        load_tuner: Unpickle the tuner too, into ``.tuner``. That can run any code that is in the file: only do it
             for experiments you trust.
         local_path: Folder to look in, instead of ``$CLOUDTUNE_FOLDER`` or ``~/cloudtune``.
-        download_if_not_found: Look in S3 too. This version of cloudtune only looks on this machine.
+        download_if_not_found: Look in S3 if it is not on this machine. A part of the log that is damaged there, and
+            what follows it, is left out with a warning.
+        s3_path: Where to look in S3, ``s3://bucket[/prefix]``. Default: ``$CLOUDTUNE_S3_PATH``, else the account's own
+            bucket.
 
     Raises:
         ExperimentNotFound: There is no such experiment.
         NewerFormat: It was written by a newer cloudtune.
         DamagedLog: Its log was changed by something else.
+        CannotLoad: The tuner was asked for, and was made with other versions than those installed here.
     """
-    path = _find(name, local_path, download_if_not_found)
-    return _load(path, load_tuner)
+    path = _find(name, local_path)
+    if path is not None:
+        return _load(path, load_tuner)
+    root = _root(local_path)
+    if not download_if_not_found:
+        raise _not_found(name, root)
+    from cloudtune.experiments.s3_finding import find_in_s3
+
+    try:
+        found = find_in_s3(name, s3_path)
+    except CloudtuneError as error:
+        raise _not_found(name, root, f", nor can one be read from S3 ({' '.join(str(error).split())})") from error
+    return _load_from_s3(found, load_tuner)
 
 
 def load_experiments(
@@ -188,28 +208,52 @@ def _load(path: Path, load_tuner: bool) -> ExperimentResult:
     )
 
 
+def _load_from_s3(found: S3Experiment, load_tuner: bool) -> ExperimentResult:
+    from cloudtune.experiments.experiment_result import ExperimentResult
+    from cloudtune.store.s3_log import S3LogView
+
+    tuner: Tuner | None = None
+    if load_tuner:
+        # By name at the call: what knows how a tuner was shipped stands above this.
+        tuner = importlib.import_module("cloudtune.remote.taking_over").load_tuner(found)
+    view = S3LogView(found.bucket, found.root)
+    got = found.bucket.get(found.root + "metadata.json")
+    return ExperimentResult(
+        name=found.name,
+        results=results_frame(read_results(view.blocks())),
+        metadata=_metadata_of_log(view) if got is None else dict(json.loads(got.body)),
+        path=experiment_path(found.name),
+        tuner=tuner,
+        place=found.uri,
+    )
+
+
 def _metadata(path: Path, view: LogView) -> dict[str, Any]:
     """What ``metadata.json`` says or, if the tuner died before it was written, what the log does."""
     try:
         metadata = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        header = next((entry for entry in view.entries() if entry["event"] == EXPERIMENT), None)
-        if header is None:
-            return {}
-        return {ST_TUNER_CREATION_TIMESTAMP: header["unix"], **header["scheduler"], **header["metadata"]}
+        return _metadata_of_log(view)
     return dict(metadata)
+
+
+def _metadata_of_log(view: LogView | S3LogView) -> dict[str, Any]:
+    header = next((entry for entry in view.entries() if entry["event"] == EXPERIMENT), None)
+    if header is None:
+        return {}
+    return {ST_TUNER_CREATION_TIMESTAMP: header["unix"], **header["scheduler"], **header["metadata"]}
 
 
 def _root(local_path: str | os.PathLike[str] | None) -> Path:
     return experiments_root() if local_path is None else Path(local_path).expanduser()
 
 
-def _find(name: str, local_path: str | os.PathLike[str] | None, download_if_not_found: bool) -> Path:
-    root = _root(local_path)
-    for path in (root / name, Path(name).expanduser()):
+def _find(name: str, local_path: str | os.PathLike[str] | None) -> Path | None:
+    """The experiment's folder on this machine, if it has one."""
+    for path in (_root(local_path) / name, Path(name).expanduser()):
         if is_experiment(path):
             return Path(os.path.abspath(path))
-    raise _not_found(name, root, "; S3 is not searched by this version" if download_if_not_found else "")
+    return None
 
 
 def _not_found(name: str, root: Path, remark: str = "") -> ExperimentNotFound:

@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import dill
+
 from cloudtune.agent.protocol import BUNDLE
 from cloudtune.agent.unpack import unpack
 from cloudtune.aws.checkpoints import TrialCheckpoints
@@ -37,19 +39,37 @@ def take_over(
 ) -> Tuner:
     """See :meth:`cloudtune.tuner.Tuner.takeover`."""
     found = find_in_s3(experiment, s3_path, aws_for(region, profile))
-    tuner = shipped_tuner(found)
-    tuner.keep_in(
-        S3Store(
-            found.bucket,
-            found.root,
-            results_update_interval=tuner.results_update_interval,
-            job_is_over=JobEnded(found),
-        ),
-        found.tag,
-    )
-    tuner.save_tuner = False  # what was launched is what continues it
+    tuner = _kept_in_s3(shipped_tuner(found), found)
     if not tuner.trial_backend.trials_outlive_tuner:
         _fetch_checkpoints(found, tuner.tuner_path)
+    return tuner
+
+
+def load_tuner(experiment: S3Experiment) -> Tuner:
+    """The tuner of an experiment as it is now: what was launched, or stored, brought up to date by the log.
+
+    This unpickles: only load what you trust.
+
+    Raises:
+        ExperimentNotFound: There is none.
+        CannotLoad: It was launched with other versions than those installed here.
+    """
+    snapshot = experiment.bucket.get(experiment.root + PICKLE)
+    if snapshot is None:
+        tuner = shipped_tuner(experiment)
+    else:
+        tuner = dill.loads(snapshot.body)
+        if not isinstance(tuner, Tuner):
+            raise ExperimentNotFound(f"{experiment.uri}{PICKLE} holds no tuner; run the script that began it again")
+    _kept_in_s3(tuner, experiment).read_log()
+    return tuner
+
+
+def _kept_in_s3(tuner: Tuner, experiment: S3Experiment) -> Tuner:
+    interval = tuner.results_update_interval
+    store = S3Store(experiment.bucket, experiment.root, interval, job_is_over=JobEnded(experiment))
+    tuner.keep_in(store, experiment.tag)
+    tuner.save_tuner = False  # what was launched is what continues it
     return tuner
 
 

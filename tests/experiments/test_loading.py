@@ -135,7 +135,7 @@ def test_not_found_names_the_place_and_what_is_close() -> None:
     with pytest.raises(ExperimentNotFound, match="did you mean 'height-tuning-2021-07-02-10-04-37-233'") as error:
         load_experiment("height-tuning")
     assert str(experiments_root()) in str(error.value)
-    assert "S3 is not searched" in str(error.value)
+    assert "nor can one be read from S3 (No AWS region is set" in str(error.value)
     with pytest.raises(ExperimentNotFound, match=r"list_experiments\(\)") as error:
         load_experiment("zzz", download_if_not_found=False)
     assert "S3" not in str(error.value)
