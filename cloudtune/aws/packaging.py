@@ -45,6 +45,7 @@ __all__ = [
     "BundleError",
     "build_bundle",
     "build_program_bundle",
+    "check_size",
     "content_digest",
     "upload_bundle",
 ]
@@ -135,6 +136,16 @@ def build_program_bundle(
     return _packed(where, source, _package_files(with_tables=True), texts, limit)
 
 
+def check_size(where: object, source: SourceFolder, limit: int) -> None:
+    """Whether packing is worth trying, by the size of the files alone.
+
+    Raises:
+        BundleError: It is not; the message names the largest files.
+    """
+    if sum(file.size for file in source.files) > UNPACKED_FACTOR * limit:
+        raise BundleError(_too_large(where, source, limit))
+
+
 def content_digest(archive: Path | io.BytesIO) -> str:
     """The digest of an archive's content, as :attr:`Bundle.digest` has it.
 
@@ -168,8 +179,7 @@ def _packed(
             source.secrets[0],
             IGNORE_FILES[0],
         )
-    if sum(file.size for file in source.files) > UNPACKED_FACTOR * limit:
-        raise BundleError(_too_large(where, source, limit))
+    check_size(where, source, limit)
     try:
         with _Writer(limit) as writer:
             writer.add_bytes("__main__.py", _MAIN)

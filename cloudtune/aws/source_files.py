@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +56,9 @@ _SECRET = IgnorePatterns(
         ".git-credentials",
     ]
 )
+
+# What means something in a pattern; a blank does at the end.
+_SPECIAL = re.compile(r"[*?\[\\]| $")
 
 
 class BundleError(CloudtuneError):
@@ -126,6 +130,24 @@ def read_file(path: Path, name: str) -> SourceFile:
     if not stat.S_ISREG(found.st_mode):
         raise BundleError(f"{path} is not a file; name the file itself.")
     return SourceFile(_checked(name), str(path), found.st_size, bool(found.st_mode & 0o111))
+
+
+def lines_that_keep(names: Iterable[str]) -> list[str]:
+    """Lines of an ignore file by which all of a folder's files are taken again that had been taken once.
+
+    Args:
+        names: Of the files, relative to the folder.
+    """
+    found: set[str] = set()
+    for name in names:
+        parts = name.split("/")
+        paths = [("/".join(parts[:end]), end < len(parts)) for end in range(1, len(parts) + 1)]
+        found.update(path for path, is_folder in paths if _is_left_out_unasked(path, is_folder))
+    return ["!/" + _SPECIAL.sub(r"\\\g<0>", path) for path in sorted(found)]
+
+
+def _is_left_out_unasked(path: str, is_folder: bool) -> bool:
+    return bool(_SECRET.decide(path, is_folder) or _NEVER_WANTED.decide(path, is_folder))
 
 
 class _Reader:

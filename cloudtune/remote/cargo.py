@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cloudtune.aws.source_files import IGNORE_FILES, BundleError, SourceFile, SourceFolder, read_file, read_folder
+from cloudtune.aws.source_files import (
+    IGNORE_FILES,
+    BundleError,
+    SourceFile,
+    SourceFolder,
+    lines_that_keep,
+    read_file,
+    read_folder,
+)
 
 #: The script that the agent runs.
 ENTRY_POINT = "cloudtune_tuner.py"
 REQUIREMENTS = "requirements.txt"
 _SHIPPED = "shipped"
 _OURS = (ENTRY_POINT, REQUIREMENTS, _SHIPPED, "cloudtune")
-# What has travelled once was chosen already: all of it travels on, from the tuner's job to those of its trials.
-_TAKE_ALL = f"!*\n/{IGNORE_FILES[0]}\n".encode()
 
 
 class Cargo:
@@ -35,8 +41,8 @@ class Cargo:
 
     @property
     def files(self) -> list[SourceFile]:
-        """All of them, sorted by name."""
-        return sorted(self._files.values(), key=lambda file: file.name)
+        """All that lie on this machine, sorted by name."""
+        return [self._files[name] for name in sorted(self._files.keys() - self.texts.keys())]
 
     def source(self) -> SourceFolder:
         """What to pack."""
@@ -69,8 +75,11 @@ class Cargo:
         place = f"{_SHIPPED}/{len(self.places)}/{path.name or 'root'}"
         self.places[path] = place
         if path.is_dir():
-            self._add_folder(path, place)
-            self.texts[f"{place}/{IGNORE_FILES[0]}"] = _TAKE_ALL
+            names = self._add_folder(path, place)
+            # What has travelled once travels on, from the tuner's job to those of its trials.
+            lines = lines_that_keep(name.removeprefix(f"{place}/") for name in names)
+            if lines:
+                self.texts[f"{place}/{IGNORE_FILES[0]}"] = "".join(f"{line}\n" for line in lines).encode()
         else:
             self._add(read_file(path, place))
 
@@ -109,11 +118,12 @@ class Cargo:
                 self._modules.setdefault(path.name, path)
                 self._add(read_file(path, path.name))
 
-    def _add_folder(self, path: Path, place: str) -> None:
+    def _add_folder(self, path: Path, place: str) -> list[str]:
         found = read_folder(path, f"{place}/", self._stop_at)
         for file in found.files:
             self._add(file)
         self._secrets += found.secrets
+        return [file.name for file in found.files]
 
     def _add(self, file: SourceFile) -> None:
         self._files.setdefault(file.name, file)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloudtune.aws.packaging import DEFAULT_LIMIT, UNPACKED_FACTOR, Bundle, build_program_bundle
+from cloudtune.aws.packaging import DEFAULT_LIMIT, UNPACKED_FACTOR, Bundle, build_program_bundle, check_size
 from cloudtune.remote import versions
 from cloudtune.remote.cargo import ENTRY_POINT, REQUIREMENTS, Cargo
 from cloudtune.remote.needs import needs_of
@@ -103,6 +103,7 @@ def pack(
     cargo.texts[REQUIREMENTS] = "".join(f"{line}\n" for line in lines).encode()
     cargo.texts[ENTRY_POINT] = _PROGRAM
     check_text(cargo.texts[REQUIREMENTS].decode(), "the list of requirements", secrets)
+    check_size(cargo.described(), cargo.source(), limit)
     check_files(cargo.files, secrets)
     bundle = build_program_bundle(cargo.described(), cargo.source(), cargo.texts, limit)
     manifest = {

@@ -85,13 +85,20 @@ class Sent:
         return _run([sys.executable, "-c", _LOAD + program, str(self.folder)], self.code, environment)
 
 
-def send(folder: Path, files: Mapping[str, str], name: str = "sent") -> Sent:
-    """Writes files, among them ``launch.py``, which makes a ``tuner``; runs it; and unpacks what it has packed."""
+def send(folder: Path, files: Mapping[str, str], name: str = "sent", installed: Path = ROOT) -> Sent:
+    """Writes files, among them ``launch.py``, which makes a ``tuner``; runs it; and unpacks what it has packed.
+
+    Args:
+        folder: For the files, in ``project``, and what is packed and unpacked, in ``name``.
+        files: By name.
+        name: Of the folder for the result.
+        installed: Folder that has cloudtune.
+    """
     write(folder / "project", files)
     script = folder / "project" / "launch.py"
     script.write_text(IMPORTS + files["launch.py"] + _PACK)
     to = folder / name
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CLOUDTUNE_FOLDER": str(folder / "here")}
+    environment = {**os.environ, "PYTHONPATH": str(installed), "CLOUDTUNE_FOLDER": str(folder / "here")}
     _run([sys.executable, str(script), str(to)], folder, environment)
     unpack(str(to / "bundle.zip"), str(to / "code"), str(to / "package"))
     return Sent(to, to / "code")

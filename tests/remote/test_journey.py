@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.remote.journey import send
+from tests.remote.journey import ROOT, send
 
 TRAIN = """
 import argparse
@@ -124,15 +125,24 @@ print(subprocess.run([sys.executable, "-c", program, sent / "tuner2.dill"], env=
 
 
 @pytest.mark.defect("R9")
-def test_nothing_is_written_where_the_user_works(tmp_path: Path) -> None:
-    """Neither into the project nor into the installed package: packing reads, and makes bytes."""
-    launch = 'tuner = tuner_of(LocalBackend("project/train.py"))\nsys.dont_write_bytecode = True'
-    sent = send(tmp_path, {"launch.py": launch, "train.py": TRAIN, "helper.py": HELPER})
-    written = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path.is_file()}
-    assert written == {"project", "sent"}
-    project = {path.name for path in (tmp_path / "project").rglob("*")}
-    assert project == {"launch.py", "train.py", "helper.py"}
-    assert sent.manifest["paths"] == [[str(tmp_path / "project"), "shipped/0/project"]]
+def test_cloudtune_travels_as_it_is_and_nothing_is_written(tmp_path: Path) -> None:
+    """A checkout goes with its uncommitted changes; packing writes neither to it nor to the user's folders."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(ROOT / "cloudtune", checkout / "cloudtune", ignore=shutil.ignore_patterns("__pycache__"))
+    with open(checkout / "cloudtune" / "tuner.py", "a", encoding="utf-8") as module:
+        module.write("\nCHANGED = True\n")
+    (checkout / "cloudtune" / "brand_new.py").write_text("NEW = 1\n")
+    before = {path: path.stat().st_mtime_ns for path in checkout.rglob("*")}
+    launch = 'tuner = tuner_of(LocalBackend("project/train.py"))'
+    files = {"launch.py": "sys.dont_write_bytecode = True\n" + launch, "train.py": TRAIN, "helper.py": HELPER}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+        sent = send(tmp_path, files, installed=checkout)
+    assert {path: path.stat().st_mtime_ns for path in checkout.rglob("*")} == before
+    assert {path.name for path in (tmp_path / "project").rglob("*")} == set(files)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkout", "project", "sent"}
+    program = "import cloudtune.tuner, cloudtune.brand_new; print(cloudtune.tuner.CHANGED, cloudtune.brand_new.NEW)"
+    assert sent.arrive(program).split() == ["True", "1"]
 
 
 def test_the_same_source_has_the_same_archive_for_every_experiment(tmp_path: Path) -> None:

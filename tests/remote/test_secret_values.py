@@ -1,0 +1,117 @@
+"""Which values are secrets, and that no file with one of them travels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudtune.aws.clients import Aws
+from cloudtune.aws.source_files import SourceFile, read_file
+from cloudtune.remote import secret_values as module
+from cloudtune.remote.pickling import CannotShip
+from cloudtune.remote.secret_values import check_files, check_text, secret_values
+
+VALUE = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "WANDB_API_KEY",
+        "HF_TOKEN",
+        "GITHUB_TOKEN",
+        "DB_PASSWORD",
+        "MLFLOW_TRACKING_PASSWORD",
+        "client_secret",
+        "APIKEY",
+        "SECRETS",
+        "GCP_CREDENTIALS",
+    ],
+)
+def test_names_of_secrets_are_recognised(name: str) -> None:
+    """By their parts, in either case."""
+    assert secret_values({name: VALUE}) == {name: VALUE}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PATH",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "SSH_AUTH_SOCK",
+        "TOKENIZERS_PARALLELISM",
+        "AUTHOR",
+        "KEYBOARD",
+        "XAUTHORITY",
+    ],
+)
+def test_other_names_are_none(name: str) -> None:
+    """Places, and words that only look similar."""
+    assert secret_values({name: VALUE}) == {}
+
+
+def test_short_values_and_paths_are_none() -> None:
+    """``DB_PASSWORD=test`` would be found everywhere; a path is where a secret lies."""
+    assert secret_values({"DB_PASSWORD": VALUE[:-1], "GOOGLE_APPLICATION_CREDENTIALS": __file__}) == {}
+
+
+def test_credentials_of_the_session_are_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most have theirs in a file, not in the environment; the names tell where to look."""
+    credentials = tmp_path / "credentials"
+    credentials.write_text(
+        f"[work]\naws_access_key_id = AKIA\naws_secret_access_key = {VALUE}\naws_session_token = {VALUE}-token\n"
+    )
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    assert secret_values({}, Aws("us-east-1", "work")) == {
+        "the AWS secret access key": VALUE,
+        "the AWS session token": f"{VALUE}-token",
+    }
+    assert secret_values({}, Aws("us-east-1")) == {}
+    assert set(secret_values({"AWS_SECRET_ACCESS_KEY": VALUE}, Aws("us-east-1", "work"))) == {
+        "AWS_SECRET_ACCESS_KEY",
+        "the AWS session token",
+    }
+
+
+def file_with(folder: Path, content: bytes) -> SourceFile:
+    path = folder / "settings.py"
+    path.write_bytes(content)
+    return read_file(path, path.name)
+
+
+def test_a_file_with_a_secret_is_refused_without_showing_it(tmp_path: Path) -> None:
+    """The message names file and variable."""
+    file = file_with(tmp_path, f"KEY = '{VALUE}'".encode())
+    with pytest.raises(CannotShip, match=r"settings\.py holds the value of HF_TOKEN.*\.cloudtuneignore") as caught:
+        check_files([file], {"HF_TOKEN": VALUE, "OTHER": VALUE * 2})
+    assert VALUE not in str(caught.value)
+    check_files([file], {"OTHER": VALUE * 2})
+    check_files([file], {})
+
+
+@given(before=st.integers(0, 80), piece=st.integers(1, 40), lengths=st.lists(st.integers(16, 40), min_size=1))
+def test_a_secret_is_found_wherever_in_a_file_it_lies(
+    tmp_path_factory: pytest.TempPathFactory, before: int, piece: int, lengths: list[int]
+) -> None:
+    """Files are read in pieces; a value may lie across the end of one, or of several."""
+    secrets = {f"KEY_{length}": "s" * (length - 1) + "e" for length in lengths}
+    file = file_with(tmp_path_factory.mktemp("file"), b"x" * before + b"s" * (max(lengths) - 1) + b"e" + b"x" * 7)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_PIECE", piece)
+        with pytest.raises(CannotShip):
+            check_files([file], secrets)
+
+
+def test_a_requirement_with_a_password_is_refused() -> None:
+    """Addresses of private indexes often hold one."""
+    lines = f"--extra-index-url https://me:{VALUE}@example.com/simple"
+    with pytest.raises(CannotShip, match="requirements holds the value of PIP_TOKEN"):
+        check_text(lines, "the list of requirements", {"PIP_TOKEN": VALUE})
+    check_text(lines, "the list of requirements", {"PIP_TOKEN": VALUE + "1"})
