@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_DIGEST = re.compile(r"[0-9a-f]+")
 _PAGE = 1000
 
 
@@ -132,12 +133,15 @@ class Repository:
         return True
 
     def newest(self, tag_prefix: str) -> str | None:
-        """The tag of the image pushed last among those whose tag begins so; None: there is none. Raises AwsError."""
+        """The tag of the image pushed last among those with a tag of this beginning and a digest; None: there is none.
+
+        Raises AwsError.
+        """
         best: tuple[float, str] | None = None
         try:
             for image in self._images():
                 for tag in image.get("imageTags") or []:
-                    if tag.startswith(tag_prefix):
+                    if tag.startswith(tag_prefix) and _DIGEST.fullmatch(tag, len(tag_prefix)):
                         best = max(best or (0.0, ""), (image["imagePushedAt"].timestamp(), tag))
         except NotFound:
             return None

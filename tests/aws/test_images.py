@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 
 import pytest
 
-from cloudtune.aws.images import NoSuchImage, default_image, image_uri, images, is_aws_image, python_of_image
+from cloudtune.aws.clients import Aws
+from cloudtune.aws.image_recipe import recipe
+from cloudtune.aws.images import (
+    NoSuchImage,
+    TuningImage,
+    default_image,
+    image_uri,
+    images,
+    is_aws_image,
+    python_of_image,
+    tuning_image,
+)
+from cloudtune.aws.rate_budget import RateBudget
+from cloudtune.localcloud.in_process import InProcessCloud
 
 #: A well-formed ECR address.
 _URI = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.[a-z.-]+/[a-z-]+:[\w.-]+")
@@ -173,3 +187,86 @@ def test_images_of_ones_own_are_told_from_those_of_aws() -> None:
     assert is_aws_image(image_uri("pytorch", "2.8.0", "ml.m5.large", "ap-southeast-7"))
     assert not is_aws_image("123456789012.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.8.0-cpu-py312")
     assert not is_aws_image("pytorch/pytorch:latest")
+
+
+@pytest.fixture
+def account(in_process_cloud: InProcessCloud, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    monkeypatch.delenv("CLOUDTUNE_TUNING_IMAGE", raising=False)
+    return Aws(budget=RateBudget({}))
+
+
+def push(aws: Aws, *tags: str) -> None:
+    """Images in the account's repository, which is made if it is missing."""
+    if not aws.call("ecr", "describe_repositories")["repositories"]:
+        aws.call("ecr", "create_repository", repositoryName="cloudtune-tuner")
+    for tag in tags:
+        kind = "application/vnd.docker.distribution.manifest.v2+json"
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": {"digest": tag}, "layers": []})
+        aws.call("ecr", "put_image", repositoryName="cloudtune-tuner", imageTag=tag, imageManifest=manifest)
+
+
+OWN = "123456789012.dkr.ecr.us-east-1.amazonaws.com/cloudtune-tuner"
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def test_a_tuning_image_that_was_made_here_comes_first(account: Aws) -> None:
+    """It has these very packages, so there is nothing to say about it."""
+    tag = recipe().tag
+    push(account, f"py{HERE.replace('.', '')}-0123456789ab", tag)
+    assert tuning_image("us-east-1", aws=account) == TuningImage(f"{OWN}:{tag}", HERE, "built")
+
+
+def test_another_tuning_image_of_the_same_python_comes_next(account: Aws) -> None:
+    """The user is told that packages may have to be installed, and what to do. Those with extras are others."""
+    mine = HERE.replace(".", "")
+    push(account, "py39-0123456789ab", f"py{mine}-bo-0123456789ab", f"py{mine}-0123456789ab")
+    chosen = tuning_image("us-east-1", aws=account)
+    assert (chosen.uri, chosen.python, chosen.origin) == (f"{OWN}:py{mine}-0123456789ab", HERE, "own")
+    assert "`cloudtune image build`" in chosen.note
+    push(account, "py310-000000000000")
+    assert tuning_image("us-east-1", "3.10", aws=account).uri == f"{OWN}:py310-000000000000"
+
+
+def test_a_tuning_image_with_the_extras_that_are_needed_is_looked_for(
+    account: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One without them would have to install gigabytes at each start."""
+    push(account, "py312-0123456789ab", "py312-bo-0123456789ab")
+    assert tuning_image("us-east-1", "3.12", aws=account, extras=["bo"]).uri == f"{OWN}:py312-bo-0123456789ab"
+    assert tuning_image("us-east-1", "3.12", aws=account).uri == f"{OWN}:py312-0123456789ab"
+
+
+@pytest.mark.parametrize(("python", "tag"), [("3.12", "2.9.0-cpu-py312"), ("3.10", "2.2.0-cpu-py310")])
+def test_without_an_image_of_ones_own_aws_has_one(account: Aws, python: str, tag: str) -> None:
+    """For CPUs, with the same Python. Packages are installed at each start; the user is told how that is spared."""
+    chosen = tuning_image("us-east-1", python, aws=account)
+    assert chosen.uri.endswith(f"/pytorch-training:{tag}")
+    assert (chosen.python, chosen.origin) == (python, "aws")
+    assert "installed at each start" in chosen.note
+
+
+def test_where_there_is_no_such_python_the_note_names_both(account: Aws) -> None:
+    """A tuner that is pickled under one does not load under another: this is said before the job is created."""
+    chosen = tuning_image("us-east-1", "3.15", aws=account)
+    assert chosen.uri.endswith("-py313")
+    assert chosen.python == "3.13"
+    assert "has Python 3.13, and the tuner is pickled under Python 3.15" in chosen.note
+    assert "cloudtune image build --python 3.15" in chosen.note
+
+
+def test_an_image_that_is_given_is_taken(account: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By argument, before the environment, before all others; its Python is compared where its tag tells it."""
+    push(account, recipe().tag)
+    monkeypatch.setenv("CLOUDTUNE_TUNING_IMAGE", "mine/tuner:latest")
+    assert tuning_image("us-east-1", aws=account) == TuningImage("mine/tuner:latest", None, "given")
+    given = tuning_image("us-east-1", "3.12", given="mine/tuner:py39-1", aws=account)
+    assert (given.uri, given.origin) == ("mine/tuner:py39-1", "given")
+    assert "has Python 3.9" in given.note
+
+
+def test_a_registry_that_may_not_be_looked_into_is_passed_over(account: Aws, in_process_cloud: InProcessCloud) -> None:
+    """A launch needs no right in ECR for AWS's own images; without an account none is asked either."""
+    push(account, recipe().tag)
+    in_process_cloud.faults.add("access_denied", operation="ecr:DescribeImages")
+    assert tuning_image("us-east-1", aws=account).origin == "aws"
+    assert tuning_image("us-east-1").origin == "aws"

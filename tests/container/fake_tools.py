@@ -20,7 +20,7 @@ _BASIC = ("sh", "cat", "cut", "tr", "dirname", "sha256sum")
 
 _PROGRAM = """\
 #!{python} -IS
-import json, os, sys
+import json, os, sys, time
 
 folder = {folder!r}
 name, arguments = os.path.basename(sys.argv[0]).partition(".")[0], sys.argv[1:]
@@ -32,6 +32,11 @@ with open(os.path.join(folder, "state.json")) as file:
 line = " ".join([name, *arguments])
 if any(line.startswith(one) for one in state["failing"]):
     sys.exit(name + ": told to fail")
+
+while any(line.startswith(one) for one in state["holding"]):
+    time.sleep(0.02)
+    with open(os.path.join(folder, "state.json")) as file:
+        state = json.load(file)
 
 def option(wanted):
     return arguments[arguments.index(wanted) + 1]
@@ -68,7 +73,8 @@ if name == "aws":
 elif arguments[0] == "push":
     repository, _, tag = arguments[1].partition("/")[2].partition(":")
     if real:
-        manifest = dict(schemaVersion=2, mediaType="application/vnd.docker.distribution.manifest.v2+json", layers=[])
+        kind = "application/vnd.docker.distribution.manifest.v2+json"
+        manifest = dict(schemaVersion=2, mediaType=kind, config=dict(digest=tag), layers=[])
         ecr().put_image(repositoryName=repository, imageTag=tag, imageManifest=json.dumps(manifest))
     state["images"].append(tag)
     keep()
@@ -87,7 +93,7 @@ class FakeTools:
         """Fakes of these names; nothing else of their kind can be found."""
         (folder / "bin").mkdir(parents=True)
         tools = cls(folder)
-        tools._write({"repositories": [], "images": [], "failing": []})
+        tools._write({"repositories": [], "images": [], "failing": [], "holding": []})
         for basic in _BASIC:
             (folder / "bin" / basic).symlink_to(str(shutil.which(basic)))
         program = _PROGRAM.format(
@@ -116,6 +122,10 @@ class FakeTools:
         """Has the commands that begin so fail, and no others."""
         self._write({**self.state, "failing": lines})
 
+    def hold(self, *lines: str) -> None:
+        """Has the commands that begin so wait until this is called again without them."""
+        self._write({**self.state, "holding": lines})
+
     def calls(self) -> list[str]:
         """All calls so far, a line each; what came by standard input stands behind ``<``."""
         path = self.folder / "calls.jsonl"
@@ -128,4 +138,6 @@ class FakeTools:
             os.remove(self.folder / "calls.jsonl")
 
     def _write(self, state: dict[str, Any]) -> None:
-        (self.folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        new = self.folder / "state.json.new"
+        new.write_text(json.dumps(state), encoding="utf-8")
+        new.replace(self.folder / "state.json")

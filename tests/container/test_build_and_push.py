@@ -158,7 +158,7 @@ def test_a_repository_that_another_made_meanwhile_is_used(tools: FakeTools) -> N
     other = tools.folder / "bin" / "aws"
     state = tools.folder / "state.json"
     # The other program creates it between our look and our wish.
-    made = json.dumps({"repositories": ["cloudtune-tuner"], "images": [], "failing": []})
+    made = json.dumps({"repositories": ["cloudtune-tuner"], "images": [], "failing": [], "holding": []})
     other.write_text(
         f"""#!{shutil.which("sh")}
 if [ "$2" = create-repository ]; then
