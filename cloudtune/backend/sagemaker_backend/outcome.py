@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 from cloudtune.agent import protocol
@@ -14,6 +15,9 @@ from cloudtune.trial import End, Outcome
 #: What FailureReason begins with when AWS, not the script, is to blame: the trial may try again.
 _CAPACITY = "CapacityError"
 _PLATFORM = ("InternalServerError", "InternalError", "ServiceUnavailable")
+
+#: How it tells how a container has ended, at its end.
+_EXIT_CODE = re.compile(r", exit code: (?P<code>\d+)[^,]*$")
 
 #: What it ends with when the agent has ended because of SIGTERM.
 _BY_SIGTERM = f"exit code: {128 + signal.SIGTERM}"
@@ -67,7 +71,9 @@ def end_by_state(attempt: Attempt, state: JobState, output: str = "") -> End:
     if mark is not None and mark["outcome"] == protocol.TERMINATED and _BY_SIGTERM in reason:
         sentence = f"{mark['reason']}, not by SageMaker but from inside"
         return _end(attempt, Outcome.failed, _told_by_output(sentence, output or mark["output"]), mark["exit_code"])
-    return _end(attempt, Outcome.failed, _told_by_output(_sentence(_without_reports(reason)), output))
+    code = _EXIT_CODE.search(reason)
+    sentence = _told_by_output(_sentence(_without_reports(reason)), output)
+    return _end(attempt, Outcome.failed, sentence, None if code is None else int(code["code"]))
 
 
 def never_began(attempt: Attempt, why: str) -> End:

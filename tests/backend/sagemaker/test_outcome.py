@@ -133,6 +133,21 @@ def test_a_report_is_no_reason(reason: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("AlgorithmError: boom, exit code: 3", 3),
+        ("AlgorithmError: , exit code: 139 (SIGSEGV)", 139),
+        ("AlgorithmError: it said, exit code: 5, and went on, exit code: 1", 1),
+        ("AlgorithmError: it said, exit code: 5, and went on", None),
+        ("ClientError: no such image", None),
+    ],
+)
+def test_the_exit_code_that_sagemaker_tells(reason: str, code: int | None) -> None:
+    """Where no agent tells it, the code at the end of SageMaker's reason counts."""
+    assert end_by_state(attempt(), state("Failed", reason=reason)).exit_code == code
+
+
+@pytest.mark.parametrize(
     ("code", "expected"),
     [
         (143, "the container was sent SIGTERM, not by SageMaker but from inside, its output ends with: at last"),
