@@ -87,14 +87,14 @@ def test_any_life_of_a_store_on_the_local_cloud() -> None:
         cloud.client("s3").create_bucket(Bucket="data")
         S3StoreMachine.bucket = Bucket(Aws("us-east-1", budget=RateBudget({})), "data")
         run_state_machine_as_test(
-            S3StoreMachine, settings=settings(max_examples=4, stateful_step_count=15, deadline=None)
+            S3StoreMachine, settings=settings(max_examples=3, stateful_step_count=12, deadline=None)
         )
 
 
 def test_any_life_of_a_store_in_memory() -> None:
     """The same, much more often."""
     S3StoreMachine.bucket = MemoryBucket(MemoryS3())
-    run_state_machine_as_test(S3StoreMachine, settings=settings(max_examples=40, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(S3StoreMachine, settings=settings(max_examples=20, stateful_step_count=25, deadline=None))
 
 
 def opened(bucket: Bucket, **options: Any) -> S3Store:
