@@ -16,6 +16,12 @@ from cloudtune.tuning_status import TuningStatus
 
 logger = logging.getLogger(__name__)
 
+#: When the job's age is asked for, in seconds from the tuner's beginning, and of a short limit this part of it.
+_FIRST_LOOK = 60.0
+_FIRST_LOOK_PART = 0.1
+#: Seconds that the loop waits for the answer at most.
+_PATIENCE = 5.0
+
 
 class HandOver(TunerCallback):
     """Ends the tuner in order shortly before its job's time is over, and creates the job that continues.
@@ -25,27 +31,34 @@ class HandOver(TunerCallback):
     Args:
         job: This job.
         settings: What this job was told.
-        elapsed: Seconds that the job has run so far.
     """
 
-    def __init__(self, job: OwnJob, settings: Settings, elapsed: float = 0.0) -> None:
+    def __init__(self, job: OwnJob, settings: Settings) -> None:
         self._job = job
         self._settings = settings
-        self._elapsed = elapsed
         self._tuner: Tuner | None = None
         self._at: float | None = None
+        self._asked = False
         #: The tuner was ended, or never began, for want of time.
         self.is_due = False
 
     def on_tuning_start(self, tuner: Tuner) -> None:
         self._tuner = tuner
-        self._at = tuner.trial_backend.time() + hand_over_after(self._settings.max_run) - self._elapsed
+        # How long the job has run already is asked a little later: it is not to hold up the first trials.
+        self._at = tuner.trial_backend.time() + min(_FIRST_LOOK, self._settings.max_run * _FIRST_LOOK_PART)
 
     def next_time(self) -> float | None:
         return None if self.is_due else self._at
 
     def on_time(self, now: float, status: TuningStatus) -> None:
-        if self._tuner is not None and not self.is_due:
+        if self._tuner is None or self.is_due:
+            return
+        if not self._asked:
+            self._asked = True
+            elapsed = self._job.elapsed(_PATIENCE)
+            passed = min(_FIRST_LOOK, self._settings.max_run * _FIRST_LOOK_PART) if elapsed is None else elapsed
+            self._at = now + hand_over_after(self._settings.max_run) - passed
+        if self._at is not None and now >= self._at:
             self.is_due = True
             logger.info("the job may run for %d seconds: a successor carries on", self._settings.max_run)
             self._tuner.interrupt("handing over to another job")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
+from cloudtune.aws.answer_time import aws_time
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import AwsError
-from cloudtune.aws.training_jobs import JobState, TrainingJobs
 from cloudtune.remote.tuner_job import TunerPlace
 
 logger = logging.getLogger(__name__)
@@ -14,6 +16,8 @@ logger = logging.getLogger(__name__)
 #: For so long SageMaker and S3 are asked why the job is to end, in seconds: it ends 120 seconds after it is told.
 _PATIENCE = 15.0
 _TIME_IS_OVER = "MaxRuntimeExceeded"
+#: AWS's clock in answers has whole seconds.
+_ROUNDING = 2.0
 
 
 class OwnJob:
@@ -42,9 +46,16 @@ class OwnJob:
         self.time_is_over = False
         self._ends_for_good: bool | None = None
 
-    def describe(self) -> JobState:
-        """The job as SageMaker tells of it. Raises AwsError."""
-        return TrainingJobs(self.aws).describe(self.name, _PATIENCE)
+    def elapsed(self, patience: float = _PATIENCE) -> float | None:
+        """Seconds since the job began, by AWS's clock; None: nobody can tell."""
+        try:
+            return _elapsed(self._describe(patience))
+        except AwsError as error:
+            logger.info("how long the job has run is not known: %s", error)
+            return None
+
+    def _describe(self, patience: float) -> dict[str, Any]:
+        return self.aws.call("sagemaker", "describe_training_job", patience=patience, TrainingJobName=self.name)
 
     def ends_for_good(self) -> bool:
         """Asked once it was told to end: whether this job will not run again. Where nobody can tell, it will not."""
@@ -60,13 +71,21 @@ class OwnJob:
             if self.wish is not None:
                 self.why = f"somebody has asked it to {self.wish}"
                 return True
-            state = self.describe()
+            answer = self._describe(_PATIENCE)
         except AwsError as error:
             self.why = f"nobody can tell why ({error})"
             return True
-        if state.status == "InProgress":
+        if answer["TrainingJobStatus"] == "InProgress":
             self.why = "its machine is taken away; the job goes on on another one"
             return False
-        self.time_is_over = state.secondary == _TIME_IS_OVER
+        elapsed, limit = _elapsed(answer), answer["StoppingCondition"].get("MaxRuntimeInSeconds")
+        self.time_is_over = answer.get("SecondaryStatus") == _TIME_IS_OVER or (
+            elapsed is not None and limit is not None and elapsed >= limit - _ROUNDING
+        )
         self.why = "the job's time is over" if self.time_is_over else "the job is being stopped"
         return True
+
+
+def _elapsed(answer: Mapping[str, Any]) -> float | None:
+    now, began = aws_time(answer), answer.get("TrainingStartTime")
+    return None if now is None or began is None else float((now - began).total_seconds())

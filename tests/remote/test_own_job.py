@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,18 +12,24 @@ from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.localcloud import Fault, LocalCloud
 from cloudtune.remote.own_job import OwnJob
 from cloudtune.remote.tuner_job import TunerPlace
+from tests.remote.remote_experiment import wait_until
 from tests.remote.test_tuner_job import make_request
+
+
+def running(aws: Aws, place: TunerPlace, folder: Path, **members: Any) -> OwnJob:
+    """A job that runs, and does not heed SIGTERM."""
+    script = folder / "script.py"
+    script.write_text("pass")
+    request = make_request(aws, place, script, **members)
+    request["AlgorithmSpecification"]["ContainerEntrypoint"] = ["sh", "-c", "trap '' TERM; sleep 1000 & wait; wait"]
+    TrainingJobs(aws).create(request)
+    return OwnJob(aws, place, 0, request["TrainingJobName"])
 
 
 @pytest.fixture
 def job(aws: Aws, place: TunerPlace, tmp_path: Path) -> OwnJob:
     """A job that runs."""
-    script = tmp_path / "script.py"
-    script.write_text("pass")
-    request = make_request(aws, place, script)
-    request["AlgorithmSpecification"]["ContainerEntrypoint"] = ["sh", "-c", "trap '' TERM; sleep 1000 & wait; wait"]
-    TrainingJobs(aws).create(request)
-    return OwnJob(aws, place, 0, request["TrainingJobName"])
+    return running(aws, place, tmp_path)
 
 
 def test_a_machine_that_is_taken_away(job: OwnJob) -> None:
@@ -38,6 +45,15 @@ def test_a_job_that_is_stopped(job: OwnJob) -> None:
     assert not job.time_is_over
     assert job.why == "the job is being stopped"
     assert job.ends_for_good()
+
+
+def test_a_job_whose_time_is_over(aws: Aws, place: TunerPlace, tmp_path: Path, local_cloud: LocalCloud) -> None:
+    """SageMaker stops it as anybody would; that it has run for as long as it may tells why."""
+    job = running(aws, place, tmp_path, max_run=3)
+    wait_until(lambda: TrainingJobs(aws).describe(job.name).status == "Stopping", "the end of its time")
+    assert job.ends_for_good()
+    assert job.time_is_over
+    assert (job.elapsed() or 0) >= 3
 
 
 def test_a_wish_counts_before_all_else(job: OwnJob) -> None:

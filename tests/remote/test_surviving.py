@@ -1,0 +1,111 @@
+"""A tuner that is a training job itself: what becomes of its experiment when the job is stopped or taken away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloudtune.localcloud import LocalCloud
+from tests.backend.sagemaker.harness import BUCKET
+from tests.remote.remote_experiment import RemoteTuning, wait_until
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def tuning(local_cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RemoteTuning:
+    """An experiment in a bucket of its own; calls are not paced."""
+    monkeypatch.setenv("CLOUDTUNE_AWS_RATES", "*=inf")
+    local_cloud.client("s3").create_bucket(Bucket=BUCKET)
+    gates = tmp_path / "gates"
+    gates.mkdir()
+    return RemoteTuning(local_cloud, gates)
+
+
+def test_trials_beside_the_loop(tuning: RemoteTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loop and trials run in one job; everything that is known of them stands in S3."""
+    tuner = tuning.tuner(False, {"epochs": 3, "text": "a b'c"}, trials=2)
+    launched = tuning.launch(tuner)
+    assert tuning.wait_for_end(launched.job_name)["status"] == "Completed"
+    tuning.check_whole({0: 3, 1: 3})
+    assert len(tuning.cloud.jobs()) == 1
+    found = {one.key.removeprefix("cloudtune/afar/afar/") for one in tuning.bucket.list("cloudtune/afar/afar/")}
+    assert {"lease.json", "metadata.json", "results.csv.zip", "log/00000001.jsonl"} <= found
+
+
+def test_a_spot_interruption_of_the_tuner(tuning: RemoteTuning) -> None:
+    """Its trials' jobs go on meanwhile; its next run takes them over, with all that they have reported."""
+    tuner = tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=2)
+    launched = tuning.launch(tuner, use_spot=True, max_wait=8000, max_run=7000)
+    tuning.wait_for_reports(4)
+    tuning.cloud.interrupt_job(launched.job_name, notice=True)
+    wait_until(lambda: tuning.job(launched.job_name)["run"] == 1, "the second run of the tuner's job")
+    assert [job["status"] for job in tuning.trial_jobs()] == ["InProgress", "InProgress"]
+    tuning.release(0, 1)
+    assert tuning.wait_for_end(launched.job_name)["status"] == "Completed"
+    tuning.check_whole({0: 4, 1: 4})
+    assert len(tuning.trial_jobs()) == 2
+    assert [entry["epoch"] for entry in tuning.entries("epoch")] == [1, 2]
+
+
+def test_a_machine_that_is_taken_without_notice(tuning: RemoteTuning) -> None:
+    """As if killed: the next run finds its own lease, and takes it at once."""
+    tuner = tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=2)
+    launched = tuning.launch(tuner, use_spot=True, max_wait=8000, max_run=7000)
+    tuning.wait_for_reports(4)
+    tuning.cloud.interrupt_job(launched.job_name, notice=False)
+    tuning.release(0, 1)
+    assert tuning.wait_for_end(launched.job_name)["status"] == "Completed"
+    tuning.check_whole({0: 4, 1: 4})
+    assert len(tuning.trial_jobs()) == 2
+
+
+def test_stopping_the_tuners_job_stops_its_trials(tuning: RemoteTuning) -> None:
+    """No paid machine is left; the same launch again goes on from their checkpoints."""
+    tuner = tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=2)
+    launched = tuning.launch(tuner)
+    tuning.wait_for_reports(4)
+    tuning.cloud.stop_job(launched.job_name)
+    assert tuning.wait_for_end(launched.job_name)["status"] == "Stopped"
+    wait_until(lambda: all(job["status"] != "InProgress" for job in tuning.trial_jobs()), "the trials' ends")
+    assert tuning.entries("finish")[-1]["state"] == "interrupted"
+    tuning.release(0, 1)
+    again = tuning.launch(tuner)
+    assert again.job_name != launched.job_name
+    assert tuning.wait_for_end(again.job_name)["status"] == "Completed"
+    tuning.check_whole({0: 4, 1: 4})
+
+
+def test_a_wish_stops_the_tuner_and_its_trials(tuning: RemoteTuning) -> None:
+    """What `cloudtune stop` writes to S3 is heeded without a call of SageMaker."""
+    launched = tuning.launch(tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=2))
+    tuning.wait_for_reports(4)
+    tuning.place.put_wish(0, "stop")
+    tuning.wait_for_end(launched.job_name)
+    tuning.check_nothing_runs()
+    assert tuning.entries("finish")[-1]["state"] == "interrupted"
+
+
+def test_an_experiment_longer_than_a_job_may_run(tuning: RemoteTuning) -> None:
+    """Shortly before its time is over the job creates its successor, which takes the trials' jobs over."""
+    tuner = tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=2)
+    first = tuning.launch(tuner, max_run=80)
+    wait_until(lambda: len(tuning.tuner_jobs()) == 2, "the successor")
+    tuning.release(0, 1)
+    second = tuning.tuner_jobs()[1]["name"]
+    assert tuning.wait_for_end(second)["status"] == "Completed"
+    assert tuning.job(first.job_name)["status"] == "Completed"
+    tuning.check_whole({0: 4, 1: 4})
+    assert len(tuning.trial_jobs()) == 2
+
+
+def test_launching_what_runs_already_launches_nothing(tuning: RemoteTuning) -> None:
+    """The same command twice is one experiment with one tuner."""
+    tuner = tuning.tuner(True, {"epochs": 2, "hold": 1}, trials=1)
+    first = tuning.launch(tuner)
+    assert tuning.launch(tuner) == first
+    tuning.release(0)
+    tuning.wait_for_end(first.job_name)
+    tuning.check_whole({0: 2})
+    assert len(tuning.tuner_jobs()) == 1
