@@ -39,7 +39,7 @@ def reports_in(output: str) -> list[dict[str, Any]]:
 
 def train(options: list[str]) -> list[dict[str, Any]]:
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(SCRIPT), *options], capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-W", "error", str(SCRIPT), *options], capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr
     return reports_in(done.stdout)

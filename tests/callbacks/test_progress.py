@@ -208,7 +208,7 @@ def run_in_pipe(program: str) -> subprocess.CompletedProcess[str]:
         f"import logging, sys; sys.path.insert(0, {str(ROOT)!r})\nfrom tests.callbacks.virtual_run import make_tuner\n"
     )
     done = subprocess.run(
-        [sys.executable, "-"], input=preamble + program, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-"], input=preamble + program, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr
     return done

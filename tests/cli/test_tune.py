@@ -104,7 +104,7 @@ def test_matplotlib_is_missing(workplace: Workplace, options: tuple[str, ...], c
         env={**workplace.environment, "PYTHONPATH": str(workplace.folder)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == code, done.stderr

@@ -95,7 +95,7 @@ def test_the_examples_run(name: str, tmp_path: Path) -> None:
         [sys.executable, str(EXAMPLES / name)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         env=environment,
         check=False,
     )

@@ -23,7 +23,7 @@ def test_a_client_that_knows_boto3_only_sees_a_whole_sagemaker(tmp_path: Path) -
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=280,
             check=False,
         )
     assert done.returncode == 0, done.stderr[-3000:]
