@@ -75,15 +75,19 @@ class OwnJob:
         except AwsError as error:
             self.why = f"nobody can tell why ({error})"
             return True
-        if answer["TrainingJobStatus"] == "InProgress":
-            self.why = "its machine is taken away; the job goes on on another one"
-            return False
         elapsed, limit = _elapsed(answer), answer["StoppingCondition"].get("MaxRuntimeInSeconds")
+        # What state a job is in between the end of its time and its own end AWS does not say.
         self.time_is_over = answer.get("SecondaryStatus") == _TIME_IS_OVER or (
             elapsed is not None and limit is not None and elapsed >= limit - _ROUNDING
         )
-        self.why = "the job's time is over" if self.time_is_over else "the job is being stopped"
-        return True
+        if self.time_is_over:
+            self.why = "the job's time is over"
+            return True
+        goes_on = answer["TrainingJobStatus"] == "InProgress"
+        self.why = (
+            "its machine is taken away; the job goes on on another one" if goes_on else "the job is being stopped"
+        )
+        return not goes_on
 
 
 def _elapsed(answer: Mapping[str, Any]) -> float | None:
