@@ -89,10 +89,10 @@ def _file(module: ModuleType | None) -> str | None:
 
 def _inside_site_folder(path: Path) -> str | None:
     """The path below the folder that pip installs into, as its lists of files have it; None if it is not there."""
-    parts = path.parts
-    for index in range(len(parts) - 2, -1, -1):
-        if parts[index] in _SITE_FOLDERS:
-            return "/".join(parts[index + 1 :])
+    for folder in path.parents:
+        # pip may be told to install into any folder.
+        if folder.name in _SITE_FOLDERS or (str(folder) in sys.path and any(folder.glob("*.dist-info"))):
+            return path.relative_to(folder).as_posix()
     return None
 
 
@@ -102,8 +102,9 @@ def _distribution(top: str, inside: str) -> Distribution | None:
         files = candidate.read_text("RECORD") or candidate.read_text("installed-files.txt")
         if files is not None:
             has_it = files.startswith(f"{inside},") or f"\n{inside}," in files
-        else:
-            has_it = top in (candidate.read_text("top_level.txt") or "").split()
+        else:  # the systems' own packages have no lists
+            name = normalised(candidate.metadata["Name"]).replace("-", "_")
+            has_it = top in (candidate.read_text("top_level.txt") or name).split()
         if has_it:
             return None if _is_from_folder(candidate) else _named(candidate)
     return None

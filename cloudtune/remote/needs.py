@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from cloudtune.remote.pickling import CannotShip
 #: What cloudtune itself needs to run a tuner; reading results and the command line need more.
 OWN_REQUIREMENTS = ("boto3", "dill", "numpy", "rich")
 _OWN = "cloudtune"
-_REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+# A name, extras, and then a version or an address.
+_REQUIREMENT = re.compile(r"^[ \t]*([A-Za-z0-9][A-Za-z0-9._-]*)[ \t]*(?:\[[^]\n]*\])?[ \t]*[<>=!~@(]", re.MULTILINE)
 
 
 @dataclass
@@ -61,27 +62,28 @@ def needs_of(
     return search.found
 
 
-def requirements(needs: Needs, further: Sequence[str] = ()) -> list[str]:
+def requirements(needs: Needs, listed: Mapping[str, str] | None = None) -> list[str]:
     """Lines of a requirements file: what cloudtune itself needs to run a tuner, and what the pickle needs, pinned.
 
     Args:
         needs: See :func:`needs_of`.
-        further: The user's lines; a line for a distribution takes the place of ours.
+        listed: Further requirements files: where they will stand -> what is in them. What they say of a
+            distribution's version counts.
     """
-    versions = {installed.normalised(name): f"{name}=={version}" for name, version in needs.distributions.items()}
+    pins = {installed.normalised(name): f"{name}=={version}" for name, version in needs.distributions.items()}
     for name in OWN_REQUIREMENTS:
         version = installed.version_of(name)
         if version is not None:
-            versions.setdefault(name, f"{name}=={installed.public_version(version)}")
-    for name in names_required(further):
-        versions.pop(name, None)
-    return [versions[name] for name in sorted(versions)] + list(further)
+            pins.setdefault(name, f"{name}=={installed.public_version(version)}")
+    for text in (listed or {}).values():
+        for name in _names_with_versions(text):
+            pins.pop(name, None)
+    return [pins[name] for name in sorted(pins)] + [f"-r {place}" for place in listed or ()]
 
 
-def names_required(lines: Sequence[str]) -> set[str]:
-    """Normalised names of the distributions in lines of a requirements file."""
-    found = (_REQUIREMENT_NAME.match(line) for line in lines)
-    return {installed.normalised(match[1]) for match in found if match}
+def _names_with_versions(text: str) -> set[str]:
+    """Normalised names of the distributions whose versions a requirements file determines."""
+    return {installed.normalised(name) for name in _REQUIREMENT.findall(text)}
 
 
 class _Search:

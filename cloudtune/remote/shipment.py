@@ -3,7 +3,7 @@
 The archive's folder ``source/``, which the agent unpacks into the job's working directory, holds::
 
     cloudtune_tuner.py    starts cloudtune.remote.program; the job's entry point
-    requirements.txt      what the agent installs
+    requirements.txt      what the agent installs, if anything
     <module>              local modules and the user's dependencies: the working directory is on Python's search path
     shipped/<n>/<name>    files and folders that the backend names by path, in the backend's order
 
@@ -72,7 +72,8 @@ def pack(
     Args:
         tuner: It must not run.
         dependencies: Further files and folders; they can be imported there by their own names.
-        requirements: Further lines of the requirements file; a line for a distribution takes the place of ours.
+        requirements: Lines of the requirements file. By default what cloudtune and the pickle need, in the versions
+            installed here, and what a local script's own ``requirements.txt`` lists, or else what the script imports.
         limit: Largest archive, in bytes.
         aws: Whose credentials must not travel, besides those in the environment.
 
@@ -88,21 +89,24 @@ def pack(
         cargo.add_path(path)
     for one in dependencies:
         cargo.add_dependency(Path(one).expanduser().absolute())
-    installs: list[str] = []
+    listed: dict[str, str] = {}
     scripts: list[Path] = []
     for script in backend.local_scripts():
-        listed = cargo.place_of(script.with_name(REQUIREMENTS))
-        if listed is not None:
-            installs.append(f"-r {listed}")
+        beside = script.with_name(REQUIREMENTS)
+        place = cargo.place_of(beside)
+        if place is not None:
+            listed[place] = beside.read_text(encoding="utf-8", errors="replace")
         else:
             scripts.append(script)
     needs = needs_of(pickle.data, pickle.imports, scripts, cargo.modules())
     for name in sorted(needs.local):
         cargo.add_module(name, needs.local[name])
-    lines = requirement_lines(needs, [*installs, *(requirements or ())])
-    cargo.texts[REQUIREMENTS] = "".join(f"{line}\n" for line in lines).encode()
+    lines = requirement_lines(needs, listed) if requirements is None else list(requirements)
+    text = "".join(f"{line}\n" for line in lines)
+    check_text(text, "the list of requirements", secrets)
+    if text:
+        cargo.texts[REQUIREMENTS] = text.encode()
     cargo.texts[ENTRY_POINT] = _PROGRAM
-    check_text(cargo.texts[REQUIREMENTS].decode(), "the list of requirements", secrets)
     check_size(cargo.described(), cargo.source(), limit)
     check_files(cargo.files, secrets)
     bundle = build_program_bundle(cargo.described(), cargo.source(), cargo.texts, limit)

@@ -38,13 +38,13 @@ def compare(recorded: Mapping[str, str], here: Mapping[str, str] | None = None) 
     there_python, here_python = recorded[_PYTHON], present[_PYTHON]
     if there_python != here_python:
         return (
-            f"the tuner was sent from Python {there_python}, and this image has Python {here_python}; choose "
+            f"the tuner was sent from Python {there_python}, and this machine has Python {here_python}; choose "
             f"{_images_with(there_python)}, or launch with Python {here_python}"
         )
     if recorded[_OWN] != present[_OWN]:
         return (
-            f"the tuner was sent from cloudtune {recorded[_OWN]}, and this image has {present[_OWN]} in its place; "
-            f"choose an image_uri without cloudtune, or with {recorded[_OWN]}"
+            f"the tuner was sent from cloudtune {recorded[_OWN]}, and this machine has {present[_OWN]} in its place; "
+            f"choose an image_uri or environment without cloudtune, or with {recorded[_OWN]}"
         )
     for name, count in {**_ALWAYS, **_IF_NEEDED}.items():
         there, now = recorded.get(name), present.get(name)
@@ -54,8 +54,8 @@ def compare(recorded: Mapping[str, str], here: Mapping[str, str] | None = None) 
         wanted = _numbers(there, count)
         instead = f", or launch with {name} {_numbers(now, count)}" if now is not None else ""
         return (
-            f"the tuner was sent from {name} {there}, and this image {has}; choose an image_uri with {name} {wanted}, "
-            f"or let the job install {name}=={there.partition('+')[0]}{instead}"
+            f"the tuner was sent from {name} {there}, and this machine {has}; choose an image_uri or environment with "
+            f"{name} {wanted}, or let the job install {name}=={there.partition('+')[0]}{instead}"
         )
     return None
 
@@ -69,4 +69,4 @@ def _images_with(python: str) -> str:
 
     fitting = [image for image in images("pytorch") if image.python == python]
     such_as = f", such as AWS's for PyTorch {fitting[0].version}" if fitting else ""
-    return f"an image_uri with Python {python}{such_as}"
+    return f"an image_uri or environment with Python {python}{such_as}"

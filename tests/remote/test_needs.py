@@ -159,6 +159,17 @@ def test_modules_of_one_namespace_come_from_several_distributions(site: Path) ->
     assert found.distributions == {"mine-storage": "1.0", "mine-batch": "2.0"}
 
 
+def test_pip_may_have_installed_anywhere(on_path: Importing, tmp_path: Path) -> None:
+    """Into a folder of any name on the search path, as ``pip install --target`` does; a system's lists may lack."""
+    folder = on_path({"mine_own.py": ""})
+    install(folder, "mine-target", "1.0", {"minetarget/__init__.py": ""})
+    assert installed.origin("minetarget") == Distribution("mine-target", "1.0")
+    assert installed.origin("mine_own") == LocalModule("mine_own", (folder / "mine_own.py",))
+    install(folder, "mineplain", "2.0", {"mineplain/__init__.py": ""})
+    (folder / "mineplain-2.0.dist-info" / "RECORD").unlink()
+    assert installed.origin("mineplain") == Distribution("mineplain", "2.0")
+
+
 @pytest.mark.parametrize(
     "told", [{"dir_info": {"editable": True}}, {"dir_info": {}}, {"vcs_info": {"vcs": "git"}}], ids=str
 )
@@ -242,11 +253,14 @@ def test_requirements_are_pinned_and_always_in_the_same_order() -> None:
     ]
 
 
-def test_the_user_s_lines_take_the_place_of_ours() -> None:
-    """However the name is spelt: pip would refuse two different wishes."""
-    lines = requirements(Needs({"scikit-learn": "1.7.0"}), ["Scikit_Learn>=1.3", "-r other.txt", "numpy"])
-    assert lines[-3:] == ["Scikit_Learn>=1.3", "-r other.txt", "numpy"]
-    assert [line.partition("==")[0] for line in lines[:-3]] == ["boto3", "dill", "rich"]
+def test_what_the_user_s_own_list_says_of_a_version_counts() -> None:
+    """However the name is spelt: pip would refuse two different wishes. A bare name leaves ours, which it allows."""
+    text = (
+        "Scikit_Learn[extra] >= 1.3\n-r other.txt\nnumpy\n# boto3==1\n  dill~=0.3 ; python_version > '3'\nrich @ git+x"
+    )
+    lines = requirements(Needs({"scikit-learn": "1.7.0"}), {"shipped/0/a/requirements.txt": text})
+    assert lines[-1] == "-r shipped/0/a/requirements.txt"
+    assert [line.partition("==")[0] for line in lines[:-1]] == ["boto3", "numpy"]
 
 
 def test_what_cloudtune_itself_needs_is_what_it_declares() -> None:

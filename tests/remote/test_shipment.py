@@ -156,10 +156,13 @@ def test_requirements_of_a_local_script_are_installed(tmp_path: Path) -> None:
     lines = pack(tuner_of(LocalBackend(tmp_path / "with" / "train.py"))).manifest["requirements"]
     assert lines[-1] == "-r shipped/0/with/requirements.txt"
     assert not [line for line in lines if line.startswith("click")]
-    shipment = pack(tuner_of(LocalBackend(tmp_path / "without" / "train.py")), requirements=["numpy>=1", "else==2"])
+    tuner = tuner_of(LocalBackend(tmp_path / "without" / "train.py"))
+    shipment = pack(tuner)
     lines = contents(shipment)["requirements.txt"].decode().splitlines()
     assert lines == shipment.manifest["requirements"]
-    assert [line.partition("==")[0] for line in lines] == ["boto3", "click", "dill", "rich", "numpy>=1", "else"]
+    assert [line.partition("==")[0] for line in lines] == ["boto3", "click", "dill", "numpy", "rich"]
+    assert contents(pack(tuner, requirements=["else==2", "more"]))["requirements.txt"] == b"else==2\nmore\n"
+    assert "requirements.txt" not in contents(pack(tuner, requirements=[]))
 
 
 @pytest.mark.usefixtures("small_package")

@@ -114,7 +114,7 @@ def test_versions_are_compared_before_anything_is_unpickled(tmp_path: Path, ship
     versions = {**shipment.manifest["versions"], "python": "3.9"}
     manifest = {**shipment.manifest, "versions": versions, "tuner": hashlib.sha256(poison).hexdigest()}
     with pytest.raises(
-        CannotLoad, match=r"^the tuner was sent from Python 3\.9, and this image has Python 3\.\d+; choose"
+        CannotLoad, match=r"^the tuner was sent from Python 3\.9, and this machine has Python 3\.\d+; choose"
     ):
         load(tmp_path, manifest, poison)
 

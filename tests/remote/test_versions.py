@@ -43,11 +43,17 @@ def test_the_same_versions_fit() -> None:
 @pytest.mark.parametrize(
     ("here", "says"),
     [
-        ({"python": "3.9"}, ["Python 3.12", "Python 3.9", "image_uri with Python 3.12", "PyTorch 2."]),
+        ({"python": "3.9"}, ["Python 3.12", "Python 3.9", "image_uri or environment with Python 3.12", "PyTorch 2."]),
         ({"cloudtune": "0.2.0"}, ["cloudtune 0.1.0", "0.2.0", "image_uri"]),
-        ({"dill": "0.3.8"}, ["dill 0.4.1", "has dill 0.3.8", "image_uri with dill 0.4", "dill==0.4.1"]),
-        ({"numpy": "1.26.4"}, ["numpy 2.1.3", "has numpy 1.26.4", "image_uri with numpy 2", "launch with numpy 1"]),
-        ({"torch": "2.7.1"}, ["torch 2.8.0", "has torch 2.7.1", "image_uri with torch 2.8", "torch==2.8.0,"]),
+        ({"dill": "0.3.8"}, ["dill 0.4.1", "has dill 0.3.8", "image_uri or environment with dill 0.4", "dill==0.4.1"]),
+        (
+            {"numpy": "1.26.4"},
+            ["numpy 2.1.3", "has numpy 1.26.4", "image_uri or environment with numpy 2", "launch with numpy 1"],
+        ),
+        (
+            {"torch": "2.7.1"},
+            ["torch 2.8.0", "has torch 2.7.1", "image_uri or environment with torch 2.8", "torch==2.8.0,"],
+        ),
     ],
 )
 def test_a_mismatch_is_one_sentence(here: Mapping[str, str], says: list[str]) -> None:
@@ -63,7 +69,9 @@ def test_a_mismatch_is_one_sentence(here: Mapping[str, str], says: list[str]) ->
 def test_what_is_missing_is_told() -> None:
     """An image without a package differs from one with another version."""
     here = {name: version for name, version in THERE.items() if name != "torch"}
-    assert "this image has no torch; choose an image_uri with torch 2.8" in (compare(THERE, here) or "")
+    assert "this machine has no torch; choose an image_uri or environment with torch 2.8" in (
+        compare(THERE, here) or ""
+    )
 
 
 def test_python_comes_first() -> None:
@@ -75,4 +83,4 @@ def test_a_python_that_no_image_has_is_told_without_one() -> None:
     """The remedy names no image where there is none."""
     sentence = compare({**THERE, "python": "3.99"}, THERE)
     assert sentence is not None
-    assert sentence.endswith("choose an image_uri with Python 3.99, or launch with Python 3.12")
+    assert sentence.endswith("choose an image_uri or environment with Python 3.99, or launch with Python 3.12")
