@@ -32,7 +32,7 @@ class PausedWriter:
         self.s3 = s3
         self.bucket = MemoryBucket(s3, self._gate)
         # Every other one gives up at the first call without an answer, and tries again with more to write.
-        self.store = S3Store(self.bucket, ROOT, patience=900.0 * (name % 2))
+        self.store = S3Store(self.bucket, ROOT, patience=900.0 * (1 - name % 2))
         self.name = name
         self.is_open = False
         self.is_dead = False
