@@ -165,6 +165,11 @@ class Tuner:
         self._unclaimed = False
         self.tag = tag
 
+    @property
+    def results_place(self) -> str:
+        """Where its results are: a folder, or ``s3://bucket/prefix``."""
+        return str(getattr(self._store, "uri", self.tuner_path))
+
     def read_log(self) -> None:
         """Brings status and scheduler to where the experiment's log stands now, without driving the experiment."""
         self._replay(self._store or LocalStore(self.tuner_path))
@@ -247,7 +252,7 @@ class Tuner:
             store.update_results()
             for callback in self.callbacks:
                 callback.on_tuning_start(self)
-            logger.info("results of trials will be saved on %s", self.tuner_path)
+            logger.info("results of trials will be saved on %s", self.results_place)
             loop.run()
             stop_running = not loop.left_running
         except Fenced:

@@ -23,7 +23,6 @@ from cloudtune.trial import Trial, TrialStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from rich.console import Console, Group
     from rich.live import Live
@@ -83,7 +82,7 @@ class Shown(Protocol):
         """When it ends."""
 
     @property
-    def tuner_path(self) -> Path | str:
+    def results_place(self) -> str:
         """Where its results are."""
 
 
@@ -318,7 +317,7 @@ def _outcome(tuner: Shown, max_rows: int = MAX_ROWS, width: int | None = None) -
     status, line = tuner.status, "-" * 20
     why = "by an error" if status.finished_why is None else f"({printable(status.finished_why)})"
     return (
-        f"Tuning ended {why}, results of trials can be found on {tuner.tuner_path}\n{line}\n"
+        f"Tuning ended {why}, results of trials can be found on {tuner.results_place}\n{line}\n"
         f"Resource summary (last result is reported):\n{status_table(status, max_rows, width)}\n\n"
         f"{incumbent_line(status)}\n{line}"
     )

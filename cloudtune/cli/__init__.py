@@ -10,9 +10,12 @@ from cloudtune.cli.failures import PlainErrorsGroup
 from cloudtune.cli.image import image_group
 from cloudtune.cli.list_experiments import list_command
 from cloudtune.cli.localcloud import localcloud_group
+from cloudtune.cli.logs import logs_command
 from cloudtune.cli.ps import ps_command
 from cloudtune.cli.reap import reap_command
 from cloudtune.cli.resume import resume_command
+from cloudtune.cli.status import status_command
+from cloudtune.cli.stop import stop_command
 from cloudtune.cli.tune import tune_command
 
 __all__ = ["main"]
@@ -35,6 +38,9 @@ def main() -> None:
 main.add_command(tune_command)
 main.add_command(resume_command)
 main.add_command(list_command)
+main.add_command(status_command)
+main.add_command(logs_command)
+main.add_command(stop_command)
 main.add_command(ps_command)
 main.add_command(reap_command)
 main.add_command(doctor_command)

@@ -97,7 +97,7 @@ def outcome_of(tuner: Tuner, trial_id: int, config: dict[str, Any], pictures: li
     assert status.incumbent is not None
     return {
         "name": tuner.name,
-        "path": str(tuner.tuner_path),
+        "path": tuner.results_place,
         "best": {
             "trial_id": trial_id,
             "metric": status.metric,
@@ -131,7 +131,7 @@ def _draw(tuner: Tuner) -> list[Path]:
 
     # No window is wanted, whatever the user's settings are; matplotlib reads this when it is imported.
     os.environ["MPLBACKEND"] = "Agg"
-    experiment = load_experiment(tuner.name)
+    experiment = load_experiment(tuner.results_place)
     best, curves = tuner.tuner_path / BEST_FILE, tuner.tuner_path / CURVES_FILE
     experiment.plot(file_name=best)
     experiment.plot_trials_over_time(file_name=curves)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from cloudtune.aws.s3 import Bucket
 from cloudtune.constants import ST_LIMITS
 from cloudtune.stopping_criterion import StoppingCriterion
 from cloudtune.store.entries import EXPERIMENT
+from cloudtune.store.s3_log import S3LogFollower
 from cloudtune.store.store import Entry
 from cloudtune.tuning_status import TuningStatus
 
@@ -54,6 +56,34 @@ class Course:
     def experiment_id(self) -> str:
         """Part of the names of its jobs; "" while it is not known."""
         return "" if self.header is None else str(self.header["experiment_id"])
+
+
+class S3Course:
+    """The course of an experiment in S3, brought up to date again and again.
+
+    Args:
+        bucket: Where it lies.
+        root: Prefix of the experiment.
+    """
+
+    def __init__(self, bucket: Bucket, root: str) -> None:
+        self._bucket = bucket
+        self._root = root
+        self._begin()
+
+    def _begin(self) -> None:
+        self._log = S3LogFollower(self._bucket, self._root)
+        self._rewinds = self._log.rewinds
+        self._course = Course()
+
+    def read(self) -> Course:
+        """The course as it is now. Raises AwsError."""
+        blocks = self._log.new_blocks()
+        if self._log.rewinds != self._rewinds:
+            self._begin()  # a tuner went on without entries that were read
+            blocks = self._log.new_blocks()
+        self._course.apply_all(blocks)
+        return self._course
 
 
 class KnownLimits:

@@ -51,6 +51,11 @@ class S3Experiment:
         return self.bucket.uri(self.root)
 
     @property
+    def label(self) -> str:
+        """What commands know it by: ``NAME`` or ``TAG/NAME``."""
+        return f"{self.tag}/{self.name}" if self.tag else self.name
+
+    @property
     def code(self) -> str:
         """Prefix of the archives of code, with a slash at its end."""
         return f"{self.prefix}/cloudtune/code/" if self.prefix else "cloudtune/code/"

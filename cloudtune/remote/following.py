@@ -120,7 +120,7 @@ class _Following:
         tag = root.split("/")[-2]
         #: What commands know it by.
         self.label = self.name if tag == self.name else f"{tag}/{self.name}"
-        self.tuner_path = self._place.bucket.uri(self._place.root)
+        self.results_place = self._place.bucket.uri(self._place.root)
         self.stop_criterion = KnownLimits()
         self._log = S3LogFollower(self._place.bucket, self._place.root)
         self._rewinds = self._log.rewinds

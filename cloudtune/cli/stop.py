@@ -1,0 +1,81 @@
+"""``cloudtune stop``: ends a remote experiment, from any machine."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from cloudtune.cli.experiment_place import locate, place_options
+from cloudtune.cli.failures import debug_option
+
+
+@click.command("stop")
+@click.argument("experiment")
+@click.option("--leave-trials", is_flag=True, help="Only the tuner ends; training jobs of trials go on.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=180.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For the tuner to end its trials and itself, before StopTrainingJob.",
+)
+@click.option("--no-wait", is_flag=True, help="Return once the tuner was asked.")
+@place_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@debug_option
+def stop_command(
+    experiment: str,
+    leave_trials: bool,
+    grace: float,
+    no_wait: bool,
+    s3_path: str | None,
+    region: str | None,
+    profile: str | None,
+    as_json: bool,
+) -> None:
+    """Ends the remote EXPERIMENT: its tuner, and the training jobs of its trials.
+
+    Trials save their checkpoints; `cloudtune resume` continues the experiment. If its tuner is gone
+    already, the jobs that it has left are ended. The exit code is 1 if something still runs.
+
+    \b
+    Example:
+      cloudtune stop height-tuning --leave-trials
+    """  # noqa: D301 - \b is how click is told to keep the lines of a paragraph
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from cloudtune.errors import ExperimentLocked
+    from cloudtune.remote.stopping import Stopping
+    from cloudtune.store.lease import describe_holder, lease_holder_is_alive, read_holder
+
+    found = locate(experiment, s3_path, region, profile)
+    if isinstance(found, Path):
+        if not lease_holder_is_alive(found / "lock"):
+            raise ExperimentLocked(
+                f"no tuner of {experiment} runs on this machine; `cloudtune ps` shows training jobs that are left, "
+                "`cloudtune reap NAME` ends them"
+            )
+        raise ExperimentLocked(
+            f"{experiment} is driven on this machine by {describe_holder(read_holder(found / 'lock'))}: end it there "
+            "with Ctrl-C, or send that process SIGTERM"
+        )
+    quiet = (lambda _: None) if as_json else (lambda text: click.echo(text, err=True))
+    result = Stopping(found, leave_trials, grace, quiet).run(wait=not no_wait)
+    ends = result.job_status in ("", "Completed", "Stopped", "Failed") or no_wait
+    ok = ends and not result.failed and (leave_trials or no_wait or not result.running)
+    if as_json:
+        click.echo(json.dumps({"ok": ok, **asdict(result)}))
+    else:
+        if result.job is not None:
+            click.echo(f"{result.job}: {'asked to end' if no_wait else result.job_status}")
+        for name in result.ended:
+            click.echo(f"{name}: ended")
+        for name in result.running:
+            click.echo(f"{name}: {'goes on' if leave_trials else 'still runs'}")
+        for name, reason in result.failed.items():
+            click.echo(f"{name}: could not be ended: {reason}", err=True)
+    if not ok:
+        click.get_current_context().exit(1)
