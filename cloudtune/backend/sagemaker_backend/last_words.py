@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 #: Lines that are quoted of a log, and that are read for it: reports may stand between them.
 _LINES, _LINES_READ = 10, 200
+#: Characters of them that are quoted, as the agent does it.
+_CHARACTERS = 2048
 
 
 class LastWords:
@@ -60,7 +62,7 @@ class LastWords:
             return attempt.mark["output"]
         try:
             lines = without_reports("\n".join(self._logs.last_lines(attempt.job_name, _LINES_READ))).splitlines()
-            return "\n".join(lines[-_LINES:])
+            return "\n".join(lines[-_LINES:])[-_CHARACTERS:]
         except AwsError as error:
             logger.info("the log of %s could not be read: %s", attempt.job_name, error)
             return ""

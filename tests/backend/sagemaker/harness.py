@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cloudtune.agent.protocol import Keys
 from cloudtune.aws.job_names import job_name, job_name_prefix
-from cloudtune.aws.job_template import TrainingJob
+from cloudtune.aws.job_template import JobTemplate, TrainingJob
 from cloudtune.backend.sagemaker_backend.backend import SageMakerBackend
 from cloudtune.backend.sagemaker_backend.cadence import Cadence
 from cloudtune.backend.trial_backend import LeftRunning, TrialBackend
@@ -59,7 +59,7 @@ def training_job(entry_point: Path = PROGRAM, **members: Any) -> TrainingJob:
     return TrainingJob(entry_point, **given)
 
 
-def make_backend(job: TrainingJob | None = None, **options: Any) -> SageMakerBackend:
+def make_backend(job: TrainingJob | JobTemplate | None = None, **options: Any) -> SageMakerBackend:
     """A backend in a hurry whose experiments lie in the test's bucket."""
     given: dict[str, Any] = {"s3_path": f"s3://{BUCKET}", "cadence": HURRY, "stop_grace": 5.0, **options}
     return SageMakerBackend(training_job() if job is None else job, **given)
