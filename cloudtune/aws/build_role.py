@@ -23,6 +23,19 @@ _SERVICE = "codebuild.amazonaws.com"
 _PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 _PUSH = ["ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage"]
 _LOOK = ["ecr:DescribeImages", "ecr:DescribeRepositories"]
+_LOG_IN = ["ecr:GetAuthorizationToken"]
+_MAKE = ["ecr:CreateRepository", "ecr:PutLifecyclePolicy"]
+_TAG = ["ecr:TagResource"]
+_BUILD = [
+    "codebuild:CreateProject",
+    "codebuild:UpdateProject",
+    "codebuild:BatchGetProjects",
+    "codebuild:StartBuild",
+    "codebuild:BatchGetBuilds",
+    "codebuild:ListBuildsForProject",
+]
+#: What ``cloudtune image`` itself calls, beside what everybody does who tunes: not what docker and CodeBuild call.
+CALLED = frozenset([*_LOOK, *_LOG_IN, *_MAKE, *_BUILD])
 
 
 class NoBuildRole(CloudtuneError):
@@ -73,7 +86,7 @@ def role_policy(aws: Aws, repository: Repository, bucket: str, prefix: str = "")
     """What the build does, and no more."""
     group = f"arn:{aws.partition}:logs:{aws.region}:{aws.account}:log-group:{log_group()}"
     return _policy(
-        _allow(["ecr:GetAuthorizationToken"], "*"),  # AWS knows it on nothing in particular
+        _allow(_LOG_IN, "*"),  # AWS knows it on nothing in particular
         _allow([*_PULL, *_PUSH, *_LOOK], repository.arn),
         _allow(["s3:GetObject", "s3:GetObjectVersion"], _contexts(aws, bucket, prefix)),
         _allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], [group, f"{group}:*"]),
@@ -83,22 +96,18 @@ def role_policy(aws: Aws, repository: Repository, bucket: str, prefix: str = "")
 def caller_policy(aws: Aws, repository: Repository, bucket: str, role: str, prefix: str = "") -> dict[str, Any]:
     """What whoever runs ``cloudtune image`` needs: for building in the account, and for pushing from here."""
     group = f"arn:{aws.partition}:logs:{aws.region}:{aws.account}:log-group:{log_group()}"
-    builds = ["CreateProject", "UpdateProject", "BatchGetProjects", "StartBuild", "BatchGetBuilds"]
     passing = _allow(["iam:PassRole"], role)
     passing["Condition"] = {"StringEquals": {"iam:PassedToService": _SERVICE}}
     return _policy(
-        _allow(["ecr:GetAuthorizationToken"], "*"),
-        _allow([*_PULL, *_PUSH, *_LOOK, *_OWNING], repository.arn),
-        _allow([f"codebuild:{name}" for name in [*builds, "ListBuildsForProject"]], project_arn(aws)),
+        _allow(_LOG_IN, "*"),
+        _allow([*_PULL, *_PUSH, *_LOOK, *_MAKE, *_TAG], repository.arn),
+        _allow(_BUILD, project_arn(aws)),
         _allow(["s3:PutObject"], _contexts(aws, bucket, prefix)),
         _allow(["s3:ListBucket"], f"arn:{aws.partition}:s3:::{bucket}"),
         _allow(["logs:GetLogEvents"], f"{group}:log-stream:*"),
         _allow(["iam:GetRole"], role),
         passing,
     )
-
-
-_OWNING = ["ecr:CreateRepository", "ecr:PutLifecyclePolicy", "ecr:TagResource"]
 
 
 def _contexts(aws: Aws, bucket: str, prefix: str) -> str:
