@@ -25,13 +25,15 @@ HELPER = "def halved(x):\n    return x / 2\n"
 
 
 def test_a_local_tuner_runs_where_its_folders_are_not(tmp_path: Path) -> None:
-    """The script and what stands beside it travel, the backend finds them, and cloudtune itself comes along."""
+    """The script and what stands beside it travel, the backend finds them, and cloudtune comes along, with tables."""
     launch = 'tuner = tuner_of(LocalBackend("project/train.py"))'
     sent = send(tmp_path, {"launch.py": launch, "train.py": TRAIN, "helper.py": HELPER, "data/list.txt": "1"})
     assert {f"shipped/0/project/{name}" for name in ("train.py", "helper.py", "data/list.txt")} <= sent.names()
     (tmp_path / "project").rename(tmp_path / "gone")
     program = """
 import cloudtune
+from cloudtune.aws.images import default_image
+assert default_image("ml.m5.large", "us-east-1")
 tuner.run()
 print(json.dumps([cloudtune.__file__, str(tuner.trial_backend.entry_point), len(tuner.status.records)]))
 """

@@ -192,11 +192,15 @@ def test_a_secret_is_named_by_its_place_and_never_shown(backend: LocalBackend) -
     assert dump(tuner_with(backend, {"key": SECRET[:-1]}), secrets)
 
 
-@pytest.mark.parametrize("hidden", [bytearray(SECRET, "ascii"), {SECRET.encode(): 1}])
-def test_a_secret_is_found_in_any_form_that_pickle_keeps(backend: LocalBackend, hidden: object) -> None:
-    """What the walk through the objects does not see, the finished pickle shows."""
-    with pytest.raises(CannotShip, match="holds the value of KEY"):
-        dump(tuner_with(backend, hidden), {"KEY": SECRET})
+def test_a_secret_is_found_in_any_form_that_pickle_keeps(
+    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the walk through the objects does not see, such as the name of a class, the finished pickle shows."""
+    named = type(SECRET, (), {})
+    monkeypatch.setattr(sys.modules[__name__], SECRET, named, raising=False)
+    for hidden in (bytearray(SECRET, "ascii"), {SECRET.encode(): 1}, named):
+        with pytest.raises(CannotShip, match="holds the value of KEY"):
+            dump(tuner_with(backend, hidden), {"KEY": SECRET})
 
 
 def test_a_secret_in_the_environment_of_the_trials_jobs_is_found(tmp_path: Path) -> None:
