@@ -23,7 +23,7 @@ _GET = {"GET", "BINGET", "LONG_BINGET"}
 _SILENT = {"FRAME", "MARK", "PROTO"}
 
 
-class _Global(NamedTuple):
+class Named(NamedTuple):
     """A function or class that a pickle names."""
 
     module: str
@@ -32,13 +32,17 @@ class _Global(NamedTuple):
 
 def modules_of_pickle(data: bytes) -> set[str]:
     """Full names of the modules, ``__main__`` not among them."""
-    found = set(_modules(data))
-    found.discard("__main__")
-    found.discard("")
-    return found
+    found = {one.module if isinstance(one, Named) else one for one in _references(data)}
+    return found - {"__main__", ""}
 
 
-def _modules(data: bytes) -> Iterator[str]:
+def names_of_pickle(data: bytes) -> set[Named]:
+    """The functions and classes that it names."""
+    return {one for one in _references(data) if isinstance(one, Named)}
+
+
+def _references(data: bytes) -> Iterator[Named | str]:
+    """What it names, and modules that it imports."""
     memo: dict[int, object] = {}
     before: object = None
     last: object = None
@@ -54,30 +58,28 @@ def _modules(data: bytes) -> Iterator[str]:
             memo[argument] = last
             continue
         if code == "STACK_GLOBAL":
-            pushed: object = _Global(str(before), str(last))
+            pushed: object = Named(str(before), str(last))
         elif code == "GLOBAL":
-            pushed = _Global(*str(argument).split(" ", 1))
+            pushed = Named(*str(argument).split(" ", 1))
         elif code in _GET:
             assert isinstance(argument, int)
             pushed = memo.get(argument)
         else:
             pushed = argument if code in _STRINGS or code in _BYTES else None
-        if isinstance(pushed, _Global):
-            yield pushed.module
-        elif isinstance(pushed, str) and last in _IMPORTERS:
+        if isinstance(pushed, Named) or (isinstance(pushed, str) and last in _IMPORTERS):
             yield pushed
         elif isinstance(pushed, bytes):
-            yield from _modules_of_bytes(pushed, last == _FUNCTION_MAKER)
+            yield from _references_in_bytes(pushed, last == _FUNCTION_MAKER)
         before, last = last, pushed
 
 
-def _modules_of_bytes(data: bytes, is_code: bool) -> Iterator[str]:
+def _references_in_bytes(data: bytes, is_code: bool) -> Iterator[Named | str]:
     if is_code:
         code = marshal.loads(data)  # noqa: S302 - this process has just made it
         if isinstance(code, CodeType):
             yield from imports_of_nested_code(code)
     elif data[:1] == b"\x80" and data[-1:] == b".":
         try:
-            yield from modules_of_pickle(data)
+            yield from list(_references(data))
         except ValueError:  # other bytes that look like a pickle at both ends
             return

@@ -7,6 +7,7 @@ is watched: thus the place of what cannot travel is known, and so are the module
 from __future__ import annotations
 
 import io
+import pickle
 import sys
 import threading
 import warnings
@@ -19,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 import dill
 
 from cloudtune.backend import function_loader
+from cloudtune.backend.function_transport import PackedFunction
 from cloudtune.backend.importable import module_is_importable
 from cloudtune.backend.pickle_references import reference_to_main
 from cloudtune.errors import CloudtuneError
 from cloudtune.remote.code_imports import imports_of_code
 from cloudtune.remote.object_path import path_of
+from cloudtune.remote.pickle_needs import names_of_pickle
 
 if TYPE_CHECKING:
     from cloudtune.tuner import Tuner
@@ -148,7 +151,7 @@ class _Pickler(dill.Pickler):  # type: ignore[misc]  # dill has no types
     """dill's, which remembers what it is at, and refuses what must not travel."""
 
     def __init__(self, file: io.BytesIO, secrets: Mapping[str, str]) -> None:
-        super().__init__(file, recurse=True)
+        super().__init__(file, protocol=pickle.DEFAULT_PROTOCOL, recurse=True)
         self.imports: set[str] = set()
         self._secrets = secrets
         self._at: list[object] = []
@@ -169,6 +172,8 @@ class _Pickler(dill.Pickler):  # type: ignore[misc]  # dill has no types
         if kind is str or kind is bytes:
             if len(obj) >= SHORTEST_SECRET:
                 self._look_for_secrets(obj)
+        elif kind is PackedFunction:
+            self._refuse_ways_to_aws_in(obj)
         elif kind is CodeType:
             self.imports.update(imports_of_code(obj))
         elif kind not in self._looked_at:
@@ -199,14 +204,22 @@ class _Pickler(dill.Pickler):  # type: ignore[misc]  # dill has no types
             if (value in text) if isinstance(text, str) else (value.encode() in text):
                 raise _holds_secret(self.path(), name)
 
+    def _refuse_ways_to_aws_in(self, function: PackedFunction) -> None:
+        """Looks into a function that its backend has packed. Classes of boto3 may be named there: it may make one."""
+        if any(name in _WAYS_TO_AWS and name.module.startswith("botocore.") for name in names_of_pickle(function.data)):
+            raise self._holds_way_to_aws("a function that refers to a session or client of AWS")
+
+    def _holds_way_to_aws(self, what: str) -> CannotShip:
+        return CannotShip(
+            f"{self.path()} ({what}) is not sent along, because it holds credentials or connections of this machine; "
+            "make it where it is used: the job has a role of its own"
+        )
+
     def _refuse(self, obj: object) -> None:
         kind = type(obj)
         bases = {(base.__module__, base.__qualname__) for base in kind.__mro__}
         if bases & _WAYS_TO_AWS:
-            raise CannotShip(
-                f"{self.path()} ({_kind(obj)}) is not sent along, because it holds credentials or connections of this "
-                "machine; make it where it is used: the job has a role of its own"
-            )
+            raise self._holds_way_to_aws(_kind(obj))
         if bases & _OF_THIS_MACHINE and not (isinstance(obj, _IN_MEMORY) or _standard_stream(obj)):
             raise CannotShip(
                 f"{self.path()} ({_kind(obj)}) cannot be sent to another machine, because it belongs to a process of "

@@ -22,7 +22,7 @@ import pytest
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.job_template import TrainingJob
-from cloudtune.backend import LocalBackend, SageMakerBackend
+from cloudtune.backend import LocalBackend, PythonBackend, SageMakerBackend
 from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.callbacks.tuner_callback import TunerCallback
 from cloudtune.config_space import uniform
@@ -176,6 +176,23 @@ def test_ways_to_aws_stay_here(backend: LocalBackend, make: Callable[[], object]
     held = {"client": make()}
     with pytest.raises(CannotShip, match=r"tuner\.callbacks\[1\]\.held\['client'\] \(an? bot.*holds credentials"):
         dump(tuner_with(backend, held))
+
+
+def test_ways_to_aws_in_the_function_of_a_backend_stay_here() -> None:
+    """A session among its globals would go with its credentials; one that the function itself makes is fine."""
+    session = boto3.Session("AKIA", "another-secret", region_name="us-east-1")
+
+    def with_it(x: float) -> object:
+        return session
+
+    def makes_it(x: float) -> object:
+        import botocore.session
+
+        return boto3.Session, botocore.session.Session
+
+    with pytest.raises(CannotShip, match=r"^tuner\.trial_backend\.tune_function \(a function that refers to a session"):
+        dump(tuner_with(PythonBackend(with_it)))
+    assert dump(tuner_with(PythonBackend(makes_it)))
 
 
 def test_a_secret_is_named_by_its_place_and_never_shown(backend: LocalBackend) -> None:
