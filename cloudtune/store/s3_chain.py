@@ -55,8 +55,8 @@ class Chain:
         self.highest = 0
         #: Highest epoch of any segment that could be read.
         self.highest_epoch = 0
-        #: How often it went back behind something that had counted.
-        self.rewinds = 0
+        #: Least number of entries that were left when it went back behind something that had counted; None: never.
+        self.rewound_to: int | None = None
         self._losses: dict[int, str] = {}
 
     def close(self) -> None:
@@ -83,8 +83,7 @@ class Chain:
             return
         with self._lock:
             if kept < len(self._links):
-                del self._links[kept:]
-                self.rewinds += 1
+                self._go_back(kept)
             self._links.append(
                 Link(
                     segment.seq,
@@ -125,7 +124,8 @@ class Chain:
                 if segment.epoch >= before.epoch:
                     # Its writer knew what it continued: what stands there now is something else.
                     self._losses[before.seq] = "is not what was written"
-                    self._cut(kept - 1)
+                    with self._lock:
+                        self._go_back(kept - 1)
                 return None
             if segment.first != before.first + before.entries:
                 return None
@@ -133,10 +133,10 @@ class Chain:
         continues = tip is not None and kept == len(links) and (tip.epoch, tip.nonce) == (segment.epoch, segment.nonce)
         return kept if continues or segment.epoch > (tip.epoch if tip else 0) else None
 
-    def _cut(self, kept: int) -> None:
-        with self._lock:
-            del self._links[kept:]
-            self.rewinds += 1
+    def _go_back(self, kept: int) -> None:
+        del self._links[kept:]
+        left = self._length_locked()
+        self.rewound_to = left if self.rewound_to is None else min(left, self.rewound_to)
 
     def _write(self, data: bytes, start: int) -> None:
         try:

@@ -236,9 +236,10 @@ class S3LogFollower:
         """
         chain = self._reader.chain
         self._reader.read_on()
-        if chain.rewinds > self.rewinds:
-            self.rewinds = chain.rewinds
-            self._told = min(self._told, chain.length())
+        if chain.rewound_to is not None:
+            self.rewinds += chain.rewound_to < self._told
+            self._told = min(self._told, chain.rewound_to)
+            chain.rewound_to = None
         told, self._told = self._told, chain.length()
         return chain.blocks(told)
 
