@@ -35,7 +35,8 @@ def secret_values(environment: Mapping[str, str], aws: Aws | None = None) -> dic
     }
     if aws is not None:
         known = set(found.values())
-        found.update({name: value for name, value in aws.secrets().items() if value not in known})
+        own = {name: value for name, value in aws.secrets().items() if len(value) >= SHORTEST_SECRET}
+        found.update({name: value for name, value in own.items() if value not in known})
     return found
 
 

@@ -65,15 +65,17 @@ def test_short_values_and_paths_are_none() -> None:
 def test_credentials_of_the_session_are_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Most have theirs in a file, not in the environment; the names tell where to look."""
     credentials = tmp_path / "credentials"
-    credentials.write_text(
-        f"[work]\naws_access_key_id = AKIA\naws_secret_access_key = {VALUE}\naws_session_token = {VALUE}-token\n"
-    )
+    written = f"[work]\naws_access_key_id = AKIA\naws_secret_access_key = {VALUE}\naws_session_token = {VALUE}-token\n"
+    credentials.write_text(written)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
     assert secret_values({}, Aws("us-east-1", "work")) == {
         "the AWS secret access key": VALUE,
         "the AWS session token": f"{VALUE}-token",
     }
     assert secret_values({}, Aws("us-east-1")) == {}
+    credentials.write_text("[short]\naws_access_key_id = AKIA\naws_secret_access_key = testing\n")
+    assert secret_values({}, Aws("us-east-1", "short")) == {}  # of some stand-in for AWS: the word is everywhere
+    credentials.write_text(written)
     assert set(secret_values({"AWS_SECRET_ACCESS_KEY": VALUE}, Aws("us-east-1", "work"))) == {
         "AWS_SECRET_ACCESS_KEY",
         "the AWS session token",
