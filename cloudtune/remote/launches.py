@@ -10,7 +10,8 @@ from cloudtune.aws.errors import NotFound
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
 from cloudtune.remote.tuner_job import TunerPlace
 
-_PREFIX = re.compile(r"^\w+Error: ")
+#: What SageMaker puts around the words of a program that has failed.
+_PREFIX = "AlgorithmError: "
 _SUFFIX = re.compile(r",? exit code: -?\d+$", re.IGNORECASE)
 
 
@@ -42,8 +43,9 @@ def launches(place: TunerPlace, patience: float | None = None) -> Iterator[tuple
 
 def why_failed(state: JobState) -> str:
     """Why a tuner's job has failed, in one line: what its program said last, as far as SageMaker tells."""
-    lines = [line.strip() for line in state.failure_reason.splitlines() if line.strip()]
+    said = state.failure_reason.strip().removeprefix(_PREFIX)
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     if not lines:
         return "SageMaker gives no reason"
     # The agent's sentence comes first, then the last lines of the program's output: the very last is its error.
-    return _SUFFIX.sub("", _PREFIX.sub("", lines[-1])).rstrip(".")
+    return _SUFFIX.sub("", lines[-1]).rstrip(".")
