@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import pickle
+import threading
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from cloudtune.aws.clients import Aws
+from cloudtune.aws.errors import AccessDenied, AwsError, Unreachable
 from cloudtune.aws.rate_budget import RateBudget
 from cloudtune.aws.s3 import Bucket
-from cloudtune.localcloud import InProcessCloud
-from cloudtune.store import s3_lease
+from cloudtune.errors import ExperimentLocked, Fenced, StorageFull
+from cloudtune.localcloud import InProcessCloud, LocalCloud
+from cloudtune.localcloud.cloud import CloudFaults
+from cloudtune.store import s3_lease, s3_packing, s3_store, s3_writer
 from cloudtune.store.s3_log import S3LogView
 from cloudtune.store.s3_segments import LogKeys
 from cloudtune.store.s3_store import S3Store
 from cloudtune.store.store import Store
-from tests.contracts.store_contract import MakeStore, StoreContract, StoreMachine, own
+from tests.contracts.store_contract import MakeStore, StoreContract, StoreMachine, own, report, suggest
 from tests.store.conftest import ROOT
-from tests.store.memory_s3 import MemoryBucket, MemoryS3
+from tests.store.memory_s3 import OK, REQUEST_LOST, MemoryBucket, MemoryS3
 
 KEYS = LogKeys(ROOT)
 
@@ -112,3 +122,356 @@ def results(bucket: Bucket) -> pd.DataFrame:
     got = bucket.get(ROOT + "results.csv.zip")
     assert got is not None
     return pd.read_csv(io.BytesIO(got.body), compression="zip")
+
+
+@pytest.fixture
+def memory() -> MemoryBucket:
+    return MemoryBucket(MemoryS3())
+
+
+def settle(store: S3Store) -> None:
+    """Waits for what the store does in the background."""
+    for job in (store._log_job, store._results_job, store._packing_job):
+        if job is not None:
+            job.exception(timeout=60)
+
+
+def test_what_is_appended_is_in_s3_after_five_seconds(memory: MemoryBucket) -> None:
+    """By itself, in one segment however many appends there were; nothing is written where nothing is new."""
+    store = opened(memory)
+    store.append([{"event": "clock", "time": 1.0}])
+    assert store.maintain(100.0) == 104.8
+    store.append([{"event": "clock", "time": 2.0}])
+    assert store.maintain(103.0) == 104.8
+    assert S3LogView(memory, ROOT).length() == 1
+    store.maintain(104.8)
+    settle(store)
+    assert S3LogView(memory, ROOT).length() == 3
+    assert KEYS.segment(3) not in memory.s3.objects
+    puts = memory.s3.puts
+    assert store.maintain(200.0) is None
+    store.flush()
+    settle(store)
+    assert memory.s3.puts == puts
+    store.close()
+
+
+def test_an_owner_reads_its_own_without_asking(bucket: Bucket, local_cloud: LocalCloud) -> None:
+    """Reading, counting and making results of a long log cost no request."""
+    opened(bucket).close()
+    store = opened(bucket)
+    store.append([report(0), report(1)])
+    store.flush()
+    store.append([report(2)])
+    before = local_cloud.call_counts()
+    assert [entry["number"] for entry in own(store.read())] == [0, 1, 2]
+    assert [entry.get("number") for entry in store.read(3)] == [1, 2]
+    assert store.length() == 5
+    assert local_cloud.call_counts() == before
+    store.close()
+
+
+def test_answers_that_are_lost_change_nothing(bucket: Bucket, faults: CloudFaults) -> None:
+    """The put that is repeated meets our own segment, and the log goes on; so with all else that the store writes."""
+    faults.add("answer_lost", operation="s3:PutObject", probability=0.4)
+    store = opened(bucket)
+    for number in range(12):
+        store.append([report(number)])
+        store.flush()
+    store.write_metadata({"a": 1})
+    store.snapshot(b"state")
+    store.close()
+    faults.clear()
+    assert numbers(bucket) == list(range(12))
+    assert store.load_snapshot() == b"state"
+    assert len(results(bucket)) == 12
+
+
+@pytest.mark.parametrize("kind", ["internal_error", "slow_down", "request_lost", "answer_lost"])
+def test_s3_that_fails_for_a_while_is_waited_for(
+    bucket: Bucket, faults: CloudFaults, kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several calls in a row fail: one warning, one that says it is over, and nothing is lost."""
+    monkeypatch.setattr(s3_writer, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(s3_writer, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(s3_writer, "_WARN_AFTER", 0.0)
+    store = opened(bucket)
+    faults.add(kind, operation="s3:PutObject", resource="data/*/log/*", count=3)
+    store.append([report(0)])
+    store.flush()
+    store.append([report(1)])
+    store.close()
+    assert numbers(bucket) == [0, 1]
+    warnings = [one.message for one in caplog.records if one.name == s3_writer.__name__]
+    assert len(warnings) == 2
+    assert "cannot be written to S3 at the moment" in warnings[0]
+    assert "can be written to S3 again" in warnings[1]
+
+
+def test_an_outage_longer_than_patience_raises_and_loses_nothing(
+    bucket: Bucket, faults: CloudFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was appended stays in memory, in the results of reading too, and goes out with the next flush."""
+    monkeypatch.setattr(s3_writer, "_FIRST_PAUSE", 0.01)
+    store = opened(bucket, patience=0.0)
+    faults.add("request_lost", operation="s3:PutObject", resource="data/*/log/*")
+    for number in range(2):
+        store.append([report(number)])
+        with pytest.raises(Unreachable):
+            store.flush()
+    assert [entry["number"] for entry in own(store.read())] == [0, 1]
+    store.maintain(100.0)
+    store.maintain(105.0)
+    settle(store)
+    with pytest.raises(Unreachable):
+        store.maintain(105.1)
+    faults.clear()
+    store.flush()
+    store.close()
+    assert numbers(bucket) == [0, 1]
+
+
+def test_a_background_failure_is_tried_again(memory: MemoryBucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While there is patience left, the turns of the tuner go on and try again."""
+    monkeypatch.setattr(s3_writer, "_FIRST_PAUSE", 0.0)
+    store = opened(memory)
+    monkeypatch.setattr(memory, "_gate", lambda operation, key: REQUEST_LOST if "/log/" in key else OK)
+    assert store._writer is not None
+    store._writer._impatient = memory
+    store.append([{"event": "clock", "time": 1.0}])
+    store.maintain(100.0)
+    store.maintain(104.8)
+    settle(store)
+    assert store.maintain(105.0) == 110.0
+    monkeypatch.setattr(memory, "_gate", lambda operation, key: OK)
+    store.maintain(110.0)
+    settle(store)
+    assert S3LogView(memory, ROOT).length() == 2
+    store.close()
+
+
+def test_a_refusal_is_told_at_once(bucket: Bucket, faults: CloudFaults) -> None:
+    """Missing rights do not come by waiting."""
+    store = opened(bucket)
+    faults.add("access_denied", operation="s3:PutObject", resource="data/*/log/*")
+    store.append([report(0)])
+    with pytest.raises(AccessDenied):
+        store.flush()
+    faults.clear()
+    store.close()
+    assert numbers(bucket) == [0]
+
+
+def test_a_bucket_that_is_missing(bucket: Bucket) -> None:
+    """The error says so, and no thread stays behind."""
+    threads = threading.active_count()
+    with pytest.raises(AwsError, match="no-such-bucket"):
+        S3Store(Bucket(bucket.aws, "no-such-bucket"), ROOT).open()
+    assert threading.active_count() <= threads + 1  # of boto3's own pool
+
+
+def test_opening_twice_at_once(memory: MemoryBucket) -> None:
+    """Of several that take over at the same moment one drives the experiment, and the log is one sequence."""
+    stores = [S3Store(memory, ROOT) for _ in range(5)]
+
+    def take_over(store: S3Store) -> None:
+        try:
+            store.open(takeover=True)
+        except Fenced:
+            assert store.epoch == 0
+
+    threads = [threading.Thread(target=take_over, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    able = []
+    for store in stores:
+        if store.epoch:
+            try:
+                store.append([report(store.epoch)])
+                store.flush()
+                able.append(store)
+            except Fenced:
+                pass
+    assert len(able) == 1
+    assert numbers(memory) == [able[0].epoch]
+    for store in stores:
+        store.close()
+
+
+def test_a_tuner_that_slept_never_replaces_what_its_successor_wrote(memory: MemoryBucket) -> None:
+    """Metadata, snapshot and results are replaced only in the version that the writer knows."""
+    first, second = opened(memory), S3Store(memory, ROOT)
+    first.write_metadata({"of": "the first"})
+    first.snapshot(b"of the first")
+    second.open(takeover=True)
+    second.write_metadata({"of": "the second"})
+    second.snapshot(b"of the second")
+    with pytest.raises(Fenced):
+        first.write_metadata({"of": "a zombie"})
+    with pytest.raises(Fenced):
+        first.snapshot(b"of a zombie")
+    first.close()
+    second.close()
+    assert json.loads(memory.s3.objects[ROOT + "metadata.json"][0]) == {"of": "the second"}
+    assert second.load_snapshot() == b"of the second"
+
+
+def test_numbers_of_numpy_are_kept_as_numbers(memory: MemoryBucket) -> None:
+    """In the log and in the metadata."""
+    store = opened(memory)
+    store.append([suggest(0, a=np.int32(3), b=np.float32(0.5))])
+    store.write_metadata({"b": np.int64(2)})
+    store.close()
+    assert own(S3LogView(memory, ROOT).entries())[0]["config"] == {"a": 3, "b": 0.5}
+    assert json.loads(memory.s3.objects[ROOT + "metadata.json"][0]) == {"b": 2}
+
+
+def test_results_are_refreshed_when_due(memory: MemoryBucket) -> None:
+    """At once for the first report, then not before the interval has passed, nor before rows grew by a tenth."""
+    store = opened(memory, results_update_interval=10.0)
+
+    def rows_after(now: float) -> int:
+        store.maintain(now)
+        settle(store)
+        return len(results(memory))
+
+    store.append([report(0)])
+    assert rows_after(1000.0) == 1
+    store.append([report(number) for number in range(1, 100)])
+    assert rows_after(1005.0) == 1
+    assert rows_after(1010.0) == 100
+    store.append([report(number) for number in range(100, 110)])
+    assert rows_after(1030.0) == 100
+    store.append([report(110)])
+    assert rows_after(1040.0) == 111
+    store.append([report(111)])
+    store.close()
+    assert len(results(memory)) == 112
+
+
+def test_results_are_those_of_the_whole_log(memory: MemoryBucket) -> None:
+    """Of all epochs, with their configurations; a file that somebody deleted is made again."""
+    store = opened(memory)
+    store.append([suggest(0, lr=0.5), report(0)])
+    store.close()
+    memory.delete([ROOT + "results.csv.zip"])
+    store = opened(memory)
+    store.append([report(1)])
+    store.update_results()
+    assert list(results(memory)["config_lr"]) == [0.5, 0.5]
+    puts = memory.s3.puts
+    store.close()
+    assert memory.s3.puts == puts + 1, "only the lease: results are up to date"
+
+
+def test_results_that_cannot_be_written_cost_a_warning(
+    bucket: Bucket, faults: CloudFaults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Closing works: the log has everything."""
+    store = opened(bucket)
+    faults.add("access_denied", operation="s3:PutObject", resource="data/*/results.csv.zip")
+    store.append([report(0)])
+    store.close()
+    assert "results.csv.zip is behind the event log, which has everything" in caplog.text
+    assert numbers(bucket) == [0]
+    opened(bucket).close()
+
+
+def test_a_store_pickles_as_its_bucket_root_and_options(bucket: Bucket, tmp_path: Path) -> None:
+    """The copy of an open store is not open, and works on the same experiment; folders do not travel."""
+    store = opened(bucket, results_update_interval=3.0, scratch=tmp_path, patience=7.0)
+    copy = pickle.loads(pickle.dumps(store))
+    assert (copy.root, copy.results_update_interval, copy.patience) == (ROOT, 3.0, 7.0)
+    assert (copy.scratch, copy.epoch) == (None, 0)
+    with pytest.raises(ExperimentLocked):
+        copy.open()
+    store.close()
+    copy.open()
+    copy.close()
+
+
+def test_nothing_is_left_on_this_machine(memory: MemoryBucket, tmp_path: Path) -> None:
+    """No file while it is open, no thread and no open file after; also after an opening that failed."""
+    files, threads = set(os.listdir("/dev/fd")), threading.active_count()
+    store = opened(memory, scratch=tmp_path)
+    store.append([report(0)])
+    store.maintain(100.0)
+    store.maintain(110.0)
+    store.update_results()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ExperimentLocked):
+        S3Store(memory, ROOT).open()
+    store.close()
+    assert threading.active_count() == threads
+    assert set(os.listdir("/dev/fd")) <= files
+
+
+def test_a_scratch_folder_without_room(memory: MemoryBucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is told with the folder's name; with room again the same store goes on, and nothing is lost or doubled."""
+    store = opened(memory, scratch=tmp_path)
+    pwrite = os.pwrite
+
+    def full(*_: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    store.append([report(0)])
+    for _ in range(2):
+        with pytest.raises(StorageFull, match=str(tmp_path)):
+            store.flush()
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    store.append([report(1)])
+    store.flush()
+    store.close()
+    assert numbers(memory) == [0, 1]
+
+
+def test_memory_does_not_grow_with_reports(memory: MemoryBucket) -> None:
+    """The store keeps no rows: appending and writing the table take the same memory for five times as many reports."""
+    store = opened(memory)
+    peaks = []
+    tracemalloc.start()
+    for first in range(0, 15_000, 20):
+        store.append([report(first + index, trial=0) for index in range(20)])
+        store.flush()
+        # What S3 holds is not the store's memory.
+        memory.delete([key for key in memory.s3.objects if key.startswith(KEYS.log)])
+        if first + 20 in (3_000, 15_000):
+            store.update_results()
+            peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    store.close()
+    assert peaks[1] < 1.6 * peaks[0]
+
+
+def test_a_very_long_batch_is_put_in_parts(memory: MemoryBucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And does not wait for a flush, so that memory stays bounded."""
+    monkeypatch.setattr(s3_writer, "_LARGEST", 2000)
+    monkeypatch.setattr(s3_store, "_LARGEST_WAITING", 5000)
+    store = opened(memory)
+    store.append([report(number) for number in range(100)])
+    assert numbers(memory) == list(range(100))
+    assert max(len(body) for key, (body, _) in memory.s3.objects.items() if key.startswith(KEYS.log)) < 3000
+    store.close()
+
+
+def test_segments_are_packed_in_the_background(memory: MemoryBucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the owner, as it goes; an older part of the log that was not packed, too."""
+    monkeypatch.setattr(s3_packing, "RUN", 5)
+    store = opened(memory)
+    for _ in range(12):
+        store.append([{"event": "clock", "time": 1.0}])
+        store.flush()
+    store.close()
+    assert not [key for key in memory.s3.objects if key.startswith(KEYS.packed)]
+    store = opened(memory)
+    for turn in range(4):
+        store.maintain(1000.0 + turn)
+        settle(store)
+    assert [key for key in sorted(memory.s3.objects) if key.startswith(KEYS.packed)] == [
+        KEYS.pack(1, 5),
+        KEYS.pack(6, 10),
+    ]
+    store.close()
