@@ -12,6 +12,7 @@ from typing import Any
 from cloudtune.aws.buckets import find_bucket
 from cloudtune.aws.clients import Aws, aws_for
 from cloudtune.aws.errors import Conflict, NotFound
+from cloudtune.aws.images import tuning_image
 from cloudtune.aws.job_template import TrainingJob, template_of
 from cloudtune.aws.packaging import upload_bundle
 from cloudtune.aws.s3 import Bucket
@@ -218,7 +219,12 @@ class RemoteLauncher:
         template = template_of(self.job)
         shipped = {PICKLE: shipment.tuner_pickle, MANIFEST: json.dumps(shipment.manifest).encode()}
         uploading = aws.threads.submit(upload_bundle, place.bucket, shipment.bundle, f"{within}cloudtune/code")
-        resolved = resolve(template, aws, bucket=place.bucket.name, output_prefix=f"{settings.root}remote/output")
+        image = tuning_image(aws.region, given=self.image_uri, aws=aws, instance_type=self.job.instance_type)
+        if image.note:
+            logger.info("%s", image.note)
+        resolved = resolve(
+            template, aws, bucket=place.bucket.name, image=image.uri, output_prefix=f"{settings.root}remote/output"
+        )
         code_uri = uploading.result()
         metrics = metric_names(self.tuner) if self.publish_tuning_metrics else []
         for number in range(attempt, attempt + _NAMES):

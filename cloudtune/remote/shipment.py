@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 #: Version of the manifest.
 FORMAT = 1
-#: Names, in the task's input channel, of the pickle and of the manifest as JSON.
-TUNER_FILE = "tuner.dill"
-MANIFEST_FILE = "shipment.json"
 
 _PROGRAM = b"""\
 from cloudtune.remote.program import main

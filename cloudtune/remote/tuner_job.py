@@ -25,13 +25,12 @@ from cloudtune.aws.our_jobs import TAG_EXPERIMENT, TAG_PLACE, TAG_TAG, TAG_TRIAL
 from cloudtune.aws.parallel import in_parallel
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.trial_request import ResolvedTemplate, digest
+from cloudtune.remote.cargo import ENTRY_POINT
 
 #: In place of the six characters that names of trials' jobs have.
 NAME_PART = "tuning"
 #: Of the only "trial" there is.
 TRIAL = 0
-#: Name of the script in the archive.
-SCRIPT = "cloudtune_tuner.py"
 #: Beside ``task.json``: what was shipped.
 PICKLE = "tuner.dill"
 MANIFEST = "shipment.json"
@@ -153,7 +152,7 @@ class TunerPlace:
             "config": asdict(settings),
             "arguments": [],
             "pass_args_as_json": True,
-            "entry_point": SCRIPT,
+            "entry_point": ENTRY_POINT,
             "environment": {constants.ENV_EXPERIMENT: settings.name, protocol.ENV_PLACE: self.uri},
             "use_s3": True,
             "checkpoint_dir": "",

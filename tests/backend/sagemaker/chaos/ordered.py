@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from cloudtune.localcloud import Fault, LocalCloud
 from cloudtune.localcloud.fault_plan import Fired
@@ -19,10 +19,12 @@ class Ordered:
     Args:
         cloud: Where they strike.
         plan: What is to strike.
+        aimed: Aims each fault before it is ordered.
     """
 
-    def __init__(self, cloud: LocalCloud, plan: Plan) -> None:
+    def __init__(self, cloud: LocalCloud, plan: Plan, aimed: Callable[[Fault], Fault] = lambda fault: fault) -> None:
         self._cloud = cloud
+        self._aimed = aimed
         self._plan = plan
         #: Number of a fault -> what it was ordered for: a place, and the name of a trouble.
         self._meant: dict[int, tuple[str, str]] = {}
@@ -44,7 +46,7 @@ class Ordered:
         added = []
         for name, of_name in faults.items():
             for fault in of_name:
-                number = self._cloud.faults.add(fault)
+                number = self._cloud.faults.add(self._aimed(fault))
                 added.append(number)
                 if fault.kind == TROUBLES[name].kind:  # not the stop that another trouble needs to show
                     self._meant[number] = (place, name)

@@ -37,6 +37,18 @@ def main() -> None:
     trials, workers, kind, truth = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
+    make_tuner(trials, workers, kind, truth).run()
+
+
+def make_tuner(trials: int, workers: int, kind: str, truth: str) -> Tuner:
+    """The tuner of the experiment.
+
+    Args:
+        trials: How many.
+        workers: How many jobs at once.
+        kind: ``spot`` or ``pool``.
+        truth: Folder in which scripts record what they report.
+    """
     job = TrainingJob(
         Path(__file__).with_name("train.py"),
         instance_type="ml.g4dn.xlarge",
@@ -49,7 +61,7 @@ def main() -> None:
         keep_alive_period=600 if kind == "pool" else 0,
         max_retries=3,
     )
-    Tuner(
+    return Tuner(
         trial_backend=SageMakerBackend(
             job, f"s3://{BUCKET}", cadence=CADENCE, stop_grace=5.0, fallback_instance_types=["ml.g5.xlarge"]
         ),
@@ -69,7 +81,7 @@ def main() -> None:
         tuner_name=NAME,
         suffix_tuner_name=False,
         max_failures=1000,
-    ).run()
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,152 @@
+"""The chaos of training jobs with the tuner as a job itself, whose machine is taken away at any time."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudtune.aws.clients import aws_for
+from cloudtune.aws.errors import AwsError
+from cloudtune.aws.s3 import Bucket
+from cloudtune.localcloud import Fault, LocalCloud
+from cloudtune.localcloud.fault import JOB_FAULTS
+from cloudtune.remote import RemoteLauncher
+from cloudtune.remote.remote_launcher import RemoteExperiment
+from cloudtune.store.s3_log import S3LogView
+from tests.backend.sagemaker.chaos import program
+from tests.backend.sagemaker.chaos.chaos import STRETCH, Chaos, cloud_settings, draw_seed
+from tests.backend.sagemaker.chaos.ordered import Ordered
+from tests.backend.sagemaker.chaos.plan import draw
+from tests.remote.remote_experiment import wait_until
+
+ROOT = f"cloudtune/{program.NAME}/{program.NAME}/"
+TERMINAL = ("Completed", "Failed", "Stopped")
+TUNER = f"{program.NAME}-tuning-"
+
+
+class RemoteChaos(Chaos):
+    """The experiment whose command only launches. What it is killed by is the loss of its spot machine."""
+
+    launched: RemoteExperiment
+
+    def launch(self) -> RemoteExperiment:
+        """Gives the command."""
+        trials, workers, kind, truth = self.arguments
+        tuner = program.make_tuner(int(trials), int(workers), kind, truth)
+        return RemoteLauncher(
+            tuner,
+            image_uri="123456789012.dkr.ecr.us-east-1.amazonaws.com/train:1",
+            role="arn:aws:iam::123456789012:role/tuner",
+            instance_type="ml.m5.large",
+            volume_size=1,
+            use_spot=True,
+            environment={"CLOUDTUNE_AWS_RATES": "sagemaker:*=5"},
+        ).run(wait=False)
+
+    def run(self, kills: int, chance: random.Random, patience: float) -> None:
+        """Takes the tuner's machine away so often; gives the command again wherever its job has ended."""
+        until = time.monotonic() + patience
+        due = time.monotonic() + chance.uniform(2.0, 20.0)
+        while not self.is_finished():
+            assert time.monotonic() < until, f"the tuner did not end:\n{self.output_of(self.launched.job_name)[-8000:]}"
+            self.next_stretch()
+            time.sleep(STRETCH)
+            job = next(job for job in self.cloud.jobs() if job["name"] == self.launched.job_name)
+            if job["status"] in TERMINAL:
+                print(f"{job['name']} is {job['status']}: {job['failure_reason']}")
+                self.launch_again()
+            elif kills and job["secondary"] == "Training" and time.monotonic() > due:
+                self.strike(chance)
+                kills -= 1
+                due = time.monotonic() + chance.uniform(5.0, 20.0)
+        assert not kills, "the experiment was over too soon"
+        self.cloud.wait_for_job(self.launched.job_name, timeout=120)
+
+    def strike(self, chance: random.Random) -> None:
+        """Takes the machine away, with or without notice, or stops the job as somebody at the console would."""
+        what = chance.choice(["notice", "no notice", "no notice", "console"])
+        print(f"{self.launched.job_name}: {what}")
+        if what == "console":
+            self.cloud.stop_job(self.launched.job_name)
+        else:
+            self.cloud.interrupt_job(self.launched.job_name, notice=what == "notice")
+
+    def launch_again(self) -> None:
+        """Gives the command once more; what AWS refuses now is asked again later."""
+        try:
+            self.launched = self.launch()
+        except AwsError as error:
+            print(f"not launched: {error}")
+
+    def begin(self) -> str:
+        """Gives the command; the experiment's id, once it is known."""
+        self.launched = self.launch()
+        wait_until(lambda: len(self.log()) > 1, "the beginning of the log")
+        return str(self.log()[1]["experiment_id"])
+
+    def is_finished(self) -> bool:
+        """Whether the log says that a tuner has come to the end of the experiment."""
+        last = S3LogView(self.bucket, ROOT).last_entry()
+        return last is not None and last["event"] == "finish" and last["state"] == "finished"
+
+    @property
+    def bucket(self) -> Bucket:
+        """Where the experiment lies."""
+        return Bucket(aws_for(None, None), program.BUCKET)
+
+    def log(self) -> list[dict[str, Any]]:
+        return list(S3LogView(self.bucket, ROOT).entries())
+
+    def is_of_trial(self, job: str) -> bool:
+        return not job.startswith(TUNER)
+
+    def output_of(self, job: str) -> str:
+        """What a job has written."""
+        from cloudtune.aws.logs import JobLogs
+
+        return JobLogs(aws_for(None, None)).text(job)
+
+
+def _chaos(tmp_path: Path, trials: int, workers: int, kills: int, patience: float) -> None:
+    seed = draw_seed()
+    print(f"CLOUDTUNE_CHAOS_SEED={seed}")
+    plan = draw(seed, "spot", trials)
+    with LocalCloud(cloud_settings(tmp_path / "jobs"), seed=seed) as cloud, cloud.activate():
+        cloud.client("s3").create_bucket(Bucket=program.BUCKET)
+        chaos = RemoteChaos(cloud, tmp_path / "run", trials, workers, "spot")
+        prefix = f"{program.NAME}-{chaos.begin()}-"
+
+        def aimed(fault: Fault) -> Fault:
+            """What happens to jobs happens to those of trials; the tuner's own are struck here."""
+            return replace(fault, job=f"{prefix}{fault.job.removeprefix('*-')}") if fault.kind in JOB_FAULTS else fault
+
+        ordered = Ordered(cloud, plan, aimed)
+        chaos.next_stretch = ordered.next_stretch
+        chaos.run(kills, random.Random(seed), patience)
+        fired = cloud.faults.fired()
+        cloud.faults.clear()
+        print(ordered.account(fired))
+        problems = chaos.problems()
+        assert not problems, f"seed {seed}, {len(problems)} problems:\n" + "\n".join(problems)
+        assert sorted(chaos.configs()) == list(range(trials))
+        running = [job["name"] for job in cloud.jobs() if job["status"] not in TERMINAL]
+        assert running == []
+        assert not list((tmp_path / "run").glob("experiments/*")), "something of the experiment lies on this machine"
+
+
+@pytest.mark.timeout(900)
+def test_a_tuner_whose_machine_is_taken_away_again_and_again(tmp_path: Path) -> None:
+    """Every report once and in order, no job twice, none left, costs as billed; all from what stands in S3."""
+    _chaos(tmp_path, trials=20, workers=6, kills=2, patience=700)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_hundred_trials_of_a_remote_tuner_under_all_faults(tmp_path: Path) -> None:
+    """The same with 100 trials, 16 workers and five losses of the tuner's machine."""
+    _chaos(tmp_path, trials=100, workers=16, kills=5, patience=3000)
