@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.aws.clients import aws_for
+from cloudtune.callbacks import TunerCallback
 from cloudtune.cli import main
 from cloudtune.errors import ExperimentLocked
 from cloudtune.experiments import load_experiment
 from cloudtune.localcloud import LocalCloud
+from cloudtune.remote import RemoteLauncher
 from cloudtune.remote.following import Pace, RemoteTunerFailed, follow
 from cloudtune.store.places import experiments_root
 from tests.backend.sagemaker.harness import BUCKET
-from tests.remote.remote_experiment import NAME, ROOT, RemoteTuning, wait_until
+from tests.remote.remote_experiment import JOB, NAME, ROOT, RemoteTuning, wait_until
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -57,28 +61,30 @@ def run(*arguments: str) -> Result:
     return done
 
 
-def status() -> dict[str, object]:
+def status() -> dict[str, Any]:
     """What ``cloudtune status`` tells."""
-    told: dict[str, object] = json.loads(run("status", NAME, "--json").stdout)
+    told: dict[str, Any] = json.loads(run("status", NAME, "--json").stdout)
     return told
 
 
 def test_a_loop_that_is_stopped_resumed_and_followed(tuning: RemoteTuning, caplog: pytest.LogCaptureFixture) -> None:
     """Each from the bucket alone; the experiment reaches its end as if nothing had happened."""
-    launched = tuning.launch(tuning.tuner(False, {"epochs": 3, "hold": 2}, trials=2), store_logs_localbackend=True)
+    two = StoppingCriterion(max_num_trials_started=2, max_wallclock_time=3000)
+    tuner = tuning.tuner(False, {"epochs": 3, "hold": 2}, trials=3, stop_criterion=two)
+    launched = tuning.launch(tuner, store_logs_localbackend=True)
     tuning.wait_for_reports(4)
     assert not (experiments_root() / NAME).exists()
     told = status()
     assert (told["state"], told["trials"], told["reports"]) == ("running", {"InProgress": 2}, 4)
-    assert told["tuner"]["name"] == launched.job_name  # type: ignore[index]
-    assert told["driven_by"].startswith(f"training job {launched.job_name}, pid ")  # type: ignore[attr-defined]
+    assert told["tuner"]["name"] == launched.job_name
+    assert told["driven_by"].startswith(f"training job {launched.job_name}, pid ")
     assert told["best"] == {
         "metric": "loss",
         "value": 1.0,
         "trial": 0,
         "config": {"epochs": 3, "hold": 2, "loss": 1.0},
     }
-    assert {"name": "trials started", "limit": 2, "so_far": 2} in told["limits"]  # type: ignore[operator]
+    assert {"name": "trials started", "limit": 2, "so_far": 2} in told["limits"]
     assert f"training job {launched.job_name}: Training" in run("status", NAME).stdout
     assert len(load_experiment(NAME).results) == 4
     with pytest.raises(ExperimentLocked, match="is driven by training job"):
@@ -107,6 +113,11 @@ def test_a_loop_that_is_stopped_resumed_and_followed(tuning: RemoteTuning, caplo
     assert ended.exit_code == 1
     assert "widen a limit" in ended.output
 
+    tuning.release(2)
+    run("resume", NAME, "--max-num-trials-started", "3", "--follow")
+    tuning.check_whole({0: 3, 1: 3, 2: 3})
+    assert {"name": "trials started", "limit": 3, "so_far": 3} in status()["limits"]
+
 
 def test_from_remote_to_local_and_back(tuning: RemoteTuning) -> None:
     """The loop goes on here with what was shipped, and then in a job again; the log stays one."""
@@ -134,6 +145,45 @@ def test_from_remote_to_local_and_back(tuning: RemoteTuning) -> None:
     assert loaded.tuner.best_config()[0] == 0
 
 
+class Release(TunerCallback):
+    """Lets the trials go on once the tuner drives the experiment."""
+
+    def __init__(self, tuning: RemoteTuning) -> None:
+        self._tuning = tuning
+
+    def on_tuning_start(self, tuner: Tuner) -> None:
+        self._tuning.release(0, 1)
+
+
+def test_taking_over_from_a_tuner_that_lives(tuning: RemoteTuning) -> None:
+    """It is fenced and ends without touching a job; their trials go on under the new tuner."""
+    launched = tuning.launch(tuning.tuner(True, {"epochs": 3, "hold": 2}, trials=2))
+    tuning.wait_for_reports(4)
+    here = Tuner.takeover(NAME)
+    here.callbacks.append(Release(tuning))
+    here.run(takeover=True)
+    assert here.status.num_trials_completed == 2
+    ended = tuning.wait_for_end(launched.job_name)
+    assert ended["status"] == "Failed"
+    # Whichever it sees first: another's lease or segment, or another's life object.
+    assert re.search(
+        "was taken over by pid|another tuner drives the experiment", ended["failure_reason"], re.IGNORECASE
+    )
+    tuning.check_whole({0: 3, 1: 3})
+    assert len(tuning.trial_jobs()) == 2
+    assert status()["state"] == "finished"
+
+
+def test_waiting_for_what_was_launched(tuning: RemoteTuning, caplog: pytest.LogCaptureFixture) -> None:
+    """``run()`` shows the experiment as if it ran here, and returns when it has ended."""
+    caplog.set_level(logging.INFO, "cloudtune")
+    options: dict[str, Any] = {**JOB, "s3_path": f"s3://{BUCKET}", "environment": {"GATES": str(tuning.gates)}}
+    launched = RemoteLauncher(tuning.tuner(False, {"epochs": 2}, trials=1), **options).run()
+    assert tuning.job(launched.job_name)["status"] == "Completed"
+    assert "(trial 0) - scheduled config" in caplog.text
+    assert "Tuning ended" in caplog.text
+
+
 def test_a_tuner_that_fails(tuning: RemoteTuning) -> None:
     """Whoever follows is told why, in a sentence; the trial's own error is in the status."""
     launched = tuning.launch(tuning.tuner(False, {"epochs": 3, "crash": 1}, trials=2))
@@ -141,7 +191,7 @@ def test_a_tuner_that_fails(tuning: RemoteTuning) -> None:
         follow(aws_for(None, None), launched.place, launched.job_name, pace=SOON)
     told = status()
     assert told["state"] == "failed"
-    assert "max_failures=0" in told["last_error"]  # type: ignore[operator]
+    assert "max_failures=0" in told["last_error"]
 
 
 def test_trials_that_go_on_without_their_tuner(tuning: RemoteTuning) -> None:
