@@ -4,8 +4,8 @@
 event           meaning and fields
 ==============  =======================================================================================================
 ``epoch``       A tuner took the experiment: ``epoch`` (from 1), ``nonce``, ``owner`` (host, pid, user; in S3 also
-                job), ``unix`` (time of day), ``format`` (of the log), ``version`` (of cloudtune); in S3 ``damage``: what
-                of the log was lost before, if anything was. Written by the store itself.
+                job), ``unix`` (time of day), ``format`` (of the log), ``version`` (of cloudtune); in S3 ``damage``:
+                what of the log was lost before, if anything was. Written by the store itself.
 ``experiment``  Once, first after epoch 1: ``name``, ``experiment_id``, ``scheduler`` (what must not change: class,
                 config space, metric names and modes, seed), ``metadata`` (as in metadata.json), ``unix``.
 ``suggest``     The scheduler wants a trial run: ``number`` (of the suggestion, from 0), ``trial``, ``attempt`` (0: new

@@ -137,8 +137,8 @@ class S3Lease:
         self._beat = 0
         self._etag = ""
         self._writing = threading.Lock()
-        self._stop = threading.Event()
-        self._wake = threading.Event()
+        #: Set when the lease was lost or given back.
+        self.ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._lost: str | None = None
 
@@ -240,12 +240,12 @@ class S3Lease:
             f"experiment {self._keys.name!r} was taken over by {state.describe()}: this tuner stops and leaves "
             "everything to that one"
         )
-        self._stop.set()
+        self.ended.set()
 
     def _keep_renewing(self) -> None:
         bucket = self._bucket.with_patience(0)
         pause = self._renew_interval
-        while not self._stop.wait(pause):
+        while not self.ended.wait(pause):
             try:
                 self._renew(bucket)
             except AwsError as error:
@@ -284,7 +284,7 @@ class S3Lease:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._stop.set()
+        self.ended.set()
         _held.discard(self.nonce)
         thread.join(_JOIN_TIMEOUT)
         if self._lost is not None:

@@ -151,7 +151,7 @@ class S3Store(Store):
         reader.read_on()
         lease = S3Lease(self.bucket, self.root, self.job_is_over)
         owner = lease.acquire(takeover)
-        writer = LogWriter(self.bucket, reader, self.patience)
+        writer = LogWriter(self.bucket, reader, self.patience, lease.ended)
         try:
             writer.begin(owner, lease.confirm)
         except BaseException:

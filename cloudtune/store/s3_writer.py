@@ -49,12 +49,14 @@ class LogWriter:
         bucket: Where the log lies.
         reader: Of the log, up to date.
         patience: For how many seconds puts are tried again while S3 cannot be reached.
+        ended: Set when the lease was lost: nobody waits for S3 any more then.
     """
 
-    def __init__(self, bucket: Bucket, reader: LogReader, patience: float) -> None:
+    def __init__(self, bucket: Bucket, reader: LogReader, patience: float, ended: threading.Event) -> None:
         self._bucket = bucket
         self._impatient = bucket.with_patience(0)
         self.patience = patience
+        self._ended = ended
         self._reader = reader
         self.keys = reader.keys
         self.chain: Chain = reader.chain
@@ -169,7 +171,7 @@ class LogWriter:
                 if not self.is_patient(error):
                     raise
                 check()
-                time.sleep(pause)
+                self._ended.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 pause = _FIRST_PAUSE
@@ -181,7 +183,7 @@ class LogWriter:
                 self.put_once()
             except PASSING as error:
                 logger.debug("a segment is put again: %s", error)
-                time.sleep(_FIRST_PAUSE)
+                self._ended.wait(_FIRST_PAUSE)
             else:
                 return
         self.put_once()

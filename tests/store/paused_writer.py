@@ -97,7 +97,7 @@ class PausedWriter:
             self._wait()
         lease = self.store._lease
         if lease is not None:
-            lease._stop.set()
+            lease.ended.set()
             s3_lease._held.discard(lease.nonce)
         else:  # it was about to open: all that anybody holds may seem to be left over, which makes matters worse
             s3_lease._held.clear()
@@ -144,7 +144,7 @@ class PausedWriter:
         """What its renewing thread does every 20 seconds."""
         lease = self.store._lease
         assert lease is not None
-        if not lease._stop.is_set():
+        if not lease.ended.is_set():
             lease._renew(self.bucket)
 
     def close(self) -> None:

@@ -62,7 +62,7 @@ def forget(store: S3Store) -> None:
     for thread in (store._log_thread, store._work_thread):
         if thread is not None:
             thread.shutdown(wait=True)
-    lease._stop.set()
+    lease.ended.set()
     assert lease._thread is not None
     lease._thread.join()
     s3_lease._held.discard(lease.nonce)
