@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from cloudtune.callbacks.log_output import log_shown
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.errors import CloudtuneError
 from cloudtune.experiments.course import Course, KnownLimits
+from cloudtune.remote.ctrl_c import CtrlC
 from cloudtune.remote.launches import experiment_of, newest_launch, why_failed
 from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store import entries
@@ -89,7 +89,8 @@ def follow(
         say = tell or (lambda text: logger.info("%s", text))
         following.progress.on_tuning_start(following)
         try:
-            following.run()
+            with CtrlC() as ctrl_c:
+                following.run(ctrl_c)
         except KeyboardInterrupt:
             following.progress.leave()
             say(
@@ -155,9 +156,8 @@ class _Following:
 
     # ------------------------------------------------------------------ following
 
-    def run(self) -> None:
-        """Returns when the tuner has ended."""
-        pause = threading.Event()
+    def run(self, ctrl_c: CtrlC) -> None:
+        """Returns when the tuner has ended. Raises KeyboardInterrupt at Ctrl-C."""
         while not self._is_over:
             self._patiently(self._look)
             due = self.progress.next_time()
@@ -170,7 +170,7 @@ class _Following:
             if due is not None:
                 until = min(until, due - self.time())
             if not self._is_over:
-                pause.wait(max(_SHORTEST_WAIT, until))
+                ctrl_c.wait(max(_SHORTEST_WAIT, until))
 
     def _patiently(self, look: Callable[[], None]) -> None:
         """One look; that AWS does not answer for a while ends nothing."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from cloudtune.agent import protocol
 from cloudtune.aws.errors import NotFound
+from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
-from cloudtune.remote.tuner_job import TunerPlace
+from cloudtune.experiments.s3_finding import S3Experiment
+from cloudtune.remote.tuner_job import TRIAL, TunerPlace
 
 #: What SageMaker puts around the words of a program that has failed.
 _PREFIX = "AlgorithmError: "
@@ -18,6 +22,18 @@ _SUFFIX = re.compile(r",? exit code: -?\d+$", re.IGNORECASE)
 def experiment_of(place: TunerPlace) -> str:
     """Name of the experiment that lies there."""
     return place.root.rstrip("/").rpartition("/")[2]
+
+
+def writable(experiment: S3Experiment) -> S3Experiment:
+    """The experiment with the key that its launcher has had everything encrypted with. Raises AwsError."""
+    place = TunerPlace(experiment.bucket, experiment.root)
+    for attempt in reversed(place.attempts()):
+        got = experiment.bucket.get(place.keys.task(TRIAL, attempt))
+        if got is not None:
+            bucket = experiment.bucket
+            key = json.loads(got.body).get("kms_key")
+            return replace(experiment, bucket=Bucket(bucket.aws, bucket.name, bucket.owner, key))
+    return experiment
 
 
 def newest_launch(place: TunerPlace, patience: float | None = None) -> tuple[int, JobState] | None:

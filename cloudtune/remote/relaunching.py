@@ -12,7 +12,7 @@ from cloudtune.errors import CloudtuneError, ExperimentLocked, ExperimentNotFoun
 from cloudtune.experiments.course import Course
 from cloudtune.experiments.s3_finding import S3Experiment
 from cloudtune.remote.changes import longest_time
-from cloudtune.remote.launches import newest_launch
+from cloudtune.remote.launches import newest_launch, writable
 from cloudtune.remote.successor import create_successor
 from cloudtune.remote.time_limit import LONGEST_JOB, MARGIN
 from cloudtune.remote.tuner_job import TRIAL, Settings, TunerPlace
@@ -38,6 +38,7 @@ def launch_again(experiment: S3Experiment, changes: Mapping[str, Any]) -> str:
         NothingToContinue: It has reached its end, and nothing is to change.
         AwsError: The job could not be created.
     """
+    experiment = writable(experiment)
     place = TunerPlace(experiment.bucket, experiment.root)
     newest = newest_launch(place)
     if newest is None:

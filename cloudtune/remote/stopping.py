@@ -15,7 +15,7 @@ from cloudtune.aws.signs_of_life import signs_of_life
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
 from cloudtune.errors import ExperimentLocked
 from cloudtune.experiments.s3_finding import S3Experiment
-from cloudtune.remote.launches import newest_launch
+from cloudtune.remote.launches import newest_launch, writable
 from cloudtune.remote.standing import driver_of
 from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store.entries import EXPERIMENT
@@ -66,7 +66,7 @@ class Stopping:
         tell: Callable[[str], None],
         interval: float = _INTERVAL,
     ) -> None:
-        self._experiment = experiment
+        self._experiment = experiment = writable(experiment)
         self._aws = experiment.bucket.aws
         self._training = TrainingJobs(self._aws)
         self._place = TunerPlace(experiment.bucket, experiment.root)

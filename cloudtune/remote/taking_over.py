@@ -20,6 +20,7 @@ from cloudtune.aws.errors import NotFound
 from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.errors import ExperimentNotFound
 from cloudtune.experiments.s3_finding import S3Experiment, find_in_s3
+from cloudtune.remote.launches import writable
 from cloudtune.remote.tuner_job import MANIFEST, PICKLE, TRIAL, TunerPlace
 from cloudtune.remote.unpacking import check, load
 from cloudtune.store.places import experiment_path
@@ -38,7 +39,7 @@ def take_over(
     experiment: str, s3_path: str | None = None, region: str | None = None, profile: str | None = None
 ) -> Tuner:
     """See :meth:`cloudtune.tuner.Tuner.takeover`."""
-    found = find_in_s3(experiment, s3_path, aws_for(region, profile))
+    found = writable(find_in_s3(experiment, s3_path, aws_for(region, profile)))
     tuner = _kept_in_s3(shipped_tuner(found), found)
     if not tuner.trial_backend.trials_outlive_tuner:
         _fetch_checkpoints(found, tuner.tuner_path)

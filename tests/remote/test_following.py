@@ -27,6 +27,7 @@ from cloudtune.remote.tuner_job import Settings, TunerPlace
 from cloudtune.store.s3_store import S3Store
 from cloudtune.trial import Trial, TrialStatus
 from tests.aws.conftest import training_request
+from tests.callbacks.screen import Screen, run_in_terminal
 from tests.experiments.in_s3 import header
 from tests.experiments.recorded import row, trial
 
@@ -286,3 +287,33 @@ def test_aws_does_not_answer_for_a_while(remote: Remote, faults: CloudFaults, mo
     assert remote.follow(display)
     assert [text for text in display.heard if text.endswith("Trying again")]
     assert "report 0 0.5" in display.heard
+
+
+def test_the_live_display_in_a_terminal(remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks as that of a local run, limits included; Ctrl-C takes it away, and what can be done stands there."""
+    monkeypatch.setenv("CLOUDTUNE_S3_PATH", "s3://experiments")
+    job = remote.launch()
+    remote.open(header(NAME), trial(0, lr=0.1), row(0, 1.0, loss=0.5, epoch=1))
+    remote.store.write_metadata({"st_limits": {"seconds": 600}})
+    frames: list[list[str]] = []
+    pressed: list[str] = []
+
+    def watch(screen: Screen) -> str:
+        frames.append(screen.lines)
+        seen = "\n".join(screen.lines)
+        if not pressed and "loss=0.5" in seen and "lr=0.1" in seen and "of 600" in seen:
+            pressed.append("\x03")
+            return "\x03"
+        return ""
+
+    program = "from cloudtune.cli import main\nmain(['status', 'digits', '--follow'], prog_name='cloudtune')\n"
+    code, screen = run_in_terminal(program, tmp_path, watch)
+    assert (code, pressed) == (0, ["\x03"]), screen.lines
+    assert any("1 trials running" in line for frame in frames for line in frame)
+    text = " ".join(screen.lines)
+    assert "'digits' goes on; follow it again with `cloudtune status digits --follow`" in text
+    assert "last report" not in text
+    assert not screen.cursor_hidden
+    described = remote.cloud.client("sagemaker").describe_training_job(TrainingJobName=job)
+    assert described["TrainingJobStatus"] == "InProgress"
+    remote.close()

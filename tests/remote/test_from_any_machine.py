@@ -182,6 +182,7 @@ def test_waiting_for_what_was_launched(tuning: RemoteTuning, caplog: pytest.LogC
     assert tuning.job(launched.job_name)["status"] == "Completed"
     assert "(trial 0) - scheduled config" in caplog.text
     assert "Tuning ended" in caplog.text
+    assert run("logs", NAME, "--follow").stdout == run("logs", NAME).stdout
 
 
 def test_a_tuner_that_fails(tuning: RemoteTuning) -> None:
@@ -210,3 +211,5 @@ def test_trials_that_go_on_without_their_tuner(tuning: RemoteTuning) -> None:
     done = run("resume", NAME, "--here", "--no-plot", "--max-num-trials-completed", "2", "--json")
     assert json.loads(done.stdout)["trials_completed"] == 2
     tuning.check_whole({0: 3, 1: 3})
+    attempts = len([job for job in tuning.trial_jobs() if "-1-" in job["name"]])
+    assert run("logs", NAME, "1", "--follow").stdout.count("about to begin") == attempts == 2
