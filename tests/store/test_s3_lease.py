@@ -225,6 +225,21 @@ def test_a_renewal_without_an_answer_fences_nobody(
     assert state.released
 
 
+def test_a_lease_whose_renewal_got_no_answer_is_given_back(memory: MemoryBucket, make: Callable[..., S3Lease]) -> None:
+    """Nobody has to wait for its end because an answer was lost just before."""
+    fates = [OK]
+    lease = make(MemoryBucket(memory.s3, lambda operation, _key: fates[0] if operation == "put" else OK))
+    lease.acquire()
+    fates[0] = ANSWER_LOST
+    with pytest.raises(Unreachable):
+        lease._renew(lease._bucket)
+    fates[0] = OK
+    lease.release()
+    state = read_lease(memory, ROOT)
+    assert state is not None
+    assert state.released
+
+
 def test_a_lease_that_somebody_deleted_is_written_again(memory: MemoryBucket, make: Callable[..., S3Lease]) -> None:
     """A person has tidied up: that fences nobody, and the lease stands again."""
     lease = make(memory)
