@@ -12,10 +12,11 @@ ifndef CLOUDTUNE_CHAOS_SEED
 CLOUDTUNE_CHAOS_SEED := $(shell date +%s)
 endif
 
-.PHONY: help demo test test-long test-sdk check format bench docs clean
+.PHONY: help demo demo-remote test test-long test-sdk check format bench docs clean
 
 help:
 	@echo "make demo       tune a small network on scanned digits, about a minute"
+	@echo "make demo-remote  loop and trials, each here or as training jobs, on the local cloud; two minutes"
 	@echo "make test       all tests but the long ones"
 	@echo "make test-long  the long chaos runs: a tuner killed hundreds of times"
 	@echo "make test-sdk   AWS's own SDKs (v2 and v3) train on the local cloud; installs both, 1.5 GB"
@@ -27,6 +28,9 @@ help:
 
 demo: $(STAMPS)/demo
 	CLOUDTUNE_FOLDER="$${CLOUDTUNE_FOLDER:-$(CURDIR)/demo-output}" $(BIN)/python benchmarking/demo.py
+
+demo-remote: $(STAMPS)/demo-remote
+	CLOUDTUNE_FOLDER="$${CLOUDTUNE_FOLDER:-$(CURDIR)/demo-output}" $(BIN)/python benchmarking/demo_remote.py
 
 # Most tests run real processes, and some name seconds. What fails while others load the machine is run a second time,
 # alone and with the same seed, and must then pass; the second run names it.
@@ -72,6 +76,10 @@ $(STAMPS)/python:
 
 $(STAMPS)/demo: pyproject.toml | $(STAMPS)/python
 	$(PIP) -e '.[benchmarks,plot]'
+	@touch $@
+
+$(STAMPS)/demo-remote: pyproject.toml | $(STAMPS)/python
+	$(PIP) -e '.[benchmarks,local]'
 	@touch $@
 
 $(STAMPS)/dev: pyproject.toml | $(STAMPS)/python
