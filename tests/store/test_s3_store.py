@@ -187,6 +187,26 @@ def test_answers_that_are_lost_change_nothing(bucket: Bucket, faults: CloudFault
     assert len(results(bucket)) == 12
 
 
+def test_writes_that_s3_confirms_and_forgets(
+    bucket: Bucket, faults: CloudFaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner notices before it packs, and writes them again: the log has no hole."""
+    monkeypatch.setattr(s3_packing, "RUN", 5)
+    faults.add("write_lost", operation="s3:PutObject", resource="data/*/log/0000000[34].jsonl")
+    store = opened(bucket)
+    for number in range(8):
+        store.append([report(number)])
+        store.flush()
+    assert numbers(bucket) == [0]
+    faults.clear()
+    store.maintain(1000.0)
+    settle(store)
+    assert numbers(bucket) == list(range(8))
+    bucket.delete([KEYS.pack(1, 5)])
+    assert numbers(bucket) == list(range(8))
+    store.close()
+
+
 @pytest.mark.parametrize("kind", ["internal_error", "slow_down", "request_lost", "answer_lost"])
 def test_s3_that_fails_for_a_while_is_waited_for(
     bucket: Bucket, faults: CloudFaults, kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
