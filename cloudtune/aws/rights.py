@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cloudtune.aws.image_recipe import REPOSITORY
 from cloudtune.aws.logs import TRAINING_LOGS
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Things:
         role: ARN of the role of the jobs.
         bucket: Name of the bucket of the experiments.
         repository: ARN of the repository in ECR that has the image of the jobs.
+        tuner_role: ARN of the role of tuners' jobs.
+        prefix: What stands before ``cloudtune/`` in the bucket.
     """
 
     partition: str
@@ -35,15 +38,23 @@ class Things:
     role: str | None = None
     bucket: str | None = None
     repository: str | None = None
+    tuner_role: str | None = None
+    prefix: str = ""
 
     @classmethod
     def of(cls, aws: Aws, role: str | None = None, bucket: str | None = None, repository: str | None = None) -> Things:
         """Of the account and region that ``aws`` speaks to."""
         return cls(aws.partition, aws.region, aws.account, role, bucket, repository)
 
+    @property
+    def folder(self) -> str:
+        """What keys of all experiments, and of the archives of code, begin with."""
+        within = self.prefix.strip("/")
+        return f"{within}/cloudtune/" if within else "cloudtune/"
+
     def example(self, kind: str) -> str | None:
         """ARN of one thing of the kind, for IAM to judge."""
-        return self._arn(kind, "cloudtune-doctor", "cloudtune/doctor")
+        return self._arn(kind, "cloudtune-doctor", "doctor")
 
     def all(self, kind: str) -> str | None:
         """ARN of all things of the kind, for a policy."""
@@ -60,8 +71,10 @@ class Things:
             + (name if name == "*" else f"log-stream:{name}"),
             "role": self.role,
             "bucket": bucket,
-            "object": None if bucket is None else f"{bucket}/{key}",
+            "object": None if bucket is None else f"{bucket}/{self.folder}{key}",
             "repository": self.repository,
+            "tuner role": self.tuner_role,
+            "tuning image": f"arn:{self.partition}:ecr:{here}:repository/{REPOSITORY}",
         }
         return arns[kind]
 
@@ -175,6 +188,59 @@ OF_ROLE: Sequence[Purpose] = (
         "what scripts print and the curves of the console are not kept, and jobs that do not reach S3 cannot report",
     ),
     Purpose("uploads", _UPLOADS, "parts of uploads that were broken off stay in the bucket, and cost"),
+)
+
+_QUOTAS = _all_on("anything", "servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas")
+
+#: What a tuner that is a job does beside what every job does, with its own role; its trials are jobs with another.
+OF_TUNER: Sequence[Purpose] = (
+    Purpose(
+        "trials' jobs",
+        {
+            **_all_on(
+                "job",
+                "sagemaker:CreateTrainingJob",
+                "sagemaker:DescribeTrainingJob",
+                "sagemaker:StopTrainingJob",
+                "sagemaker:AddTags",
+            ),
+            "sagemaker:ListTrainingJobs": "anything",
+            "iam:PassRole": "role",
+        },
+        "a tuner in the cloud can run no trial as a job of its own",
+        is_needed=True,
+    ),
+    Purpose(
+        "successor",
+        {"iam:PassRole": "tuner role", "sagemaker:ListTags": "job"},
+        "an experiment that takes longer than its tuner's job may run ends with that job",
+    ),
+    Purpose(
+        "trials' logs",
+        _all_on("log", "logs:FilterLogEvents", "logs:GetLogEvents", "logs:DescribeLogStreams"),
+        "trials that do not reach S3 cannot report to a tuner in the cloud, and why one failed is not told",
+    ),
+    Purpose(
+        "kept instances",
+        _all_on("job", "sagemaker:UpdateTrainingJob"),
+        "a tuner in the cloud cannot give back instances that warm pools keep",
+    ),
+    Purpose("quotas", _QUOTAS, "a tuner in the cloud does not warn of quotas that are too small"),
+)
+#: What whoever launches tuners does beside what whoever tunes does.
+OF_LAUNCHER: Sequence[Purpose] = (
+    Purpose("tuner", {"iam:PassRole": "tuner role"}, "no tuner can be launched", is_needed=True),
+    Purpose(
+        "tuner's image",
+        {"ecr:DescribeImages": "tuning image"},
+        "the image that `cloudtune image` has made is not found, and packages are installed at each start",
+    ),
+)
+#: What looking around takes: finding a role, knowing quotas, and doctor.
+LOOKING: Sequence[Purpose] = (
+    Purpose("quotas", _QUOTAS, "quotas that are too small are found out when jobs are created"),
+    Purpose("roles", {"iam:ListRoles": "anything", "iam:GetRole": "roles"}, "roles have to be named by their ARNs"),
+    Purpose("doctor", {"iam:SimulatePrincipalPolicy": "principals"}, "what rights are missing is not told"),
 )
 
 #: What is asked for by doctor itself, or only where an option or a place needs it: a refusal is told where it happens.

@@ -11,6 +11,7 @@ from cloudtune.cli.image import image_group
 from cloudtune.cli.list_experiments import list_command
 from cloudtune.cli.localcloud import localcloud_group
 from cloudtune.cli.logs import logs_command
+from cloudtune.cli.policy import policy_command
 from cloudtune.cli.ps import ps_command
 from cloudtune.cli.reap import reap_command
 from cloudtune.cli.resume import resume_command
@@ -44,5 +45,6 @@ main.add_command(stop_command)
 main.add_command(ps_command)
 main.add_command(reap_command)
 main.add_command(doctor_command)
+main.add_command(policy_command)
 main.add_command(image_group)
 main.add_command(localcloud_group)

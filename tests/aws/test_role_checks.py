@@ -132,7 +132,7 @@ def test_the_caller_needs_rights_on_jobs_role_and_bucket() -> None:
         assert found.state == PROBLEM
         assert found.text == f"the caller may not {lacking[0]}: no trial can run"
         assert ROLE in found.fix
-        assert '"arn:aws:s3:::data/*"' in found.fix
+        assert '"arn:aws:s3:::data/cloudtune/*"' in found.fix
     assert caller_rights(Iam(ENOUGH - FULL - {("iam:PassRole", ROLE)}), None, None).state == OK
 
 

@@ -25,6 +25,7 @@ class ApiRequest:
         resource: ``bucket/key`` for S3, ``log group/log stream`` for Logs; may be empty.
         job: Name of the training job that is named; may be empty.
         malformed: Why the request cannot be answered; None if it can.
+        about: What else its permission depends on, see :class:`~cloudtune.localcloud.gate.call_log.Call`.
     """
 
     protocol: str
@@ -33,6 +34,7 @@ class ApiRequest:
     resource: str = ""
     job: str = ""
     malformed: AwsError | None = None
+    about: str = ""
 
 
 def read_request(service: str, request: Request) -> ApiRequest:
@@ -63,6 +65,8 @@ def _read_json(service: str, request: Request, operation: str) -> ApiRequest:
         read.resource = _log_resource(params)
     elif service == "sagemaker":
         read.job = _job_name(params)
+        role = params.get("RoleArn")
+        read.about = role if isinstance(role, str) else ""
     return read
 
 

@@ -25,6 +25,8 @@ class Call:
         error: AWS's error code; empty for success.
         fault: The faults that struck, joined by ``+``; empty for none.
         seconds: Real seconds until the answer was ready.
+        about: What else its permission depends on: the prefix of a list of S3; ``bucket/key`` that is copied; what the
+            keys that are deleted have in common, as ``bucket/beginning``; the role of a training job. May be empty.
     """
 
     at: float
@@ -37,6 +39,7 @@ class Call:
     error: str = ""
     fault: str = ""
     seconds: float = 0.0
+    about: str = ""
 
 
 class CallLog:

@@ -116,7 +116,19 @@ class Gate:
             seconds = time.perf_counter() - began
             fault = "+".join(course.faults)
             platform.calls.record(
-                Call(at, service.name, call.operation, caller.who, job, call.resource, status, error, fault, seconds)
+                Call(
+                    at,
+                    service.name,
+                    call.operation,
+                    caller.who,
+                    job,
+                    call.resource,
+                    status,
+                    error,
+                    fault,
+                    seconds,
+                    call.about,
+                )
             )
 
     def _answer(self, course: _Course) -> Answer:

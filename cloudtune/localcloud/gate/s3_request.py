@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
+from os.path import commonprefix
 from urllib.parse import unquote
+from xml.sax.saxutils import unescape
 
 from moto.core.request import Request
 from moto.core.utils import get_service_model
@@ -15,6 +18,7 @@ from cloudtune.localcloud.gate.api_request import ApiRequest
 
 #: What a method means without a subresource.
 _OBJECT = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
+_KEY = re.compile(rb"<Key>(.*?)</Key>", re.DOTALL)
 _BUCKET = {
     "HEAD": "HeadBucket",
     "PUT": "CreateBucket",
@@ -27,7 +31,21 @@ _BUCKET = {
 def read_s3_request(request: Request) -> ApiRequest:
     """Reads a request to S3; ``resource`` is the bucket, or bucket and key. Never raises."""
     bucket, key = _place(request)
-    return ApiRequest("s3", _operation(request, bucket, key), resource=f"{bucket}/{key}" if key else bucket)
+    operation = _operation(request, bucket, key)
+    about = _about(request, operation, bucket)
+    return ApiRequest("s3", operation, resource=f"{bucket}/{key}" if key else bucket, about=about)
+
+
+def _about(request: Request, operation: str, bucket: str) -> str:
+    """See :class:`~cloudtune.localcloud.gate.call_log.Call`."""
+    if operation in ("ListObjectsV2", "ListObjects"):
+        return str(request.args.get("prefix", ""))
+    if operation in ("CopyObject", "UploadPartCopy"):
+        return unquote(request.headers["x-amz-copy-source"].partition("?")[0]).removeprefix("/")
+    if operation == "DeleteObjects":
+        keys = [unescape(key.decode("utf-8", "replace")) for key in _KEY.findall(request.get_data())]
+        return f"{bucket}/{commonprefix(keys)}"  # noqa: RUF071 - keys are no paths
+    return ""
 
 
 def _place(request: Request) -> tuple[str, str]:

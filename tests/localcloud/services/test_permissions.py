@@ -189,3 +189,51 @@ def test_a_statement_speaks_of_what_its_patterns_match(document: dict[str, Any],
     """Actions regardless of case, resources with it; ``*`` and ``?`` are the only wildcards."""
     policy = Policy.parse("p", {"Statement": document})
     assert evaluate([policy], ACTION, "arn:aws:x:y").verdict == verdict
+
+
+PASSING = {"Condition": {"StringEquals": {"iam:PassedToService": ["sagemaker.amazonaws.com"]}}}
+BELOW = {"Condition": {"StringLike": {"s3:prefix": ["cloudtune/*", "other/*"]}}}
+IF_THERE = {"Condition": {"StringLikeIfExists": {"s3:prefix": "cloudtune/*"}}}
+
+
+@pytest.mark.parametrize(
+    ("condition", "context", "is_met"),
+    [
+        (PASSING, {"iam:PassedToService": "sagemaker.amazonaws.com"}, True),
+        (PASSING, {"iam:passedtoservice": "sagemaker.amazonaws.com"}, True),
+        (PASSING, {"iam:PassedToService": "ec2.amazonaws.com"}, False),
+        (PASSING, {}, False),
+        (BELOW, {"s3:prefix": "other/a/"}, True),
+        (BELOW, {"s3:prefix": "secret/"}, False),
+        (BELOW, {}, False),
+        (IF_THERE, {"s3:prefix": "cloudtune/"}, True),
+        (IF_THERE, {"s3:prefix": ""}, False),
+        (IF_THERE, {}, True),
+    ],
+)
+def test_conditions_are_evaluated_where_their_context_is_told(
+    condition: dict[str, Any], context: dict[str, str], is_met: bool
+) -> None:
+    """Keys regardless of case; a key that is not told is met only where the operator says so."""
+    statement = {"Action": "*", "Resource": "*", **condition}
+    allowing = Policy.parse("p", {"Statement": {"Effect": "Allow", **statement}})
+    assert (evaluate([allowing], ACTION, "*", context).verdict == "allowed") is is_met
+    denying = Policy.parse("p", {"Statement": {"Effect": "Deny", **statement}})
+    assert (evaluate([denying], ACTION, "*", context).verdict == "explicitDeny") is is_met
+
+
+def test_a_condition_that_is_not_known_is_not_guessed() -> None:
+    """Better no answer than a wrong one."""
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"IpAddress": {"aws:SourceIp": "::1"}}}
+    with pytest.raises(NotImplementedError, match="IpAddress"):
+        evaluate([Policy.parse("p", {"Statement": statement})], ACTION, "*", {})
+
+
+def test_variables_stand_for_what_is_told() -> None:
+    """In resources; wildcards in a value mean themselves."""
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "arn:aws:iam::1:user/${aws:username}"}
+    policy = Policy.parse("p", {"Statement": statement})
+    for name, other, verdict in (("me", "me", "allowed"), ("me", "you", "implicitDeny"), ("*", "me", "implicitDeny")):
+        arn = f"arn:aws:iam::1:user/{other}"
+        assert evaluate([policy], ACTION, arn, {"aws:username": name}).verdict == verdict
+    assert evaluate([policy], ACTION, "arn:aws:iam::1:user/me", {}).verdict == "implicitDeny"
