@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import tempfile
 import threading
 import weakref
@@ -46,9 +45,10 @@ class Chain:
     def __init__(self, keys: LogKeys, scratch: Path | None = None) -> None:
         self._keys = keys
         self._folder = scratch or Path(tempfile.gettempdir())
-        self._fd, path = tempfile.mkstemp(prefix="cloudtune-log-", dir=scratch)
-        os.unlink(path)
-        self._closed = weakref.finalize(self, os.close, self._fd)
+        # Unbuffered, so that a write has failed or has happened; not os.pread, which some systems have not.
+        self._file = tempfile.TemporaryFile(buffering=0, prefix="cloudtune-log-", dir=scratch)  # noqa: SIM115 - see close
+        self._close = weakref.finalize(self, self._file.close)
+        self._position = threading.Lock()
         self._links: list[Link] = []
         self._lock = threading.Lock()
         #: Number of the last segment that was fed, whether it counts or not.
@@ -61,7 +61,7 @@ class Chain:
 
     def close(self) -> None:
         """Deletes the file. It is deleted as well when nobody holds the chain any more."""
-        self._closed()
+        self._close()
 
     # ------------------------------------------------------------------ feeding
 
@@ -141,10 +141,10 @@ class Chain:
     def _write(self, data: bytes, start: int) -> None:
         try:
             view = memoryview(data)
-            while view:
-                written = os.pwrite(self._fd, view, start)
-                start += written
-                view = view[written:]
+            with self._position:
+                self._file.seek(start)
+                while view:
+                    view = view[self._file.write(view) :]
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
@@ -189,7 +189,12 @@ class Chain:
 
     def segment(self, link: Link) -> bytes:
         """All bytes of a segment."""
-        return os.pread(self._fd, link.size, link.start)
+        return self._read(link.start, link.size)
+
+    def _read(self, start: int, size: int) -> bytes:
+        with self._position:
+            self._file.seek(start)
+            return self._file.read(size)
 
     def blocks(self, start: int = 0, end: int | None = None) -> Iterator[list[Entry]]:
         """Yields entries from number ``start`` on, as they stand when this is called, in lists of some thousands.
@@ -213,7 +218,7 @@ class Chain:
     def _blocks(self, position: int, end: int, skip: int, left: int) -> Iterator[list[Entry]]:
         line, rest = 1, b""
         while position < end and left > 0:
-            block = os.pread(self._fd, min(BLOCK_BYTES, end - position), position)
+            block = self._read(position, min(BLOCK_BYTES, end - position))
             if not block:
                 return
             position += len(block)

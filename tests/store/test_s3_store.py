@@ -431,17 +431,23 @@ def test_nothing_is_left_on_this_machine(memory: MemoryBucket, tmp_path: Path) -
 def test_a_scratch_folder_without_room(memory: MemoryBucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is told with the folder's name; with room again the same store goes on, and nothing is lost or doubled."""
     store = opened(memory, scratch=tmp_path)
-    pwrite = os.pwrite
+    assert store._writer is not None
+    chain = store._writer.chain
+    file = chain._file
 
-    def full(*_: Any) -> int:
-        raise OSError(28, "No space left on device")
+    class Full:
+        def seek(self, _start: int) -> None:
+            pass
 
-    monkeypatch.setattr(os, "pwrite", full)
+        def write(self, _data: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(chain, "_file", Full())
     store.append([report(0)])
     for _ in range(2):
         with pytest.raises(StorageFull, match=str(tmp_path)):
             store.flush()
-    monkeypatch.setattr(os, "pwrite", pwrite)
+    monkeypatch.setattr(chain, "_file", file)
     store.append([report(1)])
     store.flush()
     store.close()
