@@ -60,8 +60,18 @@ def upload_files(s3: S3, prefix: str, uploads: Mapping[str, Upload], pace: Pace,
 
 
 def _upload(s3: S3, uploads: Mapping[str, Upload], pace: Pace, confirmed: set[str]) -> None:
+    def try_once(key: str) -> None:
+        path, size = uploads[key]
+        try:
+            s3.upload_file(path, key)
+        except S3Unreachable:
+            # Putting the parts of a large object together may take S3 longer than anybody waits for the answer. Only
+            # this upload writes to the key.
+            if (key, size) not in {(there, bytes_there) for there, bytes_there, _ in s3.list(key)}:
+                raise
+
     def upload(key: str) -> None:
-        pace.patiently(lambda: s3.upload_file(uploads[key].path, key))
+        pace.patiently(lambda: try_once(key))
         confirmed.add(key)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:

@@ -11,7 +11,7 @@ import pytest
 from cloudtune.agent.checkpoints import Checkpoints
 from cloudtune.agent.s3 import S3
 from cloudtune.agent.s3_errors import S3Denied
-from cloudtune.localcloud import LocalCloud
+from cloudtune.localcloud import Fault, LocalCloud
 from cloudtune.localcloud.cloud import CloudFaults
 from tests.agent.checkpoint_folders import PREFIX, none_shipped, read_tree, task_of, write_in_place, write_tree
 
@@ -110,3 +110,12 @@ def test_old_generations_are_deleted_in_s3(s3: S3, local_cloud: LocalCloud, tmp_
     added = {name: count - before.get(name, 0) for name, count in after.items() if count != before.get(name, 0)}
     # The file, one listing, the manifest and a look at it; the manifest before, then an old manifest and its file.
     assert added == {"s3:PutObject": 2, "s3:ListObjectsV2": 1, "s3:GetObject": 2, "s3:DeleteObjects": 2}
+
+
+def test_a_large_file_whose_last_answer_never_comes(s3: S3, faults: CloudFaults, tmp_path: Path) -> None:
+    """S3 has put the parts together, however long nobody heard of it: the object is found, and not sent again."""
+    content = random.Random(5).randbytes(20 * 1024 * 1024 + 7)
+    write_tree(tmp_path / "a", {"model.pt": content})
+    faults.add(Fault("answer_lost", operation="s3:CompleteMultipartUpload"))
+    assert checkpoints_of(s3, tmp_path / "a").save_final(none_shipped) == "000000-000001-000001"
+    assert restored(s3, tmp_path / "b") == {"model.pt": content}
