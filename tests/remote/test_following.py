@@ -108,6 +108,9 @@ class Remote:
         environment = {protocol.ENV_PLACE: self.place.uri, "GATE": str(self._folder / name)}
         script = "import os; exec(os.environ['SCRIPT'])"
         request = training_request(name, script, Environment={**environment, "SCRIPT": WAITER})
+        task = {"S3DataType": "S3Prefix", "S3Uri": self.place.bucket.uri(self.place.keys.task_folder(0, launch))}
+        channel = {"ChannelName": protocol.CHANNEL_TASK, "DataSource": {"S3DataSource": task}}
+        request["InputDataConfig"] = [channel]
         self.cloud.client("sagemaker").create_training_job(**request)
         return name
 

@@ -1,0 +1,128 @@
+"""What a launch without the script takes over from the one before, and what it changes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from cloudtune import StoppingCriterion
+from cloudtune.aws.training_jobs import JobState
+from cloudtune.errors import ExperimentLocked, ExperimentNotFound
+from cloudtune.experiments.s3_finding import find_in_s3
+from cloudtune.remote.changes import change, changes_of, longest_time
+from cloudtune.remote.launches import newest_launch, why_failed
+from cloudtune.remote.relaunching import NothingToContinue, launch_again
+from cloudtune.remote.time_limit import LONGEST_JOB, MARGIN
+from tests.experiments.in_s3 import header
+from tests.experiments.recorded import trial
+from tests.remote.test_following import NAME, Remote, finish, remote
+from tests.virtual_machine import Machine, Program
+from tests.virtual_tuner import make_tuner
+
+__all__ = ["remote"]
+
+
+def test_changes_travel_as_plain_data() -> None:
+    """Only what was given changes; limits replace the old ones, all together."""
+    tuner = make_tuner(Machine(Program(lambda _config, _level: 1.0)))
+    before = tuner.stop_criterion
+    change(tuner, changes_of())
+    assert tuner.stop_criterion is before
+    changes = changes_of(StoppingCriterion(max_wallclock_time=50.0, max_cost=2), n_workers=7, max_failures=0)
+    change(tuner, changes)
+    assert tuner.stop_criterion == StoppingCriterion(max_wallclock_time=50.0, max_cost=2)
+    assert (tuner.n_workers, tuner.max_failures) == (7, 0)
+    assert longest_time(changes, 9.0) == 50.0
+    assert longest_time(changes_of(StoppingCriterion(max_cost=1)), 9.0) is None
+    assert longest_time(changes_of(n_workers=2), 9.0) == 9.0
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("", "SageMaker gives no reason"),
+        ("ClientError: no such image.", "ClientError: no such image"),
+        ("AlgorithmError: exit code 1\nTraceback\nValueError: no, exit code: 1", "ValueError: no"),
+        ("AlgorithmError: the disk is full, exit code: 1\n", "the disk is full"),
+    ],
+)
+def test_why_a_tuners_job_failed(said: str, told: str) -> None:
+    """The last line that its program wrote, without what SageMaker puts around it."""
+    when = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
+    state = JobState(
+        name="j",
+        arn="a",
+        status="Failed",
+        secondary="Failed",
+        failure_reason=said,
+        instance_type="ml.m5.large",
+        instance_count=1,
+        billable_seconds=1,
+        training_seconds=1,
+        environment={},
+        warm_pool=None,
+        created=when,
+        ended=when,
+        is_spot=False,
+        max_run=1,
+    )
+    assert why_failed(state) == told
+
+
+def described(remote: Remote, name: str) -> dict[str, Any]:
+    """A training job."""
+    answer: dict[str, Any] = remote.cloud.client("sagemaker").describe_training_job(TrainingJobName=name)
+    return answer
+
+
+def test_what_cannot_be_launched_again(remote: Remote) -> None:
+    """An experiment that runs, that has reached its end, or that has never been in a job."""
+    remote.open(header(NAME), trial(0, lr=0.1), launch=None)
+    experiment = find_in_s3(NAME, "s3://experiments", remote.aws)
+    with pytest.raises(ExperimentNotFound, match="launch it again by its script"):
+        launch_again(experiment, {})
+    remote.close(finish("finished"))
+    job = remote.launch()
+    with pytest.raises(ExperimentLocked, match=f"runs already, as training job {job}"):
+        launch_again(experiment, {})
+    remote.end()
+    remote.cloud.wait_for_job(job)
+    with pytest.raises(NothingToContinue, match=r"has ended \(enough is enough\): widen a limit"):
+        launch_again(experiment, {})
+    remote.open(launch=None)
+    with pytest.raises(ExperimentLocked, match="is driven by pid"):
+        launch_again(experiment, changes_of(n_workers=2))
+    remote.close()
+
+
+def test_the_next_job_is_like_the_last(remote: Remote) -> None:
+    """Its request, its task and what was shipped; it has the time that a wider limit needs."""
+    remote.open(header(NAME), trial(0, lr=0.1))
+    first = remote.launch()
+    remote.place.bucket.put(remote.place.keys.task_folder(0, 0) + "tuner.dill", b"pickle")
+    remote.close(finish("finished"))
+    remote.end()
+    remote.cloud.wait_for_job(first)
+    experiment = find_in_s3(NAME, "s3://experiments", remote.aws)
+    changes = changes_of(StoppingCriterion(max_wallclock_time=7200.0))
+    second = launch_again(experiment, changes)
+    newest = newest_launch(remote.place)
+    assert newest is not None
+    assert (newest[0], newest[1].name) == (1, second)
+    before, after = described(remote, first), described(remote, second)
+    for member in ("RoleArn", "AlgorithmSpecification", "ResourceConfig", "OutputDataConfig"):
+        assert after[member] == before[member]
+    channel = after["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
+    assert channel == remote.place.bucket.uri(remote.place.keys.task_folder(0, 1))
+    assert before["StoppingCondition"]["MaxRuntimeInSeconds"] == 3600
+    assert after["StoppingCondition"]["MaxRuntimeInSeconds"] == 7200 + MARGIN <= LONGEST_JOB
+    folder = remote.place.keys.task_folder(0, 1)
+    got = remote.place.bucket.get(folder + "tuner.dill")
+    assert got is not None
+    assert got.body == b"pickle"
+    task = remote.place.bucket.get(folder + "task.json")
+    assert task is not None
+    assert b'"max_wallclock_time": 7200.0' in task.body
+    remote.end(1)
