@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def take_over(
 ) -> Tuner:
     """See :meth:`cloudtune.tuner.Tuner.takeover`."""
     found = writable(find_in_s3(experiment, s3_path, aws_for(region, profile)))
-    tuner = _kept_in_s3(shipped_tuner(found), found)
+    tuner = _kept_in_s3(_tuner_of(found), found)
     if not tuner.trial_backend.trials_outlive_tuner:
         _fetch_checkpoints(found, tuner.tuner_path)
     return tuner
@@ -55,14 +56,19 @@ def load_tuner(experiment: S3Experiment) -> Tuner:
         ExperimentNotFound: There is none.
         CannotLoad: It was launched with other versions than those installed here.
     """
+    tuner = _kept_in_s3(_tuner_of(experiment), experiment)
+    tuner.read_log()
+    return tuner
+
+
+def _tuner_of(experiment: S3Experiment) -> Tuner:
+    """What was launched or, of an experiment that runs in no job, what its tuner has stored."""
     snapshot = experiment.bucket.get(experiment.root + PICKLE)
     if snapshot is None:
-        tuner = shipped_tuner(experiment)
-    else:
-        tuner = dill.loads(snapshot.body)
-        if not isinstance(tuner, Tuner):
-            raise ExperimentNotFound(f"{experiment.uri}{PICKLE} holds no tuner; run the script that began it again")
-    _kept_in_s3(tuner, experiment).read_log()
+        return shipped_tuner(experiment)
+    tuner = dill.loads(snapshot.body)
+    if not isinstance(tuner, Tuner):
+        raise ExperimentNotFound(f"{experiment.uri}{PICKLE} holds no tuner; run the script that began it again")
     return tuner
 
 
@@ -104,7 +110,7 @@ def shipped_tuner(experiment: S3Experiment) -> Tuner:
     check(manifest, pickle)  # before anything is downloaded
     folder = experiment_path(experiment.name) / _FOLDER / str(manifest["archive"])[:16]
     if not folder.is_dir():
-        _fetch_source(experiment, str(manifest["archive"]), folder)
+        _fetch_source(experiment, manifest, pickle, folder)
     tuner = load(folder / "source", manifest, pickle, folder / BUNDLE)
     if tuner.name != experiment.name:
         raise ExperimentNotFound(
@@ -126,9 +132,9 @@ def _newest_shipment(experiment: S3Experiment) -> tuple[dict[str, Any], bytes]:
     )
 
 
-def _fetch_source(experiment: S3Experiment, digest: str, folder: Path) -> None:
-    """Downloads an archive and unpacks it; the folder appears when all is there."""
-    key = f"{experiment.code}{digest[:32]}/{BUNDLE}"  # see upload_bundle
+def _fetch_source(experiment: S3Experiment, manifest: Mapping[str, Any], pickle: bytes, folder: Path) -> None:
+    """Downloads an archive, checks and unpacks it; the folder appears when all is there."""
+    key = f"{experiment.code}{str(manifest['archive'])[:32]}/{BUNDLE}"  # see upload_bundle
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".fetching-"))
     try:
@@ -139,6 +145,7 @@ def _fetch_source(experiment: S3Experiment, digest: str, folder: Path) -> None:
                 f"the source of experiment {experiment.name!r} is gone from {experiment.bucket.uri(key)}; launch it "
                 "again by its script"
             ) from error
+        check(manifest, pickle, fresh / BUNDLE)
         (fresh / "source").mkdir()
         unpack(os.fspath(fresh / BUNDLE), os.fspath(fresh / "source"), os.fspath(fresh / "package"))
         try:
