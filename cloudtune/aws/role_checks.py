@@ -5,57 +5,62 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.aws.checks import OK, PROBLEM, WARNING, Finding
 from cloudtune.aws.errors import AccessDenied, InvalidRequest, NotFound
-from cloudtune.aws.rights import BUCKET, OF_CALLER, OF_ROLE, READING, WRITING, Purpose, Things
+from cloudtune.aws.policies import trust_policy
+from cloudtune.aws.rights import BUCKET, OF_CALLER, OF_LAUNCHER, OF_ROLE, OF_TUNER, READING, WRITING, Purpose, Things
 from cloudtune.aws.roles import NoExecutionRole, describe_role, get_execution_role, may_be_assumed
 from cloudtune.aws.simulation import denied
 
 if TYPE_CHECKING:
     from cloudtune.aws.clients import Aws
 
-_TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"},
-    ],
-}
 _CALLER = re.compile(r"arn:(aws[a-z-]*):(?:sts|iam)::(\d{12}):(user|assumed-role)/(.+)")
 #: In the ARN of each role that IAM Identity Center (AWS SSO) has made.
 _IDENTITY_CENTER = ":role/aws-reserved/sso.amazonaws.com/"
 
 
-def check_role(aws: Aws, given: str | None) -> tuple[Finding, str | None]:
-    """Whether there is a role that SageMaker may assume; its ARN, or None."""
+def check_role(
+    aws: Aws, given: str | None, what: str = "role", option: str = "--role or CLOUDTUNE_ROLE"
+) -> tuple[Finding, str | None]:
+    """Whether there is a role that SageMaker may assume; its ARN, or None.
+
+    Args:
+        aws: Who asks.
+        given: ARN or name; None: the one that is found.
+        what: How the finding is called.
+        option: That names another.
+    """
     try:
         arn = get_execution_role(given, aws)
     except NoExecutionRole as error:
-        return Finding("role", PROBLEM, str(error), "--role, or CLOUDTUNE_ROLE, with the ARN of a role"), None
+        return Finding(what, PROBLEM, str(error), f"{option} with the ARN of a role"), None
     name = arn.rpartition("/")[2]
     if arn.split(":")[4] != aws.account:
         fix = "name a role of the account that the jobs run in"
-        return Finding("role", PROBLEM, f"{arn} is of another account than {aws.account}", fix), None
+        return Finding(what, PROBLEM, f"{arn} is of another account than {aws.account}", fix), None
     try:
         role = describe_role(arn, aws)
     except NotFound:
-        return Finding(
-            "role", PROBLEM, f"{arn} does not exist", "name one that does, by --role or CLOUDTUNE_ROLE"
-        ), None
+        return Finding(what, PROBLEM, f"{arn} does not exist", f"name one that does, by {option}"), None
     except AccessDenied:
         fix = f"allow the caller iam:GetRole on {arn}"
-        return Finding("role", WARNING, f"{arn}: the caller may not look whether it exists", fix), arn
+        return Finding(what, WARNING, f"{arn}: the caller may not look whether it exists", fix), arn
     if str(role["Arn"]) != arn:
-        fix = f"--role {role['Arn']}"
-        return Finding("role", PROBLEM, f"{arn} does not exist, but one of that name with another path", fix), None
+        fix = f"{option.partition(' ')[0]} {role['Arn']}"
+        return Finding(what, PROBLEM, f"{arn} does not exist, but one of that name with another path", fix), None
     if not may_be_assumed(role):
-        fix = f"aws iam update-assume-role-policy --role-name {name} --policy-document '{json.dumps(_TRUST)}'"
-        return Finding("role", PROBLEM, f"{arn}: SageMaker may not assume it", fix), arn
-    return Finding("role", OK, f"{arn}: SageMaker may assume it"), arn
+        fix = f"aws iam update-assume-role-policy --role-name {name} --policy-document '{json.dumps(trust_policy())}'"
+        return Finding(what, PROBLEM, f"{arn}: SageMaker may not assume it", fix), arn
+    return Finding(what, OK, f"{arn}: SageMaker may assume it"), arn
 
 
-def check_role_rights(aws: Aws, role: str, bucket: str, repository: str | None = None) -> Iterator[Finding]:
+def check_role_rights(
+    aws: Aws, role: str, bucket: str, repository: str | None = None, prefix: str = ""
+) -> Iterator[Finding]:
     """Whether jobs may use the bucket, pull their image and write their log; of the last two only what is missing.
 
     Args:
@@ -63,9 +68,10 @@ def check_role_rights(aws: Aws, role: str, bucket: str, repository: str | None =
         role: ARN of the jobs' role.
         bucket: Its name.
         repository: ARN of the image's repository; None: that the image is pulled is not asked about.
+        prefix: What stands before ``cloudtune/`` in the bucket.
     """
     what = "role's rights"
-    things = Things.of(aws, role, bucket, repository)
+    things = replace(Things.of(aws, role, bucket, repository), prefix=prefix)
     purposes = [purpose for purpose in OF_ROLE if purpose.name != "image" or repository is not None]
     try:
         lacking = _lacking(aws, role, [READING, WRITING, *purposes], things)
@@ -93,7 +99,9 @@ def check_role_rights(aws: Aws, role: str, bucket: str, repository: str | None =
             yield Finding(f"role: {purpose.name}", WARNING, text, _grant(role, purpose.name, purpose.policy(things)))
 
 
-def check_caller_rights(aws: Aws, caller: str, role: str | None, bucket: str | None) -> Iterator[Finding]:
+def check_caller_rights(
+    aws: Aws, caller: str, role: str | None, bucket: str | None, prefix: str = ""
+) -> Iterator[Finding]:
     """Whether the caller may do all that tuning takes: of what trials do without, only what is missing.
 
     Nothing where it is not known whose policies tell.
@@ -102,7 +110,7 @@ def check_caller_rights(aws: Aws, caller: str, role: str | None, bucket: str | N
     principal = _principal(aws, caller)
     if principal is None:
         return
-    things = Things.of(aws, role, bucket)
+    things = replace(Things.of(aws, role, bucket), prefix=prefix)
     try:
         lacking = _lacking(aws, principal, OF_CALLER, things)
     except (AccessDenied, InvalidRequest, NotFound) as error:
@@ -119,6 +127,63 @@ def check_caller_rights(aws: Aws, caller: str, role: str | None, bucket: str | N
                 f"the caller may not {', '.join(lacking[purpose.name])}: {purpose.without}",
                 _have_granted(principal, purpose.name, purpose.policy(things)),
             )
+
+
+def check_tuner_rights(
+    aws: Aws, caller: str, tuner_role: str, trial_role: str | None, bucket: str | None, prefix: str = ""
+) -> Iterator[Finding]:
+    """Whether a tuner can be launched with a role of its own, and with that role run its trials and carry on.
+
+    Args:
+        aws: Who asks.
+        caller: ARN of who would launch it.
+        tuner_role: ARN of the role of tuners' jobs.
+        trial_role: ARN of the role of trials' jobs; None: it is not known, and whether it may be passed is not asked.
+        bucket: Of the experiments.
+        prefix: What stands before ``cloudtune/`` in it.
+    """
+    things = replace(Things.of(aws, trial_role, bucket), tuner_role=tuner_role, prefix=prefix)
+    launching = [purpose for purpose in OF_LAUNCHER if purpose.is_needed]
+    principal = _principal(aws, caller)
+    what = "launching"
+    if principal is not None:
+        try:
+            lacking = _lacking(aws, principal, launching, things)
+        except (AccessDenied, InvalidRequest, NotFound) as error:
+            fix = f"allow the caller iam:SimulatePrincipalPolicy on {principal}"
+            yield Finding(what, WARNING, f"whether the caller may launch tuners is not known: {error}", fix)
+        else:
+            for purpose in launching:
+                if lacking[purpose.name]:
+                    text = f"the caller may not {', '.join(lacking[purpose.name])} of {tuner_role}: {purpose.without}"
+                    grant = _have_granted(principal, f"launch-{purpose.name}", purpose.policy(things))
+                    yield Finding(what, PROBLEM, text, grant)
+            if not any(lacking.values()):
+                yield Finding(what, OK, f"the caller may hand tuners the role {tuner_role}")
+    what = "tuner's rights"
+    purposes = [*OF_TUNER, *([READING, WRITING] if bucket is not None else [])]
+    try:
+        lacking = _lacking(aws, tuner_role, purposes, things)
+    except (AccessDenied, InvalidRequest, NotFound) as error:
+        fix = f"allow the caller iam:SimulatePrincipalPolicy on {tuner_role}"
+        yield Finding(what, WARNING, f"what a tuner may do is not known: {error}", fix)
+        return
+    if not any(lacking[purpose.name] for purpose in purposes if _stops_tuners(purpose)):
+        yield Finding(what, OK, "a tuner may run its trials as jobs, hand them their role and use the bucket")
+    for purpose in purposes:
+        if lacking[purpose.name]:
+            is_needed = _stops_tuners(purpose)
+            without = purpose.without or "it keeps its log there and its trials' code"
+            yield Finding(
+                what if is_needed else f"tuner: {purpose.name}",
+                PROBLEM if is_needed else WARNING,
+                f"tuners may not {', '.join(lacking[purpose.name])}: {without}",
+                _grant(tuner_role, f"tuner {purpose.name}", purpose.policy(things)),
+            )
+
+
+def _stops_tuners(purpose: Purpose) -> bool:
+    return purpose.is_needed or purpose is WRITING
 
 
 def _principal(aws: Aws, caller: str) -> str | None:
@@ -140,7 +205,7 @@ def _lacking(aws: Aws, principal: str, purposes: Sequence[Purpose], things: Thin
     wanted = {purpose.name: dict(purpose.on(things)) for purpose in purposes}
     # IAM allows few such calls: all that is done on one thing is asked at once.
     no = set(denied(aws, principal, [pair for pairs in wanted.values() for pair in pairs.items()]))
-    return {name: [action for action in pairs if action in no] for name, pairs in wanted.items()}
+    return {name: [pair[0] for pair in pairs.items() if pair in no] for name, pairs in wanted.items()}
 
 
 def _grant(role: str, name: str, policy: Mapping[str, Any]) -> str:
@@ -166,4 +231,5 @@ def _have_granted(principal: str, name: str, policy: Mapping[str, Any]) -> str:
 
 
 def _policy_name(name: str) -> str:
-    return f"cloudtune-{name.replace(' ', '-')}"
+    words = name.replace("'", "").replace(" ", "-")
+    return f"cloudtune-{words}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _APART = "require different authorization information"
 
 
-def denied(aws: Aws, principal: str, wanted: Iterable[tuple[str, str]]) -> list[str]:
+def denied(aws: Aws, principal: str, wanted: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Those of the actions that the principal may not do, each on its resource.
 
     Args:
@@ -30,7 +30,7 @@ def denied(aws: Aws, principal: str, wanted: Iterable[tuple[str, str]]) -> list[
     allowed = {
         (action, arn) for arn, actions in by_arn.items() for action in _allowed(aws, principal, tuple(actions), arn)
     }
-    return [action for action, arn in wanted if (action, arn) not in allowed]
+    return [pair for pair in wanted if pair not in allowed]
 
 
 def _allowed(aws: Aws, principal: str, actions: Sequence[str], arn: str) -> set[str]:

@@ -22,6 +22,9 @@ _DEFAULT_INSTANCE = "ml.g4dn.xlarge"
 @click.option("--instance-type", default=_DEFAULT_INSTANCE, show_default=True, metavar="TYPE", help="Of the trials.")
 @click.option("--image", metavar="URI", help="Of the trials. [default: AWS's PyTorch image for this Python]")
 @click.option("--role", metavar="ROLE", help="Of the trials: ARN or name. [default: the one that is found]")
+@click.option(
+    "--tuner-role", metavar="ROLE", help="Of tuners in the cloud: ARN or name; looks at what remote tuners need, too."
+)
 @click.option("--bucket", metavar="NAME", help="Of the experiments. [default: sagemaker-REGION-ACCOUNT]")
 @click.option("--create-bucket", is_flag=True, help="Create the bucket, closed to the public, if it is missing.")
 @click.option("--refresh-prices", is_flag=True, help="Ask AWS for the region's prices, and keep them.")
@@ -33,6 +36,7 @@ def doctor_command(
     instance_type: str,
     image: str | None,
     role: str | None,
+    tuner_role: str | None,
     bucket: str | None,
     create_bucket: bool,
     refresh_prices: bool,
@@ -56,7 +60,7 @@ def doctor_command(
 
     findings: list[Finding] = []
     aws = aws_for(region, profile)
-    for finding in _findings(aws, instance_type, image, role, bucket, create_bucket, refresh_prices):
+    for finding in _findings(aws, instance_type, image, role, tuner_role, bucket, create_bucket, refresh_prices):
         findings.append(finding)
         if not as_json:
             _show(finding)
@@ -85,6 +89,7 @@ def _findings(
     instance_type: str,
     image: str | None,
     role: str | None,
+    tuner_role: str | None,
     bucket: str | None,
     create_bucket: bool,
     refresh_prices: bool,
@@ -103,6 +108,7 @@ def _findings(
 
     arn: str | None = None
     name: str | None = None
+    prefix = ""
 
     def look_at_role() -> Iterator[Finding]:
         nonlocal arn
@@ -110,15 +116,17 @@ def _findings(
         yield finding
 
     def look_at_bucket() -> Iterator[Finding]:
-        nonlocal name
+        nonlocal name, prefix
         finding, found = checks.check_bucket(aws, bucket, create_bucket)
-        name = None if found is None else found.name
+        if found is not None:
+            name, prefix = found.name, found.prefix
         yield finding
 
     def look_at_rights() -> Iterator[Finding]:
         if arn is not None and name is not None:
-            yield from role_checks.check_role_rights(aws, arn, name, checks.image_repository(aws, image, instance_type))
-        yield from role_checks.check_caller_rights(aws, caller, arn, name)
+            repository = checks.image_repository(aws, image, instance_type)
+            yield from role_checks.check_role_rights(aws, arn, name, repository, prefix)
+        yield from role_checks.check_caller_rights(aws, caller, arn, name, prefix)
 
     is_type = True
 
@@ -131,6 +139,7 @@ def _findings(
     yield from _survived("role", look_at_role)
     yield from _survived("bucket", look_at_bucket)
     yield from _survived("rights", look_at_rights)
+    yield from _survived("tuner's role", lambda: _of_tuners(aws, tuner_role, caller, arn, name, prefix))
     if refresh_prices:
         yield from _survived("price list", lambda: _refreshed(aws))
     yield from _survived("instance type", look_at_type)
@@ -140,6 +149,20 @@ def _findings(
         yield from _survived("image", lambda: checks.check_image(aws, image, instance_type))
     if is_type:
         yield from _survived("price", lambda: iter([checks.check_price(aws, instance_type)]))
+
+
+def _of_tuners(
+    aws: Aws, given: str | None, caller: str, trial_role: str | None, bucket: str | None, prefix: str
+) -> Iterator[Finding]:
+    """What remote tuners need; nothing where no role for them is named."""
+    from cloudtune.aws import role_checks
+
+    if given is None:
+        return
+    finding, role = role_checks.check_role(aws, given, "tuner's role", "--tuner-role")
+    yield finding
+    if role is not None:
+        yield from role_checks.check_tuner_rights(aws, caller, role, trial_role, bucket, prefix)
 
 
 def _refreshed(aws: Aws) -> Iterator[Finding]:

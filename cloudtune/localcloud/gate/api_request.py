@@ -45,7 +45,10 @@ def read_request(service: str, request: Request) -> ApiRequest:
     path = request.path
     if path != "/":  # sagemaker-metrics: /BatchPutMetrics; CloudWatch in CBOR: /service/…/operation/PutMetricData
         return ApiRequest("rest", path.rstrip("/").rpartition("/")[2])
-    return ApiRequest("query", request.values.get("Action", ""))
+    read = ApiRequest("query", request.values.get("Action", ""))
+    if service == "iam":
+        read.about = request.values.get("PolicySourceArn") or request.values.get("RoleName", "")
+    return read
 
 
 def _read_json(service: str, request: Request, operation: str) -> ApiRequest:
@@ -63,6 +66,8 @@ def _read_json(service: str, request: Request, operation: str) -> ApiRequest:
     read.params = params
     if service == "logs":
         read.resource = _log_resource(params)
+    elif service == "ecr":
+        read.about = str(params.get("repositoryName", ""))
     elif service == "sagemaker":
         read.job = _job_name(params)
         role = params.get("RoleArn")

@@ -26,7 +26,8 @@ class Call:
         fault: The faults that struck, joined by ``+``; empty for none.
         seconds: Real seconds until the answer was ready.
         about: What else its permission depends on: the prefix of a list of S3; ``bucket/key`` that is copied; what the
-            keys that are deleted have in common, as ``bucket/beginning``; the role of a training job. May be empty.
+            keys that are deleted have in common, as ``bucket/beginning``; the role of a training job; the role,
+            user or repository of images that IAM or ECR is asked about. May be empty.
     """
 
     at: float
