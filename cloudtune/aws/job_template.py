@@ -69,7 +69,7 @@ class TrainingJob:
         framework_version: Such as ``2.8``. By default one whose Python is near to that of this machine.
         py_version: Python in AWS's image, such as ``3.12`` or ``py312``. By default the newest that there is.
         role: ARN or name of the IAM role that the job runs as. By default it is looked for, see
-            :func:`cloudtune.aws.get_execution_role`.
+            :func:`cloudtune.aws.roles.get_execution_role`.
         dependencies: Further files and folders of this machine that travel; they stand beside the entry point.
         inputs: Input channels by name: an ``s3://`` prefix, or a `Channel
             <https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Channel.html>`_ without its name. A job
