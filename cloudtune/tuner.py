@@ -18,7 +18,7 @@ from cloudtune.callbacks.log_output import log_shown
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.tuner_callback import TunerCallback
 from cloudtune.continuing import adopt, left_running, replay
-from cloudtune.errors import ExperimentLocked, ExperimentMismatch, ExperimentNotFound, Fenced, StorageFull
+from cloudtune.errors import CloudtuneError, ExperimentLocked, ExperimentMismatch, ExperimentNotFound, Fenced
 from cloudtune.interruption import SignalWatch, first_word, reserve_standard_descriptors
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.stopping_criterion import Criterion, as_criterion
@@ -332,7 +332,7 @@ class Tuner:
         try:
             store.update_results()
             store.write_metadata(self._all_metadata(end=self.trial_backend.time()))
-        except (Fenced, StorageFull, OSError) as error:
+        except (CloudtuneError, OSError) as error:
             # The store tries again when it is closed, and tells the user.
             logger.debug("what is derived from the log was not written: %s", error)
 

@@ -18,6 +18,7 @@ from benchmarking.overhead import (
     local_cloud,
     many_trials,
     peers,
+    remote,
     s3_store,
     sagemaker,
     script_trials,
@@ -35,6 +36,7 @@ _PARTS = {
     "many": many_trials.measure,
     "localcloud": local_cloud.measure,
     "sagemaker": sagemaker.measure,
+    "remote": remote.measure,
     "peers": peers.measure,
 }
 

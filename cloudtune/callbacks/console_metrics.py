@@ -27,7 +27,7 @@ class ConsoleMetrics(TunerCallback):
     """Prints best values, numbers of trials and the cost, each time with the prefix that reports of trials have.
 
     SageMaker reads `metrics from a job's log <https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html>`_
-    by the job's metric definitions; see :func:`cloudtune.aws.console_metrics.console_metrics`.
+    by the job's metric definitions; see ``cloudtune.aws.console_metrics``.
 
     Args:
         interval: Seconds between two lines.

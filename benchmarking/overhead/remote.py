@@ -1,0 +1,235 @@
+"""What it costs to ship a tuner: launching it, its first trial there, and taking up a long experiment again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarking.overhead.measurement import Row, seconds
+from cloudtune import StoppingCriterion, Tuner
+from cloudtune.aws.clients import Aws, aws_for
+from cloudtune.aws.rate_budget import RateBudget
+from cloudtune.aws.s3 import Bucket
+from cloudtune.backend.sagemaker_backend import SageMakerBackend, TrainingJob
+from cloudtune.backend.trial_backend import TrialBackend
+from cloudtune.config_space import uniform
+from cloudtune.localcloud import LocalCloud
+from cloudtune.optimizer.baselines import RandomSearch
+from cloudtune.remote import RemoteLauncher
+from cloudtune.store.s3_packing import RUN
+from cloudtune.store.s3_store import S3Store
+
+BUCKET = "bench"
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/python:3"
+ROLE = "arn:aws:iam::123456789012:role/tuning"
+ROOT = "cloudtune/again/again/"
+LAUNCHES = 20
+TRIALS = 1_000
+REPORTS = 50_000
+#: What the issue allows, in seconds.
+LAUNCH_TIME, FIRST_TRIAL_TIME, RESTART_TIME = 0.5, 2.0, 5.0
+MEMORY = 250.0
+
+_TRAIN = """
+import argparse, time
+from cloudtune import Reporter
+parser = argparse.ArgumentParser()
+for name in ("x", "st_checkpoint_dir"):
+    parser.add_argument("--" + name)
+parser.parse_args()
+Reporter()(loss=1.0)
+"""
+
+
+def measure(repeats: int) -> list[Row]:
+    """All rows about remote tuners."""
+    del repeats
+    return [*_launching(), *_first_trial(), *_again()]
+
+
+@contextlib.contextmanager
+def cloud_with_script(**settings: Any) -> Iterator[tuple[LocalCloud, Path]]:
+    """A local cloud with a bucket, and a training script."""
+    with LocalCloud(**settings) as cloud, cloud.activate(), tempfile.TemporaryDirectory() as folder:
+        cloud.client("s3").create_bucket(Bucket=BUCKET)
+        script = Path(folder, "train.py")
+        script.write_text(_TRAIN)
+        yield cloud, script
+
+
+def make_tuner(script: Path, trials: int = 2, **options: Any) -> Tuner:
+    """Random search with trials that are training jobs."""
+    job = TrainingJob(script, instance_type="ml.m5.large", image_uri=IMAGE, role=ROLE, volume_size=1, max_run=3600)
+    backend: TrialBackend = SageMakerBackend(job, f"s3://{BUCKET}")
+    return Tuner(
+        trial_backend=backend,
+        scheduler=RandomSearch({"x": uniform(0, 1)}, metric="loss", random_seed=0),
+        stop_criterion=StoppingCriterion(max_num_trials_started=trials, max_wallclock_time=600),
+        n_workers=2,
+        **options,
+    )
+
+
+def _launch(tuner: Tuner) -> str:
+    launcher = RemoteLauncher(tuner, image_uri=IMAGE, role=ROLE, s3_path=f"s3://{BUCKET}", volume_size=1)
+    return launcher.run(wait=False).job_name
+
+
+# ---------------------------------------------------------------------------------------------- launching
+
+
+def _launching() -> list[Row]:
+    """Jobs that never start, so that nothing but the launch takes time; and no wait for AWS's one creation a second."""
+    os.environ["CLOUDTUNE_AWS_RATES"] = "sagemaker:*=inf"
+    with cloud_with_script(start_delay=10_000.0) as (cloud, script):
+        first = seconds(lambda: _launch(make_tuner(script, tuner_name="first")))
+        before = len(cloud.calls())
+        taken = [
+            seconds(lambda number=number: _launch(make_tuner(script, tuner_name=f"launch-{number}")))  # type: ignore[misc]
+            for number in range(LAUNCHES)
+        ]
+        calls = (len(cloud.calls()) - before) / LAUNCHES
+        uploads = sum(call.operation == "PutObject" and call.resource.endswith("bundle.zip") for call in cloud.calls())
+        s3 = cloud.client("s3")
+        one_call = statistics.median(
+            seconds(lambda: s3.put_object(Bucket=BUCKET, Key="floor", Body=b"x" * 1000)) for _ in range(50)
+        )
+        median = statistics.median(taken)
+    del os.environ["CLOUDTUNE_AWS_RATES"]
+    return [
+        Row("RemoteLauncher.run(wait=False), archive uploaded", median, LAUNCH_TIME, "s", 1.0, "the target"),
+        Row("... against its AWS calls one after another", median, calls * one_call, "s", None, f"{calls:.0f} calls"),
+        Row("... the first time in a process", first, median, "s", None, "the next ones"),
+        Row(f"uploads of the archive by {LAUNCHES + 1} launches", uploads, 1, "puts", 1.0, "one"),
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- the first trial
+
+
+def _first_trial() -> list[Row]:
+    """From the start of the tuner's container to the first CreateTrainingJob that comes from it."""
+    taken = []
+    with cloud_with_script(start_delay=0.0) as (cloud, script):
+        for number in range(4):
+            name = _launch(make_tuner(script, trials=1, tuner_name=f"first-{number}"))
+            cloud.wait_for_job(name, timeout=120)
+            described = cloud.client("sagemaker").describe_training_job(TrainingJobName=name)
+            began = next(
+                one["StartTime"].timestamp()
+                for one in described["SecondaryStatusTransitions"]
+                if one["Status"] == "Training"
+            )
+            created = cloud.calls("sagemaker:CreateTrainingJob", who=f"job:{name}")
+            taken.append(created[0].at - began)
+    # The first run of all compiles what it imports.
+    median = statistics.median(taken[1:])
+    imports = "import boto3, dill, numpy, json; boto3.client('s3', region_name='us-east-1')"
+    floor = min(seconds(lambda: subprocess.run([sys.executable, "-c", imports], check=True)) for _ in range(3))
+    return [
+        Row("remote tuner: container's start to first trial created", median, FIRST_TRIAL_TIME, "s", 1.0, "the target"),
+        Row("... against what it has to import", median, floor, "s", None, "boto3, dill, numpy, a client"),
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- a long one again
+
+
+def long_log(tuner: Tuner) -> Iterator[list[dict[str, Any]]]:
+    """The log of an experiment of this tuner's, a batch for each report of its 1,000 trials."""
+    yield [
+        {
+            "event": "experiment",
+            "name": tuner.name,
+            "experiment_id": "again1",
+            "scheduler": json.loads(json.dumps(tuner.scheduler.metadata())),
+            "metadata": {},
+            "unix": 1.79e9,
+        }
+    ]
+    levels = REPORTS // TRIALS
+    for trial in range(TRIALS):
+        at = {"trial": trial, "attempt": 0, "time": float(trial)}
+        suggestion = tuner.scheduler.suggest()
+        if suggestion is None:
+            raise RuntimeError("random search has no suggestion any more")
+        suggest = {**at, "event": "suggest", "number": trial, "config": suggestion.config}
+        yield [{**suggest, "checkpoint_from": None, "computed_at": 0}]
+        for number in range(levels):
+            metrics = {"loss": 1 / (number + 1), "epoch": number + 1, "st_worker_time": 1.0, "st_worker_iter": number}
+            report = {**at, "event": "report", "run": 0, "number": number, "metrics": metrics}
+            yield [{**report, "decision": "CONTINUE", "status": "InProgress"}]
+        yield [{**at, "event": "end", "outcome": "completed", "reason": "", "exit_code": 0, "status": "Completed"}]
+
+
+def write_long_log(bucket: Bucket, script: Path) -> None:
+    """Puts it to S3, ten entries a segment, and packs it as its owner would have."""
+    tuner = make_tuner(script, tuner_name="again", suffix_tuner_name=False)
+    store = S3Store(bucket, ROOT)
+    store.open()
+    for pending, batch in enumerate(long_log(tuner), start=1):
+        store.append(batch)
+        if pending % 10 == 0:
+            store.flush()
+        if pending % (10 * RUN) == 0:
+            store.maintain(1.79e9 + pending)
+    store.flush()
+    store.close()
+
+
+def _again() -> list[Row]:
+    with cloud_with_script() as (_, script):
+        bucket = Bucket(Aws(budget=RateBudget({})), BUCKET)
+        write_long_log(bucket, script)
+        code = f"from benchmarking.overhead import remote; remote.take_up({str(script)!r}, {{}})"
+        runs = [json.loads(_output(code.format(number))) for number in range(3)]
+        took = statistics.median(run["seconds"] for run in runs)
+        floor = min(run["parsing"] for run in runs)
+        memory = min(run["megabytes"] for run in runs)
+    return [
+        Row(
+            f"taking up {TRIALS:,} trials, {REPORTS:,} reports, from the log",
+            took,
+            RESTART_TIME,
+            "s",
+            1.0,
+            "the target",
+        ),
+        Row("... against parsing the log's lines", took, floor, "s", None, "json.loads of each"),
+        Row("memory of that tuner, random search", memory, MEMORY, "MB", 1.0, "the target"),
+    ]
+
+
+def _output(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def take_up(script: str, number: int) -> None:
+    """Continues the experiment until its next trial is suggested; prints what that took, with all imports, as JSON."""
+    del number
+    began = time.perf_counter()
+    tuner = make_tuner(Path(script), TRIALS + 1, tuner_name="again", suffix_tuner_name=False)
+    tuner.scheduler.set_random_seed(0)
+    store = S3Store(Bucket(aws_for(None, None), BUCKET), ROOT)
+    store.open()
+    tuner.keep_in(store)
+    tuner._catch_up(store)
+    if tuner.scheduler.suggest() is None or tuner.status.num_trials_started != TRIALS:
+        raise RuntimeError("the tuner is not where the log stands")
+    took = time.perf_counter() - began
+    lines = [json.dumps(entry) for entry in store.read()]
+    parsing = seconds(lambda: [json.loads(line) for line in lines])
+    store._results_length = store.length()
+    store.close()
+    with Path("/proc/self/status").open() as file:
+        peak = next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))
+    sys.stdout.write(json.dumps({"seconds": took, "parsing": parsing, "megabytes": peak}))
