@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cloudtune.aws.checks import OK, PROBLEM, Finding
+from cloudtune.aws.checks import OK, PROBLEM, WARNING, Finding
 from cloudtune.aws.errors import InvalidRequest, NotFound
-from cloudtune.aws.role_checks import check_caller_rights, check_role_rights
+from cloudtune.aws.role_checks import check_caller_rights, check_role_rights, check_tuner_rights
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/service-role/trainer"
@@ -173,3 +173,62 @@ def test_the_fix_is_for_the_kind_of_caller(caller: str, words: str) -> None:
     first = next(iter(check_caller_rights(Iam(set()), caller, ROLE, "data")))  # type: ignore[arg-type] # ditto
     assert words in first.fix
     assert '{"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}' in first.fix
+
+
+TUNER = f"arn:aws:iam::{ACCOUNT}:role/tuner"
+QUOTAS = {(f"servicequotas:List{kind}ServiceQuotas", "*") for kind in ("", "AWSDefault")}
+LOG = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/sagemaker/TrainingJobs:log-stream:cloudtune-doctor"
+OF_TUNERS = {
+    *ENOUGH,
+    *QUOTAS,
+    ("iam:PassRole", TUNER),
+    ("sagemaker:ListTags", JOB),
+    ("sagemaker:UpdateTrainingJob", JOB),
+    *((f"logs:{verb}", LOG) for verb in ("FilterLogEvents", "GetLogEvents", "DescribeLogStreams")),
+}
+
+
+def tuner_rights(iam: Iam, trial_role: str | None = ROLE) -> dict[str, Finding]:
+    caller = f"arn:aws:iam::{ACCOUNT}:user/me"
+    every = check_tuner_rights(iam, caller, TUNER, trial_role, "data")  # type: ignore[arg-type] # all that is asked
+    return {one.what: one for one in every}
+
+
+def test_a_tuner_in_the_cloud_that_may_do_all() -> None:
+    """Its user may hand it the role; with that role it may run trials, and create its successor."""
+    assert {what: one.state for what, one in tuner_rights(Iam(OF_TUNERS)).items()} == {
+        "launching": OK,
+        "tuner's rights": OK,
+    }
+
+
+def test_passing_the_trials_role_is_not_passing_the_tuners() -> None:
+    """A tuner needs both; what it lacks is named, and granted by a command that names that role and no other."""
+    found = tuner_rights(Iam(OF_TUNERS - {("iam:PassRole", ROLE)}))
+    assert found["launching"].state == OK
+    assert found["tuner's rights"].state == PROBLEM
+    assert found["tuner's rights"].text.startswith("tuners may not iam:PassRole: ")
+    assert found["tuner's rights"].fix.startswith(
+        "aws iam put-role-policy --role-name tuner --policy-name cloudtune-tuner-trials-jobs --policy-document '{"
+    )
+    assert ROLE in found["tuner's rights"].fix
+    assert TUNER not in found["tuner's rights"].fix
+    found = tuner_rights(Iam(OF_TUNERS - {("iam:PassRole", TUNER)}))
+    assert found["launching"].state == PROBLEM
+    assert "aws iam put-user-policy --user-name me --policy-name cloudtune-launch-tuner" in found["launching"].fix
+    assert TUNER in found["launching"].fix
+    assert found["tuner's rights"].state == OK
+    assert found["tuner: successor"].state == WARNING
+
+
+@pytest.mark.parametrize("lacking", sorted(OF_TUNERS - FULL - {("s3:ListBucket", BUCKET)}))
+def test_every_right_of_a_tuner_is_missed(lacking: tuple[str, str]) -> None:
+    """One by one, with a fix."""
+    found = [one for one in tuner_rights(Iam(OF_TUNERS - {lacking})).values() if one.state != OK]
+    assert found
+    assert all(lacking[0] in one.text and lacking[0] in one.fix for one in found)
+
+
+def test_where_the_trials_role_is_not_known_it_is_not_asked_about() -> None:
+    """Trials beside the loop need none."""
+    assert tuner_rights(Iam(OF_TUNERS - {("iam:PassRole", ROLE)}), None)["tuner's rights"].state == OK
