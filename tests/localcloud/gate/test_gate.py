@@ -343,3 +343,39 @@ def test_a_presigned_url_acts_for_whoever_signed_it(cloud: StandIn) -> None:
         status, _, content = BotocoreStubber().process_request(AWSRequest("GET", url).prepare()) or (0, {}, b"")
         assert (status, content) == (200, b"1")
         assert cloud.calls.calls()[-1].who == "job:train-1"
+
+
+def test_what_a_permission_depends_on_is_recorded(cloud: StandIn) -> None:
+    """The prefix of a list, the source of a copy, what deleted keys have in common, roles and repositories."""
+    s3, iam, role = client("s3"), client("iam"), "arn:aws:iam::123456789012:role/r"
+    s3.create_bucket(Bucket="data")
+    for key in ("a b/1", "a b/2&"):
+        s3.put_object(Bucket="data", Key=key)
+    s3.copy_object(Bucket="data", Key="copy", CopySource={"Bucket": "data", "Key": "a b/2&"})
+    s3.list_objects_v2(Bucket="data", Prefix="a b/")
+    s3.list_objects_v2(Bucket="data")
+    s3.delete_objects(Bucket="data", Delete={"Objects": [{"Key": "a b/1"}, {"Key": "a b/2&"}]})
+    s3.delete_objects(Bucket="data", Delete={"Objects": [{"Key": "x&y"}]})
+    for ask in (
+        lambda: iam.get_role(RoleName="r"),
+        lambda: client("ecr").describe_images(repositoryName="images"),
+        lambda: client("sagemaker").create_training_job(
+            TrainingJobName="j", RoleArn=role, OutputDataConfig={"S3OutputPath": "s3://data"}, StoppingCondition={}
+        ),
+    ):
+        with pytest.raises(ClientError):
+            ask()
+    about = [(call.operation, call.about) for call in cloud.calls.calls()]
+    assert about == [
+        ("CreateBucket", ""),
+        ("PutObject", ""),
+        ("PutObject", ""),
+        ("CopyObject", "data/a b/2&"),
+        ("ListObjectsV2", "a b/"),
+        ("ListObjectsV2", ""),
+        ("DeleteObjects", "data/a b/"),
+        ("DeleteObjects", "data/x&y"),
+        ("GetRole", "r"),
+        ("DescribeImages", "images"),
+        ("CreateTrainingJob", role),
+    ]
