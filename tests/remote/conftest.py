@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cloudtune.aws.clients import Aws
@@ -9,6 +11,8 @@ from cloudtune.aws.rate_budget import RateBudget
 from cloudtune.aws.s3 import Bucket
 from cloudtune.localcloud import CloudSettings, LocalCloud
 from cloudtune.remote.tuner_job import TunerPlace
+from tests.backend.sagemaker.harness import BUCKET
+from tests.remote.remote_experiment import RemoteTuning
 
 ACCOUNT = "123456789012"
 
@@ -36,3 +40,13 @@ def bucket(aws: Aws) -> Bucket:
 def place(bucket: Bucket) -> TunerPlace:
     """Of the experiment ``digits``."""
     return TunerPlace(bucket, "cloudtune/digits/digits/")
+
+
+@pytest.fixture
+def tuning(local_cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RemoteTuning:
+    """An experiment in a bucket of its own; calls are not paced."""
+    monkeypatch.setenv("CLOUDTUNE_AWS_RATES", "*=inf")
+    local_cloud.client("s3").create_bucket(Bucket=BUCKET)
+    gates = tmp_path / "gates"
+    gates.mkdir()
+    return RemoteTuning(local_cloud, gates)

@@ -122,7 +122,7 @@ def _chaos(tmp_path: Path, trials: int, workers: int, kills: int, patience: floa
         prefix = f"{program.NAME}-{chaos.begin()}-"
 
         def aimed(fault: Fault) -> Fault:
-            """What happens to jobs happens to those of trials, for the tuner's own is struck here; its calls are a job's."""
+            """Faults of jobs meet those of trials, for the tuner's own is struck here; its calls are a job's."""
             if fault.who == "client":
                 fault = replace(fault, who=f"job:{TUNER}*")
             return replace(fault, job=f"{prefix}{fault.job.removeprefix('*-')}") if fault.kind in JOB_FAULTS else fault

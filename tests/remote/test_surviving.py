@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from cloudtune.localcloud import LocalCloud
-from tests.backend.sagemaker.harness import BUCKET
 from tests.remote.remote_experiment import RemoteTuning, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture
-def tuning(local_cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RemoteTuning:
-    """An experiment in a bucket of its own; calls are not paced."""
-    monkeypatch.setenv("CLOUDTUNE_AWS_RATES", "*=inf")
-    local_cloud.client("s3").create_bucket(Bucket=BUCKET)
-    gates = tmp_path / "gates"
-    gates.mkdir()
-    return RemoteTuning(local_cloud, gates)
-
-
-def test_trials_beside_the_loop(tuning: RemoteTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_beside_the_loop(tuning: RemoteTuning) -> None:
     """Loop and trials run in one job; everything that is known of them stands in S3."""
     tuner = tuning.tuner(False, {"epochs": 3, "text": "a b'c"}, trials=2)
     launched = tuning.launch(tuner)
@@ -49,6 +35,7 @@ def test_a_spot_interruption_of_the_tuner(tuning: RemoteTuning) -> None:
     assert [entry["epoch"] for entry in tuning.entries("epoch")] == [1, 2]
 
 
+@pytest.mark.defect("R3")
 def test_a_machine_that_is_taken_without_notice(tuning: RemoteTuning) -> None:
     """As if killed: the next run finds its own lease, and takes it at once."""
     tuner = tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=2)
@@ -61,6 +48,7 @@ def test_a_machine_that_is_taken_without_notice(tuning: RemoteTuning) -> None:
     assert len(tuning.trial_jobs()) == 2
 
 
+@pytest.mark.defect("R1")
 def test_stopping_the_tuners_job_stops_its_trials(tuning: RemoteTuning) -> None:
     """No paid machine is left; the same launch again goes on from their checkpoints."""
     tuner = tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=2)
@@ -77,6 +65,22 @@ def test_stopping_the_tuners_job_stops_its_trials(tuning: RemoteTuning) -> None:
     tuning.check_whole({0: 4, 1: 4})
 
 
+def test_checkpoints_of_trials_beside_the_loop_are_kept_where_asked_for(tuning: RemoteTuning) -> None:
+    """The tuner's machine is replaced, and its trials go on from what they had saved; their logs are in S3 as well."""
+    tuner = tuning.tuner(False, {"epochs": 4, "hold": 2}, trials=2)
+    launched = tuning.launch(tuner, use_spot=True, max_wait=8000, max_run=7000, store_logs_localbackend=True)
+    tuning.wait_for_reports(4)
+    kept = f"{tuning.place.keys.checkpoints(0)}manifests/"
+    wait_until(lambda: tuning.bucket.list(kept), "a checkpoint of the tuner's folder")
+    tuning.cloud.interrupt_job(launched.job_name, notice=True)
+    wait_until(lambda: tuning.job(launched.job_name)["run"] == 1, "the second run of the tuner's job")
+    tuning.release(0, 1)
+    assert tuning.wait_for_end(launched.job_name)["status"] == "Completed"
+    tuning.check_whole({0: 4, 1: 4})
+    last = [entry["metrics"] for entry in tuning.entries("report") if entry["metrics"]["epoch"] == 4]
+    assert [metrics["began_at"] for metrics in last] == [2, 2]
+
+
 def test_a_wish_stops_the_tuner_and_its_trials(tuning: RemoteTuning) -> None:
     """What `cloudtune stop` writes to S3 is heeded without a call of SageMaker."""
     launched = tuning.launch(tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=2))
@@ -87,6 +91,7 @@ def test_a_wish_stops_the_tuner_and_its_trials(tuning: RemoteTuning) -> None:
     assert tuning.entries("finish")[-1]["state"] == "interrupted"
 
 
+@pytest.mark.defect("R6")
 def test_an_experiment_longer_than_a_job_may_run(tuning: RemoteTuning) -> None:
     """Shortly before its time is over the job creates its successor, which takes the trials' jobs over."""
     tuner = tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=2)

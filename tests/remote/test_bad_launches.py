@@ -1,0 +1,139 @@
+"""Launches that cannot be, and what is said of each; jobs that cannot run what was launched."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cloudtune import StoppingCriterion, Tuner
+from cloudtune.aws.buckets import BucketMissing
+from cloudtune.aws.errors import AccessDenied, QuotaReached
+from cloudtune.aws.roles import ENV_ROLES, NoExecutionRole
+from cloudtune.backend import LocalBackend
+from cloudtune.config_space import uniform
+from cloudtune.errors import ExperimentMismatch
+from cloudtune.localcloud import Fault, LocalCloud
+from cloudtune.optimizer.baselines import RandomSearch
+from cloudtune.remote import RemoteLauncher
+from cloudtune.remote.tuner_job import PICKLE
+from tests.backend.sagemaker.harness import BUCKET
+from tests.remote.remote_experiment import JOB, NAME, RemoteTuning
+
+pytestmark = pytest.mark.timeout(600)
+SPACE = {"epochs": 1}
+
+
+def launches(cloud: LocalCloud) -> int:
+    """How many training jobs there are."""
+    return len(cloud.jobs())
+
+
+def test_no_role(tuning: RemoteTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing names one, and the account has none that SageMaker may assume."""
+    for name in ENV_ROLES:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(NoExecutionRole, match="role"):
+        tuning.launch(tuning.tuner(False, SPACE, trials=1), role=None)
+    assert launches(tuning.cloud) == 0
+
+
+def test_a_role_that_may_not_be_passed(tuning: RemoteTuning) -> None:
+    """AWS refuses the job, and the message names operation and right."""
+    tuning.cloud.faults.add(Fault("access_denied", operation="sagemaker:CreateTrainingJob"))
+    with pytest.raises(AccessDenied, match=f"CreateTrainingJob of {NAME}"):
+        tuning.launch(tuning.tuner(False, SPACE, trials=1))
+
+
+def test_a_bucket_that_is_missing(tuning: RemoteTuning) -> None:
+    """It is named, with the command that creates it."""
+    with pytest.raises(BucketMissing, match=r"no bucket nowhere .* --create-bucket"):
+        tuning.launch(tuning.tuner(False, SPACE, trials=1), s3_path="s3://nowhere")
+    assert launches(tuning.cloud) == 0
+
+
+def test_an_instance_type_that_is_none(tuning: RemoteTuning) -> None:
+    """Before anything is uploaded."""
+    with pytest.raises(ValueError, match="m5"):
+        tuning.launch(tuning.tuner(False, SPACE, trials=1), instance_type="m5-large")
+    assert tuning.bucket.list("") == []
+
+
+def test_an_instance_type_without_quota(tuning: RemoteTuning) -> None:
+    """The message names the quota; nothing runs, and the same launch works once there is one."""
+    fault = tuning.cloud.faults.add(Fault("resource_limit", operation="sagemaker:CreateTrainingJob"))
+    tuner = tuning.tuner(False, SPACE, trials=1)
+    with pytest.raises(QuotaReached, match=re.escape("ml.m5.large for training job usage")):
+        tuning.launch(tuner)
+    assert launches(tuning.cloud) == 0
+    tuning.cloud.faults.remove(fault)
+    assert tuning.wait_for_end(tuning.launch(tuner).job_name)["status"] == "Completed"
+    tuning.check_whole({0: 1})
+
+
+def test_an_option_that_no_job_has(tuning: RemoteTuning) -> None:
+    """A misspelt one is answered with the name that is probably meant."""
+    with pytest.raises(TypeError, match="did you mean 'volume_size'"):
+        tuning.launch(tuning.tuner(False, SPACE, trials=1), volumesize=7)
+
+
+def test_requirements_that_contradict_each_other(tuning: RemoteTuning, tmp_path: Path) -> None:
+    """The job ends before the tuner begins, and its reason shows what pip has said."""
+    tuner = tuning.tuner(False, SPACE, trials=1)
+    launched = tuning.launch(tuner, requirements=["--no-index", "dill==0.0.1", "dill==0.0.2"])
+    job = tuning.wait_for_end(launched.job_name)
+    assert job["status"] == "Failed"
+    assert "requirements" in job["failure_reason"]
+    assert "dill" in job["failure_reason"]
+    assert tuning.log() == []
+
+
+def test_a_name_whose_experiment_is_another_one(tuning: RemoteTuning) -> None:
+    """Another config space is refused, naming the key; the same one continues."""
+    tuner = tuning.tuner(False, SPACE, trials=1)
+    tuning.wait_for_end(tuning.launch(tuner).job_name)
+    other = Tuner(
+        trial_backend=tuner.trial_backend,
+        scheduler=RandomSearch({"epochs": 1, "loss": uniform(0, 1)}, metric="loss"),
+        stop_criterion=StoppingCriterion(max_num_trials_started=1),
+        n_workers=1,
+        tuner_name=NAME,
+        suffix_tuner_name=False,
+    )
+    with pytest.raises(ExperimentMismatch, match=f"experiment '{NAME}' began with"):
+        tuning.launch(other)
+    assert launches(tuning.cloud) == 1
+    again = tuning.launch(tuning.tuner(False, SPACE, trials=1))
+    assert tuning.wait_for_end(again.job_name)["status"] == "Completed"
+    tuning.check_whole({0: 1})
+
+
+def test_a_pickle_that_is_changed_in_s3(tuning: RemoteTuning) -> None:
+    """It is not unpickled; the job's reason says so, and launching again goes on from the log."""
+    tuning.cloud.faults.add(Fault("slow_start", seconds=20.0, count=1))
+    tuner = tuning.tuner(False, SPACE, trials=1)
+    launched = tuning.launch(tuner)
+    key = tuning.place.keys.task_folder(0, 0) + PICKLE
+    tuning.bucket.put(key, b"cos\nsystem\n(S'touch /tmp/never'\ntR.")
+    job = tuning.wait_for_end(launched.job_name)
+    assert job["status"] == "Failed"
+    assert "launch again" in job["failure_reason"]
+    assert tuning.wait_for_end(tuning.launch(tuner).job_name)["status"] == "Completed"
+    tuning.check_whole({0: 1})
+
+
+@pytest.mark.defect("C16")
+def test_a_tuner_that_writes_no_messages(tuning: RemoteTuning) -> None:
+    """``no_tuner_logging=True`` leaves warnings, and the lines that the console draws from."""
+    quiet = tuning.launch(tuning.tuner(False, SPACE, trials=1), no_tuner_logging=True)
+    tuning.wait_for_end(quiet.job_name)
+    text = tuning.output(quiet.job_name)
+    assert " INFO " not in text
+    assert '"best_loss":' in text
+
+
+def test_only_a_tuner_is_shipped() -> None:
+    """What looks like one is named."""
+    with pytest.raises(TypeError, match="got LocalBackend"):
+        RemoteLauncher(LocalBackend(entry_point=__file__), **JOB, s3_path=f"s3://{BUCKET}")  # type: ignore[arg-type]
