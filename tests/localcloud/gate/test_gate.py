@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -356,13 +357,14 @@ def test_what_a_permission_depends_on_is_recorded(cloud: StandIn) -> None:
     s3.list_objects_v2(Bucket="data")
     s3.delete_objects(Bucket="data", Delete={"Objects": [{"Key": "a b/1"}, {"Key": "a b/2&"}]})
     s3.delete_objects(Bucket="data", Delete={"Objects": [{"Key": "x&y"}]})
-    for ask in (
+    refused: list[Callable[[], Any]] = [
         lambda: iam.get_role(RoleName="r"),
         lambda: client("ecr").describe_images(repositoryName="images"),
         lambda: client("sagemaker").create_training_job(
             TrainingJobName="j", RoleArn=role, OutputDataConfig={"S3OutputPath": "s3://data"}, StoppingCondition={}
         ),
-    ):
+    ]
+    for ask in refused:
         with pytest.raises(ClientError):
             ask()
     about = [(call.operation, call.about) for call in cloud.calls.calls()]
