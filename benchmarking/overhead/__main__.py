@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default=",".join(_PARTS), help="parts, separated by commas: " + ", ".join(_PARTS))
     args = parser.parse_args()
-    # Lines are for people; how fast they can be printed is a matter of the terminal. And jobs here are silent on purpose.
+    # Lines are for people; how fast they are printed is a matter of the terminal. Some jobs here are silent on purpose.
     logging.getLogger("cloudtune").setLevel(logging.ERROR)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ import pytest
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.aws.buckets import BucketMissing
 from cloudtune.aws.errors import AccessDenied, QuotaReached
-from cloudtune.aws.roles import ENV_ROLES, NoExecutionRole
+from cloudtune.aws.roles import NoExecutionRole
 from cloudtune.backend import LocalBackend
 from cloudtune.config_space import uniform
 from cloudtune.errors import ExperimentMismatch
@@ -30,10 +30,11 @@ def launches(cloud: LocalCloud) -> int:
     return len(cloud.jobs())
 
 
-def test_no_role(tuning: RemoteTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_role(tuning: RemoteTuning) -> None:
     """Nothing names one, and the account has none that SageMaker may assume."""
-    for name in ENV_ROLES:
-        monkeypatch.delenv(name, raising=False)
+    iam = tuning.cloud.client("iam")
+    for role in iam.list_roles()["Roles"]:
+        iam.delete_role(RoleName=role["RoleName"])
     with pytest.raises(NoExecutionRole, match="role"):
         tuning.launch(tuning.tuner(False, SPACE, trials=1), role=None)
     assert launches(tuning.cloud) == 0
