@@ -34,7 +34,12 @@ def test_no_role(tuning: RemoteTuning) -> None:
     """Nothing names one, and the account has none that SageMaker may assume."""
     iam = tuning.cloud.client("iam")
     for role in iam.list_roles()["Roles"]:
-        iam.delete_role(RoleName=role["RoleName"])
+        name = role["RoleName"]
+        for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        for attached in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
+            iam.detach_role_policy(RoleName=name, PolicyArn=attached["PolicyArn"])
+        iam.delete_role(RoleName=name)
     with pytest.raises(NoExecutionRole, match="role"):
         tuning.launch(tuning.tuner(False, SPACE, trials=1), role=None)
     assert launches(tuning.cloud) == 0
