@@ -66,7 +66,8 @@ def build_role(aws: Aws, given: str | None = None) -> str:
         return arn
     if not may_be_assumed(role, _SERVICE):
         raise NoBuildRole(
-            f"CodeBuild may not assume the role {wanted}; give it the trust policy that `cloudtune image policy` prints"
+            f"the role {wanted} may not be assumed by CodeBuild; give it the trust policy that `cloudtune image "
+            "policy` prints"
         )
     return str(role["Arn"])
 

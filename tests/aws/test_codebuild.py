@@ -203,7 +203,7 @@ def test_the_role_is_given_found_or_asked_for(aws: Aws, monkeypatch: pytest.Monk
     monkeypatch.setenv("CLOUDTUNE_BUILD_ROLE", "mine")
     assert build_role(aws) == f"arn:aws:iam::{ACCOUNT}:role/mine"
     assert build_role(aws, ROLE) == ROLE
-    with pytest.raises(NoBuildRole, match="may not assume the role other"):
+    with pytest.raises(NoBuildRole, match="the role other may not be assumed"):
         build_role(aws, "other")
 
 
