@@ -126,8 +126,8 @@ def recipe(python: str | None = None, extras: Sequence[str] = (), base: str = ""
     folder = container_folder()
     if folder is None:
         raise NoRecipe(
-            f"the recipe of the image, {DOCKERFILE}, does not come with this cloudtune; install it with pip, or check it "
-            "out"
+            f"the recipe of the image, {DOCKERFILE}, does not come with this cloudtune; install it with pip, or check "
+            "it out"
         )
     if not base and f" AS python{wanted}\n" not in (folder / DOCKERFILE).read_text(encoding="utf-8"):
         raise NoRecipe(
