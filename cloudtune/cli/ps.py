@@ -72,7 +72,8 @@ def as_object(job: OurJob, sign: SignOfLife, now: dt.datetime) -> dict[str, Any]
     for name in ("status", "secondary", "hears"):
         del row[name]
     row["state_seconds"] = _seconds_since(job.since, now)
-    row["tuner"] = {"alive": None if sign.unreadable else sign.is_alive, **asdict(sign)}
+    # A tuner's own job gives signs of life to the jobs of its trials, not to itself.
+    row["tuner"] = None if job.is_tuner else {"alive": None if sign.unreadable else sign.is_alive, **asdict(sign)}
     return row
 
 
@@ -85,7 +86,7 @@ def _cells(job: OurJob, sign: SignOfLife, now: dt.datetime) -> tuple[str, ...]:
         duration(_seconds_since(job.since, now)),
         f"{job.instance_count} x {job.instance_type}" + (" spot" if job.is_spot else ""),
         "-" if job.cost is None else f"${job.cost:.2f}",
-        tuner_state(sign),
+        "itself" if job.is_tuner else tuner_state(sign),
     )
 
 

@@ -17,6 +17,7 @@ from cloudtune.aws.reaping import orphans
 from cloudtune.aws.signs_of_life import signs_of_life
 from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.aws.trial_request import resolve
+from cloudtune.cli.ps import as_object
 from cloudtune.remote.tuner_job import PICKLE, TRIAL, Settings, TunerPlace, is_ours, successor_of
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/python:3"
@@ -86,6 +87,7 @@ def test_a_tuners_job_is_found_and_is_no_orphan(aws: Aws, place: TunerPlace, scr
     assert (job.experiment, job.trial, job.is_tuner) == ("digits", "tuner", True)
     signs = signs_of_life(aws, [job.place])
     assert orphans([job], signs, found.now, older_than=-1.0) == ([], [])
+    assert as_object(job, signs[job.place], found.now)["tuner"] is None
 
 
 def test_whose_job_has_the_name(aws: Aws, place: TunerPlace, script: Path) -> None:
