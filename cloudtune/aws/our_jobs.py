@@ -53,6 +53,7 @@ class OurJob:
         tag: What experiments of one study have in common.
         trial: Its trial.
         place: ``s3://bucket/prefix`` of the experiment; "" where the job does not say.
+        place_may_differ: Only its tag names the place, and tags do not hold every character, nor long places whole.
         status: ``InProgress`` or ``Stopping``; of a warm pool, the job's last status.
         secondary: What it does (``Starting``, ``Training``, ...).
         is_warm_pool: The job has ended, its instances are kept.
@@ -71,6 +72,7 @@ class OurJob:
     tag: str
     trial: str
     place: str
+    place_may_differ: bool
     status: str
     secondary: str
     is_warm_pool: bool
@@ -121,7 +123,7 @@ def find_our_jobs(aws: Aws) -> OurJobs:
     unknown = []
     for name, row in rows.items():
         record = searched.get(name)
-        if record is not None and _states(record) == _states(row) and not _is_warm(row):
+        if record is not None and _states(record) == _states(row) and not _is_warm(row) and _says_place(record):
             known[name] = record
         elif record is not None or _NAME.fullmatch(name):
             unknown.append(name)
@@ -191,6 +193,10 @@ def _described(aws: Aws, name: str) -> dict[str, Any] | None:
     return {**record, "Tags": page["Tags"]}
 
 
+def _says_place(record: Mapping[str, Any]) -> bool:
+    return ENV_PLACE in (record.get("Environment") or {})
+
+
 def _states(record: Mapping[str, Any]) -> tuple[object, object]:
     return record["TrainingJobStatus"], record.get("SecondaryStatus")
 
@@ -206,7 +212,8 @@ def _job(record: Mapping[str, Any], region: str, now: dt.datetime) -> OurJob | N
         return None
     tags = {tag["Key"]: tag["Value"] for tag in record.get("Tags") or ()}
     environment = record.get("Environment") or {}
-    place = tags.get(TAG_PLACE) or environment.get(ENV_PLACE, "")
+    # In the tag, what tags cannot hold was replaced or cut off.
+    place = environment.get(ENV_PLACE) or tags.get(TAG_PLACE, "")
     parts = _PLACE.fullmatch(place)
     is_tuner = place.rstrip("/").endswith("/remote")
     trial = [TUNER] if is_tuner else environment.get(ENV_JOB_ID, "").split("-")[1:2]
@@ -221,6 +228,7 @@ def _job(record: Mapping[str, Any], region: str, now: dt.datetime) -> OurJob | N
         tag=tags.get(TAG_TAG) or (parts["tag"] if parts else ""),
         trial=tags.get(TAG_TRIAL) or "".join(trial),
         place=place,
+        place_may_differ=not _says_place(record),
         status=record["TrainingJobStatus"],
         secondary=secondary,
         is_warm_pool=not is_running,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from cloudtune.agent.protocol import WISH_PAUSE, Keys
 from cloudtune.aws.answer_time import aws_time
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import AwsError, Conflict, NotFound
-from cloudtune.aws.our_jobs import readable
+from cloudtune.aws.our_jobs import OurJob, readable
 from cloudtune.aws.parallel import in_parallel
 from cloudtune.aws.s3 import Bucket
 
@@ -25,6 +25,7 @@ from cloudtune.aws.s3 import Bucket
 ALIVE = 180.0
 #: How the nonce of a life object begins whose newest writer is no tuner.
 _REAPER = "reaper-"
+_UNSURE = "only a tag says where the experiment is, perhaps not exactly, and no sign of life is there"
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,24 @@ class SignOfLife:
         return self.age is not None and self.age <= ALIVE and not self.was_called_off
 
 
-def signs_of_life(aws: Aws, places: Iterable[str]) -> dict[str, SignOfLife]:
-    """For each place (``s3://bucket/prefix``), what is known of its tuner."""
+def signs_of_life(aws: Aws, places: Iterable[str], unsure: Collection[str] = ()) -> dict[str, SignOfLife]:
+    """For each place (``s3://bucket/prefix``), what is known of its tuner.
+
+    Args:
+        aws: Account, which must own the buckets, and region.
+        places: Of experiments.
+        unsure: Places that may be written otherwise: where there is no sign of life, it may be elsewhere.
+    """
     wanted = list(dict.fromkeys(places))
-    found = in_parallel(aws.threads, [partial(_sign, aws, place) for place in wanted])
+    found = in_parallel(aws.threads, [partial(_sign, aws, place, place in unsure) for place in wanted])
     return dict(zip(wanted, found, strict=True))
+
+
+def signs_of(aws: Aws, jobs: Collection[OurJob]) -> dict[str, SignOfLife]:
+    """For the place of each job, what is known of its tuner."""
+    sure = {job.place for job in jobs if not job.place_may_differ}
+    places = [job.place for job in jobs]
+    return signs_of_life(aws, places, unsure=set(places) - sure)
 
 
 def call_off(aws: Aws, place: str) -> bool:
@@ -64,7 +78,7 @@ def call_off(aws: Aws, place: str) -> bool:
         AwsError: S3 refuses.
     """
     name, key = _bucket_and_key(place)
-    bucket = Bucket(aws, name)
+    bucket = Bucket(aws, name, aws.account)
     got = bucket.get(key)
     if got is None:
         return False
@@ -79,14 +93,16 @@ def call_off(aws: Aws, place: str) -> bool:
     return True
 
 
-def _sign(aws: Aws, place: str) -> SignOfLife:
+def _sign(aws: Aws, place: str, is_unsure: bool) -> SignOfLife:
     if not place.startswith("s3://"):
         return SignOfLife(unreadable="the job does not say where its experiment is")
     bucket, key = _bucket_and_key(place)
     try:
-        answer = aws.call("s3", "get_object", Bucket=bucket, Key=key)
+        answer = aws.call("s3", "get_object", Bucket=bucket, Key=key, ExpectedBucketOwner=aws.account)
     except NotFound as error:
-        return SignOfLife() if error.code == "NoSuchKey" else SignOfLife(unreadable=readable(error))
+        if error.code != "NoSuchKey":
+            return SignOfLife(unreadable=readable(error))
+        return SignOfLife(unreadable=_UNSURE) if is_unsure else SignOfLife()
     except AwsError as error:
         return SignOfLife(unreadable=readable(error))
     now = aws_time(answer)

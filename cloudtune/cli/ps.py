@@ -36,11 +36,11 @@ def ps_command(region: str | None, profile: str | None, as_json: bool) -> None:
     """  # noqa: D301 - \b is how click is told to keep the lines of a paragraph
     from cloudtune.aws.clients import aws_for
     from cloudtune.aws.our_jobs import find_our_jobs
-    from cloudtune.aws.signs_of_life import signs_of_life
+    from cloudtune.aws.signs_of_life import signs_of
 
     aws = aws_for(region, profile)
     found = find_our_jobs(aws)
-    signs = signs_of_life(aws, (job.place for job in found.jobs))
+    signs = signs_of(aws, found.jobs)
     if as_json:
         click.echo(json.dumps([as_object(job, signs[job.place], found.now) for job in found.jobs]))
         return
@@ -69,7 +69,7 @@ def as_object(job: OurJob, sign: SignOfLife, now: dt.datetime) -> dict[str, Any]
     row = {**asdict(job), "state": job.state}
     for name in ("since", "created"):
         row[name] = row[name].timestamp()
-    for name in ("status", "secondary", "hears"):
+    for name in ("status", "secondary", "hears", "place_may_differ"):
         del row[name]
     row["state_seconds"] = _seconds_since(job.since, now)
     # A tuner's own job gives signs of life to the jobs of its trials, not to itself.

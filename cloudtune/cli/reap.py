@@ -73,11 +73,11 @@ def reap_command(
     from cloudtune.aws.clients import aws_for
     from cloudtune.aws.our_jobs import find_our_jobs
     from cloudtune.aws.reaping import Reaped, orphans, reap
-    from cloudtune.aws.signs_of_life import signs_of_life
+    from cloudtune.aws.signs_of_life import signs_of
 
     aws = aws_for(region, profile)
     found = find_our_jobs(aws)
-    signs = signs_of_life(aws, (job.place for job in found.jobs))
+    signs = signs_of(aws, found.jobs)
     unknown: list[OurJob] = []
     if names or everything:
         chosen = _named(found, names) if names else found.jobs

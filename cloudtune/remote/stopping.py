@@ -11,7 +11,7 @@ from cloudtune.agent.protocol import WISH_PAUSE, WISH_STOP
 from cloudtune.aws.job_names import job_name_prefix
 from cloudtune.aws.our_jobs import find_our_jobs
 from cloudtune.aws.reaping import reap
-from cloudtune.aws.signs_of_life import signs_of_life
+from cloudtune.aws.signs_of_life import signs_of
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
 from cloudtune.errors import ExperimentLocked
 from cloudtune.experiments.s3_finding import S3Experiment
@@ -163,7 +163,7 @@ class Stopping:
         ours = [job for job in found.jobs if job.place.startswith(self._experiment.uri) and not job.is_tuner]
         if not ours:
             return
-        signs = signs_of_life(self._aws, (job.place for job in ours))
+        signs = signs_of(self._aws, ours)
         result.failed = reap(self._aws, ours, signs, grace=self._grace, tell=self._tell).failed
 
     def _await_trials(self) -> None:

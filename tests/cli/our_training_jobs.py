@@ -8,6 +8,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
+from cloudtune.aws.trial_request import tag_value
 from cloudtune.cli import main
 from cloudtune.localcloud import LocalCloud
 from tests.aws.conftest import training_request, wait_until
@@ -33,6 +34,8 @@ class Account:
     """An account with experiments, in the local cloud."""
 
     cloud: LocalCloud
+    #: What stands between the bucket and cloudtune's own folders.
+    within: str = ""
 
     def __post_init__(self) -> None:
         self.sagemaker = self.cloud.client("sagemaker")
@@ -40,7 +43,7 @@ class Account:
         self.s3.create_bucket(Bucket="data")
 
     def place(self, experiment: str) -> str:
-        return f"s3://data/cloudtune/study/{experiment}/abc123/"
+        return f"s3://data/{self.within}cloudtune/study/{experiment}/abc123/"
 
     def start(
         self,
@@ -56,7 +59,10 @@ class Account:
         name = f"{experiment}-abc123-{trial}-0"
         tags = {"experiment": experiment, "tag": "study", "trial": str(trial), "place": self.place(experiment)}
         request = training_request(
-            name, script, Tags=[{"Key": f"cloudtune:{key}", "Value": value} for key, value in tags.items()], **more
+            name,
+            script,
+            Tags=[{"Key": f"cloudtune:{key}", "Value": tag_value(value)} for key, value in tags.items()],
+            **more,
         )
         if environment:
             variables = {"CLOUDTUNE_JOB_ID": f"abc123-{trial}-0", "CLOUDTUNE_PLACE": self.place(experiment)}

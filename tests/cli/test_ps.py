@@ -159,11 +159,16 @@ class FixedS3(Aws):
 
     def __init__(self, body: bytes, date: str, modified: dt.datetime) -> None:
         super().__init__("us-east-1")
+        self.passed: dict[str, Any] = {}
         self._answer = {
             "Body": io.BytesIO(body),
             "LastModified": modified,
             "ResponseMetadata": {"HTTPHeaders": {"date": date}},
         }
+
+    @property
+    def account(self) -> str:
+        return "123456789012"
 
     def call(
         self,
@@ -175,6 +180,7 @@ class FixedS3(Aws):
         **params: Any,
     ) -> dict[str, Any]:
         assert (service, operation, params["Key"]) == ("s3", "get_object", "cloudtune/a/b/abc123/life.json")
+        self.passed = params
         return self._answer
 
 
@@ -188,6 +194,7 @@ def test_the_age_of_a_sign_of_life_is_by_the_clock_of_s3(nonce: str, minutes: in
     aws = FixedS3(json.dumps({"nonce": nonce}).encode(), "Wed, 01 Jan 2020 12:00:00 GMT", modified)
     place = "s3://data/cloudtune/a/b/abc123/"
     assert tuner_state(signs_of_life(aws, [place])[place]) == expected
+    assert aws.passed["ExpectedBucketOwner"] == aws.account, "a bucket of somebody else tells nothing"
 
 
 def test_a_place_that_is_none_is_said_to_be_unknown(account: Account) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from cloudtune.aws import signs_of_life
-from cloudtune.aws.our_jobs import OurJob
+from cloudtune.aws.clients import Aws
+from cloudtune.aws.errors import AccessDenied
+from cloudtune.aws.our_jobs import OurJob, find_our_jobs
 from cloudtune.aws.reaping import orphans
 from cloudtune.aws.s3 import Bucket, Got
 from cloudtune.aws.signs_of_life import SignOfLife
@@ -47,6 +49,7 @@ def job(place: str, age: float) -> OurJob:
         "t",
         "0",
         place,
+        False,
         "InProgress",
         "Training",
         False,
@@ -85,6 +88,45 @@ def test_jobs_of_a_tuner_that_lives_are_left_alone(account: Account) -> None:
     done = account.run("reap")
     assert (done.exit_code, done.stdout) == (0, "there is nothing to end\n")
     assert account.status(name) == "InProgress"
+
+
+@pytest.mark.parametrize("within", ["team(a)/x/", "p" * 250 + "/"])
+def test_a_place_that_no_tag_can_hold_is_found(account: Account, within: str) -> None:
+    """Tags have no parentheses and 256 characters; what lives at such a place is not taken for dead."""
+    account.within = within
+    name = account.start("mnist")
+    account.live("mnist")
+    assert account.listed()[0]["place"] == account.place("mnist")
+    found = find_our_jobs(Aws())
+    signs = signs_of_life.signs_of(Aws(), found.jobs)
+    assert [one.name for one in found.jobs] == [name]
+    assert orphans(found.jobs, signs, found.now + dt.timedelta(hours=1), 900.0) == ([], [])
+
+
+def test_a_place_that_only_a_tag_names_is_not_trusted(account: Account) -> None:
+    """That there is no sign of life may mean that the tag is not quite the place: nothing is ended, and it is told."""
+    account.within = "team(a)/"
+    name = account.start("mnist", environment=False)
+    account.live("mnist")
+    done = account.run("reap", "--older-than", "0", "--yes")
+    assert done.exit_code == 1
+    assert f"{name}: left alone, since of its tuner nothing is known (only a tag says where" in done.stderr
+    assert account.status(name) == "InProgress"
+    assert account.listed()[0]["tuner"]["alive"] is None
+
+
+def test_a_bucket_of_somebody_else_is_neither_believed_nor_written_to(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever owns it could keep jobs alive, or end them."""
+    account.live("mnist")
+    place = account.place("mnist")
+    assert signs_of_life.signs_of_life(Aws(), [place])[place].is_alive
+    monkeypatch.setattr(Aws, "account", "999999999999")
+    assert "s3:GetObject" in signs_of_life.signs_of_life(Aws(), [place])[place].unreadable
+    with pytest.raises(AccessDenied):
+        signs_of_life.call_off(Aws(), place)
+    assert account.life("mnist")["stop_all"] is None
 
 
 def test_it_asks_before_it_ends_anything(account: Account) -> None:
