@@ -24,7 +24,8 @@ class SyncedCheckpoints:
     Args:
         aws: Account and region.
         bucket: Where the experiment lies.
-        uri_of: The ``s3://`` prefix of a trial's checkpoint directory; it may be in another bucket, of the user's.
+        uri_of: The ``s3://`` prefix of a trial's checkpoint directory; it may be in another bucket of the
+            same account.
     """
 
     def __init__(self, aws: Aws, bucket: Bucket, uri_of: Callable[[int], str]) -> None:
@@ -73,5 +74,6 @@ class SyncedCheckpoints:
 
     def _place(self, trial: int) -> tuple[Bucket, str]:
         name, prefix = parse_bucket(self._uri_of(trial))
-        bucket = self._bucket if name == self._bucket.name else Bucket(self._aws, name)
+        ours = self._bucket
+        bucket = ours if name == ours.name else Bucket(self._aws, name, ours.owner, ours.kms_key)
         return bucket, f"{prefix}/"

@@ -160,6 +160,7 @@ def resolve(
     role: str | None = None,
     image: str | None = None,
     output_prefix: str = "cloudtune/output",
+    kms_key: str | None = None,
 ) -> ResolvedTemplate:
     """Finds what the template leaves open.
 
@@ -170,6 +171,7 @@ def resolve(
         role: ARN or name, in place of the template's.
         image: URI, in place of the template's.
         output_prefix: Of output in the bucket.
+        kms_key: Key that encrypts output there, unless the template names one.
 
     Raises:
         NoExecutionRole: There is no such role, or none was found.
@@ -194,6 +196,9 @@ def resolve(
     }
     members = filled(template.request, to_come)
     members["RoleArn"] = arn
+    is_ours = str(template.request["OutputDataConfig"]["S3OutputPath"]).startswith(OUTPUT_TO_COME)
+    if kms_key and is_ours and not members["OutputDataConfig"].get("KmsKeyId"):
+        members["OutputDataConfig"]["KmsKeyId"] = kms_key
     resolved = ResolvedTemplate(template, members, image or template.images.get("*"), aws.region)
     # What is wrong with all trials, a missing image included, is to be known before the first.
     place = f"s3://{bucket}/{prefix}"

@@ -12,6 +12,7 @@ from typing import Any
 from cloudtune.aws.buckets import find_bucket
 from cloudtune.aws.clients import Aws, aws_for
 from cloudtune.aws.errors import Conflict, NotFound
+from cloudtune.aws.experiment_place import check_length
 from cloudtune.aws.images import tuning_image
 from cloudtune.aws.job_template import TrainingJob, template_of
 from cloudtune.aws.packaging import upload_bundle
@@ -172,6 +173,7 @@ class RemoteLauncher:
         bucket = Bucket(aws, found.name, found.owner, self.kms_key)
         root = S3Place(found.name, found.prefix).root(tuner.name, self.tag or None)
         place = TunerPlace(bucket, root)
+        check_length(place.uri)
         attempts = place.attempts()
         running = self._running(place, attempts)
         if running is not None:
@@ -223,7 +225,12 @@ class RemoteLauncher:
         if image.note:
             logger.info("%s", image.note)
         resolved = resolve(
-            template, aws, bucket=place.bucket.name, image=image.uri, output_prefix=f"{settings.root}remote/output"
+            template,
+            aws,
+            bucket=place.bucket.name,
+            image=image.uri,
+            output_prefix=f"{settings.root}remote/output",
+            kms_key=place.bucket.kms_key,
         )
         code_uri = uploading.result()
         metrics = metric_names(self.tuner) if self.publish_tuning_metrics else []

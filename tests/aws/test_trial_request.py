@@ -209,6 +209,25 @@ def test_resolving_finds_role_image_and_output(script: Path, in_process_cloud: I
     assert "to-come" not in json.dumps(request)
 
 
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({}, "our-key"),
+        ({"output_kms_key": "their-key"}, "their-key"),
+        ({"output_path": "s3://theirs/output"}, None),
+        ({"output_path": "s3://theirs/output", "output_kms_key": "their-key"}, "their-key"),
+    ],
+)
+def test_the_key_of_the_experiment_encrypts_output_in_its_place(
+    script: Path, in_process_cloud: InProcessCloud, members: dict[str, Any], expected: str | None
+) -> None:
+    """Models and output, unless the user has chosen another key or another place for them."""
+    template = template_of(TrainingJob(script, image_uri="image", role=ROLE, **members))
+    request = sent(resolve(template, Aws("us-east-1"), bucket="bucket", kms_key="our-key"))
+    assert request["OutputDataConfig"].get("KmsKeyId") == expected
+    assert "KmsKeyId" not in template.request["OutputDataConfig"] or "output_kms_key" in members
+
+
 def test_the_image_follows_the_machine(script: Path) -> None:
     """A trial on CPUs gets the image for CPUs, unless the user named one."""
     template = template_of(TrainingJob(script, framework_version="2.8", role=ROLE))

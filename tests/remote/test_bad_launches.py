@@ -9,7 +9,7 @@ import pytest
 
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.aws.buckets import BucketMissing
-from cloudtune.aws.errors import AccessDenied, QuotaReached
+from cloudtune.aws.errors import AccessDenied, InvalidRequest, QuotaReached
 from cloudtune.aws.roles import NoExecutionRole
 from cloudtune.backend import LocalBackend
 from cloudtune.config_space import uniform
@@ -57,6 +57,20 @@ def test_a_bucket_that_is_missing(tuning: RemoteTuning) -> None:
     with pytest.raises(BucketMissing, match=r"no bucket nowhere .* --create-bucket"):
         tuning.launch(tuning.tuner(False, SPACE, trials=1), s3_path="s3://nowhere")
     assert launches(tuning.cloud) == 0
+
+
+def test_a_place_that_is_too_long(tuning: RemoteTuning) -> None:
+    """Jobs could not be told of it."""
+    with pytest.raises(InvalidRequest, match="give a shorter s3_path"):
+        tuning.launch(tuning.tuner(False, SPACE, trials=1), s3_path=f"s3://{BUCKET}/" + "p" * 500)
+    assert tuning.bucket.list("") == []
+
+
+def test_the_key_encrypts_the_output_of_the_tuners_job(tuning: RemoteTuning) -> None:
+    """As it does everything else in the experiment's place."""
+    launched = tuning.launch(tuning.tuner(False, SPACE, trials=1), kms_key="alias/experiments")
+    job = tuning.cloud.client("sagemaker").describe_training_job(TrainingJobName=launched.job_name)
+    assert job["OutputDataConfig"]["KmsKeyId"] == "alias/experiments"
 
 
 def test_an_instance_type_that_is_none(tuning: RemoteTuning) -> None:

@@ -12,7 +12,7 @@ from cloudtune.aws.buckets import find_bucket
 from cloudtune.aws.checkpoints import TrialCheckpoints
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import AwsError
-from cloudtune.aws.experiment_place import experiment_prefix
+from cloudtune.aws.experiment_place import check_length, experiment_prefix
 from cloudtune.aws.job_names import job_name, job_name_prefix
 from cloudtune.aws.logs import JobLogs
 from cloudtune.aws.own_source import upload_source
@@ -81,9 +81,12 @@ class Work:
         self._bucket = Bucket(aws, found.name, found.owner, settings.kms_key)
         within = f"{found.prefix}/" if found.prefix else ""
         self._keys = protocol.Keys(experiment_prefix(found.prefix, place.tag, place.name) + place.experiment_id)
-        check_same_place(place.path, place.experiment_id, f"s3://{found.name}/{self._keys.prefix}")
+        where = self._bucket.uri(self._keys.prefix)
+        check_length(where)
+        check_same_place(place.path, place.experiment_id, where)
         self._job_prefix = job_name_prefix(place.name, place.experiment_id)
-        resolved = resolve(template, aws, bucket=found.name, output_prefix=f"{self._keys.prefix}output")
+        output = f"{self._keys.prefix}output"
+        resolved = resolve(template, aws, bucket=found.name, output_prefix=output, kms_key=settings.kms_key)
         archive = self._upload_source(f"{within}cloudtune/code")
         self.desk = Desk()
         self.bills = Bills(self.desk, aws.region, template.keep_alive_period)

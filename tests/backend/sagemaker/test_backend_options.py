@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cloudtune.aws.errors import InvalidRequest
 from cloudtune.backend import SageMakerBackend
 from cloudtune.backend.sagemaker_backend import Cadence, TrainingJob
 from cloudtune.backend.trial_backend import ExperimentPlace
 from cloudtune.localcloud import LocalCloud
-from cloudtune.trial import Bill
-from tests.backend.sagemaker.harness import make_backend
+from cloudtune.trial import Bill, Trial
+from tests.backend.sagemaker.harness import BUCKET, make_backend
 
 
 def job(folder: Path, source: str = "pass", **members: Any) -> TrainingJob:
@@ -89,6 +91,41 @@ def test_name_and_pickling(tmp_path: Path) -> None:
     assert backend.default_name == again.default_name == "my-train"
     assert again.fallback_instance_types == ("ml.g5.xlarge",)
     assert backend.start_jobs_without_delay is False
+
+
+def test_a_place_that_is_too_long_is_told_at_once(cloud: LocalCloud, tmp_path: Path) -> None:
+    """Not by the failure of each trial: jobs are told of their experiment's place by an environment variable."""
+    backend = make_backend(s3_path=f"s3://{BUCKET}/" + "p" * 500)
+    with pytest.raises(InvalidRequest, match=r"a place of 5\d\d characters, .* give a shorter s3_path"):
+        backend.open(ExperimentPlace("long", "abcdef", tmp_path, 1))
+    assert cloud.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+    longest = 512 - len(f"s3://{BUCKET}//cloudtune/long/long/abcdef/")
+    backend = make_backend(s3_path=f"s3://{BUCKET}/" + "p" * longest)
+    backend.open(ExperimentPlace("long", "abcdef", tmp_path, 1))
+    backend.close(stop_running=True)
+
+
+def test_the_key_reaches_the_output_of_jobs(cloud: LocalCloud, tmp_path: Path) -> None:
+    """Models and output lie in the experiment's place, too."""
+    backend = make_backend(kms_key="alias/experiments")
+    backend.open(ExperimentPlace("keys", "abcdef", tmp_path, 1))
+    try:
+        backend.start_trial(Trial(0, {"reports": 0}))
+        found = wait_for_job(cloud)
+    finally:
+        backend.close(stop_running=True)
+    assert found["OutputDataConfig"]["S3OutputPath"].startswith(f"s3://{BUCKET}/cloudtune/keys/")
+    assert found["OutputDataConfig"]["KmsKeyId"] == "alias/experiments"
+
+
+def wait_for_job(cloud: LocalCloud) -> dict[str, Any]:
+    """What SageMaker tells of the only job, once there is one."""
+    deadline = time.monotonic() + 60
+    while not cloud.jobs():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    described: dict[str, Any] = cloud.client("sagemaker").describe_training_job(TrainingJobName=cloud.jobs()[0]["name"])
+    return described
 
 
 def test_it_has_not_wound_down_before_the_last_bill_was_taken(cloud: LocalCloud, tmp_path: Path) -> None:
