@@ -19,6 +19,8 @@ class Phase(Enum):
     OVER = "over"  # it is terminal, or will never exist: the worker is free
 
 
+#: The machines of one job: type and number of each group.
+Machines = Sequence[tuple[str, int]]
 #: Reports of a chunk: (run, number of the first) -> the reports.
 Chunks = Mapping[tuple[int, int], Sequence[dict[str, Any]]]
 
@@ -48,6 +50,8 @@ class Attempt:
         self.instance_count = 1
         self.hourly_price: float | None = None  # dollars per hour of all its instances
         self.max_seconds = 0.0  # billable at most
+        # As long as nobody knows which machines its job has: those that it may get, as types and numbers.
+        self.may_get: Sequence[Machines] = ()
         # What was heard.
         self.has_head = False
         self.heard_at: float | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from cloudtune.aws.prices import cost, price_per_hour
 from cloudtune.aws.training_jobs import JobState
-from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
+from cloudtune.backend.sagemaker_backend.attempt import Attempt, Machines, Phase
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.trial import Bill
 
@@ -55,14 +55,27 @@ class Bills:
         known = [price * count for price, count in parts if price is not None]
         return sum(known) if len(known) == len(parts) else None
 
+    def machines_known(self, attempt: Attempt, state: JobState | None = None) -> None:
+        """It is certain now which machines the attempt has: those of its job's state, or those it was created with."""
+        if not attempt.may_get:
+            return
+        if state is not None:
+            attempt.instance_type, attempt.instance_count = state.instance_type, state.instance_count
+            attempt.hourly_price = self.hourly_price(_machines(state))
+            if state.max_run is not None:
+                attempt.max_seconds = float(state.max_run)
+            if attempt.hourly_price is None:
+                return  # what other tuners have chosen: it counts as the dearest that this one knows
+        attempt.may_get = ()
+        self._desk.bell.ring()  # less is put aside for it: perhaps another trial may begin
+
     def bill(self, attempt: Attempt, state: JobState) -> list[Bill]:
         """The bill of a terminal job, if it is another than the last one."""
         pool = state.warm_pool
         keeps = pool is not None and pool.status in ("Available", "InUse")
         retained = float(pool.retained_seconds or 0) if pool is not None else 0.0
         seconds = float(state.billable_seconds if state.billable_seconds is not None else state.training_seconds or 0)
-        machines = state.machines or ((state.instance_type, state.instance_count),)
-        dollars = cost(self.hourly_price(machines), seconds, retained_seconds=retained)
+        dollars = cost(self.hourly_price(_machines(state)), seconds, retained_seconds=retained)
         bill = Bill(*attempt.key, dollars, seconds, retained, state.instance_type, not keeps)
         if attempt.last_bill is None:
             self.jobs_ended += 1
@@ -98,10 +111,23 @@ class Bills:
             # What the tuner has not taken yet it does not count as spent.
             total = self._desk.dollars_on_their_way()
             for attempt in self._desk.attempts.values():
-                if attempt.hourly_price is None or attempt.is_settled:
+                hourly = self._most_per_hour(attempt)
+                if hourly is None or attempt.is_settled:
                     continue
                 kept = self._keep_alive
                 seconds = attempt.max_seconds if attempt.last_bill is None else 0.0
                 already = 0.0 if attempt.last_bill is None else attempt.last_bill.retained_seconds
-                total += attempt.hourly_price * (seconds + max(0.0, kept - already)) / 3600
+                total += hourly * (seconds + max(0.0, kept - already)) / 3600
         return total
+
+    def _most_per_hour(self, attempt: Attempt) -> float | None:
+        """Dollars per hour of the attempt's machines; of the dearest that it may get while they are not known."""
+        if not attempt.may_get:
+            return attempt.hourly_price
+        prices = (self.hourly_price(machines) for machines in attempt.may_get)
+        return max((price for price in prices if price is not None), default=None)
+
+
+def _machines(state: JobState) -> Machines:
+    """The machines of a job."""
+    return state.machines or ((state.instance_type, state.instance_count),)

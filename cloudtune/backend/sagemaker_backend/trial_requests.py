@@ -13,9 +13,10 @@ from cloudtune.agent.forms import Task
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.trial_request import ResolvedTemplate, digest
 from cloudtune.backend.arguments import command_line, config_json, plain
-from cloudtune.backend.sagemaker_backend.attempt import Attempt
+from cloudtune.backend.sagemaker_backend.attempt import Attempt, Machines
 from cloudtune.backend.sagemaker_backend.bills import Bills
 from cloudtune.backend.sagemaker_backend.cadence import Cadence
+from cloudtune.backend.sagemaker_backend.machine_choices import instance_types, most_instances
 from cloudtune.backend.sagemaker_backend.source_archive import SourceArchive
 from cloudtune.backend.trial_backend import ExperimentPlace
 from cloudtune.trial import Config
@@ -73,6 +74,23 @@ class TrialRequests:
         """The type that the configuration or the template asks for, then those to fall back on."""
         wanted = attempt.trial.config.get(constants.ST_INSTANCE_TYPE) or self._resolved.template.instance_type
         return [wanted, *(one for one in self._fallbacks if one != wanted)]
+
+    def any_machines(self) -> list[Machines]:
+        """All machines that a trial of this experiment may get, whatever its configuration."""
+        template, space = self._resolved.template, self._place.config_space
+        if len(template.machines) > 1:  # groups of instances: there is nothing to choose
+            return [template.machines]
+        count = most_instances(space, template.instance_count)
+        return [[(one, count)] for one in (*instance_types(space, template.instance_type), *self._fallbacks)]
+
+    def expect(self, attempt: Attempt, config_is_known: bool = True) -> None:
+        """Notes on the attempt what it may cost, as long as nobody knows which machines its job has."""
+        types = self.instance_types(attempt)
+        self.set_costs(attempt, types[0])
+        if config_is_known and len(self._resolved.template.machines) == 1:
+            attempt.may_get = [[(one, attempt.instance_count)] for one in types]
+        else:
+            attempt.may_get = self.any_machines()
 
     def set_costs(self, attempt: Attempt, instance_type: str) -> None:
         """Notes on the attempt what it may cost with machines of a type."""

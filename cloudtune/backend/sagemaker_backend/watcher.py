@@ -1,7 +1,8 @@
 """What only SageMaker knows: which jobs have ended, why, and what they cost. Asked as rarely as possible.
 
 One listing of the jobs in progress, at a slow beat, finds the jobs that ended without a word (failed, stopped in the
-console, never begun). A job whose agent has said that its script ended is asked for at most five times.
+console, never begun). A job whose agent has said that its script ended is asked for at most five times, and one of an
+earlier tuner once at the beginning, for its machines.
 """
 
 from __future__ import annotations
@@ -187,6 +188,8 @@ class Watcher(Service):
         except NotFound:
             self._not_there(attempt)
             return
+        with self.desk.lock:
+            self._bills.machines_known(attempt, state)
         if state.is_terminal:
             self._is_over(attempt, state)
             return

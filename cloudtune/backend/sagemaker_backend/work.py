@@ -33,7 +33,6 @@ from cloudtune.backend.sagemaker_backend.inbox import Inbox
 from cloudtune.backend.sagemaker_backend.last_words import LastWords
 from cloudtune.backend.sagemaker_backend.life import LifeWriter
 from cloudtune.backend.sagemaker_backend.log_reader import LogReader
-from cloudtune.backend.sagemaker_backend.machine_choices import instance_types, most_instances
 from cloudtune.backend.sagemaker_backend.machines import Machines
 from cloudtune.backend.sagemaker_backend.outcome import never_began
 from cloudtune.backend.sagemaker_backend.same_place import check_same_place
@@ -212,7 +211,8 @@ class Work:
             for left in trials:
                 attempt = self._new_attempt(left.trial, left.delivered)
                 attempt.phase = Phase.EXISTS
-                self._requests.set_costs(attempt, self._requests.instance_types(attempt)[0])
+                attempt.describe_at = now()  # which machine it got: what it may cost depends on that
+                self._requests.expect(attempt)
                 self.desk.add(attempt)
                 if not attempt.use_s3:
                     self._log_reader.watch(attempt)
@@ -229,7 +229,7 @@ class Work:
                 attempt.phase = Phase.EXISTS
                 attempt.end_delivered = True
                 attempt.describe_at = now()
-                self._requests.set_costs(attempt, self._requests.instance_types(attempt)[0])
+                self._requests.expect(attempt, config_is_known=False)
                 self.desk.add(attempt)
         self._wake()
 
@@ -265,12 +265,14 @@ class Work:
         """Queues an attempt."""
         attempt = self._new_attempt(trial)
         with self.desk.lock:
-            self._requests.set_costs(attempt, self._requests.instance_types(attempt)[0])
+            self._requests.expect(attempt)
             self.desk.add(attempt)
             self.desk.forget_settled()
         self._creator.wake()
 
     def _was_created(self, attempt: Attempt) -> None:
+        with self.desk.lock:
+            self.bills.machines_known(attempt)
         if not attempt.use_s3:
             self._log_reader.watch(attempt)
         self._inbox.wake()
@@ -399,17 +401,12 @@ class Work:
 
     def trial_cost_limit(self) -> float | None:
         """What one more attempt may cost at most, with as many of the dearest instance type as it may get."""
-        template, space = self._settings.template, self._place.config_space
-        if len(template.machines) > 1:  # groups of instances: there is nothing to choose
-            hourly = self.bills.hourly_price(template.machines)
-            return cost(hourly, template.max_run, retained_seconds=template.keep_alive_period)
-        types = [*instance_types(space, template.instance_type), *self._settings.fallback_instance_types]
-        prices = [self.bills.price(one) for one in types]
+        template = self._settings.template
+        prices = [self.bills.hourly_price(machines) for machines in self._requests.any_machines()]
         known = [price for price in prices if price is not None]
         if len(known) < len(prices):
             return None
-        count = most_instances(space, template.instance_count)
-        return cost(max(known), template.max_run, count, template.keep_alive_period)
+        return cost(max(known), template.max_run, retained_seconds=template.keep_alive_period)
 
     def wind_down(self) -> bool:
         """Gives warm pools back; True when no machine is held, and all bills and errands are done."""

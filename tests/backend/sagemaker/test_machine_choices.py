@@ -9,9 +9,10 @@ import pytest
 
 from cloudtune.aws.prices import price_per_hour
 from cloudtune.backend.sagemaker_backend.machine_choices import instance_types, most_instances
-from cloudtune.backend.trial_backend import ExperimentPlace
+from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning
 from cloudtune.config_space import choice, finrange, lograndint, ordinal, randint
-from cloudtune.localcloud import LocalCloud
+from cloudtune.localcloud import Fault, LocalCloud
+from cloudtune.trial import Trial
 from tests.backend.sagemaker.harness import BUCKET, make_backend, training_job
 
 
@@ -78,5 +79,28 @@ def test_a_trial_of_groups_may_cost_what_all_of_them_do(local_cloud: LocalCloud,
             assert backend.trial_cost_limit() == pytest.approx(2 * ((prices[0] or 0) + 3 * (prices[1] or 0)))
         else:
             assert backend.trial_cost_limit() is None
+    finally:
+        backend.close(stop_running=False)
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_a_trial_of_an_earlier_tuner_may_cost_what_its_dearest_machine_does(
+    local_cloud: LocalCloud, tmp_path: Path, has_ended: bool
+) -> None:
+    """As long as SageMaker does not say what a job runs, or has run, on, it counts as the dearest that it may be."""
+    local_cloud.client("s3").create_bucket(Bucket=BUCKET)
+    local_cloud.faults.add(Fault("throttle", "sagemaker:*"))
+    backend = make_backend(fallback_instance_types=["ml.m5.4xlarge", "ml.m5.xlarge"])
+    space = {"st_instance_type": choice(["ml.m5.large", "ml.p3.16xlarge"]), "st_instance_count": choice([1, 2])}
+    backend.open(ExperimentPlace("trials", "abcdef", tmp_path, 1, config_space=space))
+    try:
+        if has_ended:
+            backend.settle([(0, 0)])
+        else:
+            backend.attach([LeftRunning(Trial(0, {"st_instance_type": "ml.m5.large", "st_instance_count": 1}))])
+        # Of a trial that has ended, not even its configuration is known.
+        price = price_per_hour("ml.p3.16xlarge" if has_ended else "ml.m5.4xlarge", "us-east-1")
+        assert price is not None
+        assert backend.committed_cost() == pytest.approx(2 * price if has_ended else price)
     finally:
         backend.close(stop_running=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cloudtune import StoppingCriterion
 from cloudtune.localcloud import Fault
 from cloudtune.optimizer.scheduler import SchedulerDecision
 from cloudtune.store.entries import BILL, END
@@ -148,4 +149,27 @@ def test_killed_between_the_end_of_a_trial_and_its_bill(experiment: Experiment, 
     assert again.wait() == 0, again.output
     (bill,) = experiment.entries(BILL)
     assert bill["seconds"] == experiment.describe()["BillableTimeInSeconds"]
+    experiment.check_whole()
+
+
+def test_a_dear_machine_counts_after_a_restart(experiment: Experiment, commands: Commands) -> None:
+    """A trial that an earlier tuner began on a dear type to fall back on counts as such: the cap on costs holds."""
+    experiment.cloud.set_quota("ml.m5.large for training job usage", 0)
+    work: dict[str, Any] = {
+        "configs": [{"epochs": 4, "hold": 2}, {"epochs": 2}],
+        "fallback_instance_types": ["ml.p3.16xlarge"],
+    }
+    first = commands.start({**work, "tuner": {"n_workers": 1}})
+    experiment.wait_for_epoch(2)
+    first.process.kill()
+    first.wait()
+    listed = experiment.count("sagemaker:ListTrainingJobs")
+    cap = StoppingCriterion(max_cost=40, count_committed=True)  # an hour of ml.p3.16xlarge, and not two
+    with experiment.running(**work, tuner={"n_workers": 2, "stop_criterion": cap}) as running:
+        wait_until(lambda: experiment.count("sagemaker:ListTrainingJobs") > listed + 2, "a look at what runs")
+        assert 28 < running.tuner.trial_backend.committed_cost() < 29
+        assert experiment.jobs() == {"0-0": "InProgress"}
+        experiment.release(0)
+    assert experiment.ends() == ["Completed"] * 2  # the first has cost far less than was put aside for it
+    assert experiment.describe(1)["CreationTime"] >= experiment.describe(0)["TrainingEndTime"]
     experiment.check_whole()
