@@ -83,24 +83,28 @@ def test_a_trial_of_groups_may_cost_what_all_of_them_do(local_cloud: LocalCloud,
         backend.close(stop_running=False)
 
 
-@pytest.mark.parametrize("has_ended", [False, True])
-def test_a_trial_of_an_earlier_tuner_may_cost_what_its_dearest_machine_does(
-    local_cloud: LocalCloud, tmp_path: Path, has_ended: bool
+@pytest.mark.parametrize("how", ["begun", "attached", "settled"])
+def test_a_trial_whose_machine_is_not_known_yet_counts_as_the_dearest(
+    local_cloud: LocalCloud, tmp_path: Path, how: str
 ) -> None:
-    """As long as SageMaker does not say what a job runs, or has run, on, it counts as the dearest that it may be."""
+    """As long as SageMaker does not say what a job runs, or has run, on, it is committed to cost the most it may."""
     local_cloud.client("s3").create_bucket(Bucket=BUCKET)
     local_cloud.faults.add(Fault("throttle", "sagemaker:*"))
     backend = make_backend(fallback_instance_types=["ml.m5.4xlarge", "ml.m5.xlarge"])
     space = {"st_instance_type": choice(["ml.m5.large", "ml.p3.16xlarge"]), "st_instance_count": choice([1, 2])}
+    trial = Trial(0, {"st_instance_type": "ml.m5.large", "st_instance_count": 1})
     backend.open(ExperimentPlace("trials", "abcdef", tmp_path, 1, config_space=space))
     try:
-        if has_ended:
-            backend.settle([(0, 0)])
+        dearest, count = "ml.m5.4xlarge", 1
+        if how == "begun":
+            backend.start_trial(trial)
+        elif how == "attached":
+            backend.attach([LeftRunning(trial)])
         else:
-            backend.attach([LeftRunning(Trial(0, {"st_instance_type": "ml.m5.large", "st_instance_count": 1}))])
-        # Of a trial that has ended, not even its configuration is known.
-        price = price_per_hour("ml.p3.16xlarge" if has_ended else "ml.m5.4xlarge", "us-east-1")
+            backend.settle([(0, 0)])
+            dearest, count = "ml.p3.16xlarge", 2  # not even its configuration is known
+        price = price_per_hour(dearest, "us-east-1")
         assert price is not None
-        assert backend.committed_cost() == pytest.approx(2 * price if has_ended else price)
+        assert backend.committed_cost() == pytest.approx(count * price)
     finally:
         backend.close(stop_running=False)

@@ -113,21 +113,6 @@ def test_a_quota_with_something_to_fall_back_on(experiment: Experiment) -> None:
     experiment.check_whole()
 
 
-def test_who_waits_counts_as_the_dearest_that_it_may_get(experiment: Experiment) -> None:
-    """The cap on costs holds although trials that were cheap when they were suggested end up on dear machines."""
-    experiment.cloud.set_quota(QUOTA, 0)
-    cap = StoppingCriterion(max_cost=40, count_committed=True)  # an hour of ml.p3.16xlarge, and not two
-    with experiment.running(
-        [{"epochs": 2, "hold": 1}] * 2, fallback_instance_types=["ml.p3.16xlarge"], tuner={"stop_criterion": cap}
-    ):
-        experiment.wait_for_epoch(1)
-        assert experiment.jobs() == {"0-0": "InProgress"}
-        experiment.release(0, 1)
-    assert experiment.ends() == ["Completed"] * 2
-    assert experiment.describe(1)["CreationTime"] >= experiment.describe(0)["TrainingEndTime"]
-    experiment.check_whole()
-
-
 def test_a_machine_that_is_freed_is_tried_at_once(experiment: Experiment) -> None:
     """Who waits for the quota need not wait for its turn to ask when a job of ours has ended."""
     experiment.cloud.set_quota(QUOTA, 1)
