@@ -322,6 +322,8 @@ def template_of(given: Any, inputs: Any = None, keep_own_entry: bool | None = No
         TypeError: ``given`` describes no job.
         ValueError: It describes one that cannot be a trial; the message says what to change.
     """
+    if not isinstance(keep_own_entry, (bool, type(None))):
+        raise ValueError(f"keep_own_entry must be True or False, or be left out, got {keep_own_entry!r}")
     if isinstance(given, JobTemplate):
         if inputs is not None or keep_own_entry is not None:
             raise ValueError("a job template is taken as it is; give inputs and keep_own_entry when it is made")

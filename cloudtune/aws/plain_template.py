@@ -29,6 +29,8 @@ def template_of_description(given: TrainingJob, inputs: Any, keep_own_entry: boo
     """See :func:`cloudtune.aws.job_template.template_of`."""
     if inputs is not None:
         added = {"training": inputs} if isinstance(inputs, str) else inputs
+        if not isinstance(added, Mapping):
+            raise ValueError(f"inputs map the names of channels to s3:// prefixes, got {inputs!r}")
         given = replace(given, inputs={**(given.inputs or {}), **added})
     own_entry = given.keep_own_entry if keep_own_entry is None else keep_own_entry
     folder = None if given.source_dir is None else Path(given.source_dir).expanduser().absolute()

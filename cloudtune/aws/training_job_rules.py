@@ -19,6 +19,14 @@ LOCAL_TYPES = ("local", "local_gpu")
 MOST_KEEP_ALIVE = 21_600
 MOST_RETRIES = 30
 _INSTANCE_TYPE = re.compile(r"ml\.[a-z][a-z0-9-]*\.[a-z0-9]+")
+#: Fields that are mappings, and how they look.
+_MAPPINGS = {
+    "environment": "{'DATA': '/opt/ml/input/data/train'}",
+    "hyperparameters": "{'epochs': 10}",
+    "tags": "{'team': 'vision'}",
+    "extra": "{'ResourceConfig': {'TrainingPlanArn': '...'}}",
+}
+_SWITCHES = ("use_spot", "enable_network_isolation", "encrypt_inter_container_traffic", "keep_own_entry")
 _OUR_CHANNELS = (CHANNEL_CODE, CHANNEL_TASK)
 #: Members of CreateTrainingJob that have fields of their own.
 _MEMBERS_WITH_FIELDS = {
@@ -38,6 +46,7 @@ _MEMBERS_WITH_FIELDS = {
 
 def check(job: TrainingJob) -> None:
     """Raises ValueError for the first mistake in a description."""
+    _check_kinds(job)
     _check_source(job)
     _check_numbers(job)
     _check_machines(job)
@@ -75,6 +84,19 @@ def check_channel_name(name: str) -> None:
     """Raises ValueError for a channel that is ours."""
     if name in _OUR_CHANNELS:
         raise ValueError(f"the input channel {name!r} is one of cloudtune's own; rename it")
+
+
+def _check_kinds(job: TrainingJob) -> None:
+    for name, example in _MAPPINGS.items():
+        value = getattr(job, name)
+        if value is not None and not isinstance(value, Mapping):
+            raise ValueError(f"{name} must be a mapping, such as {example}, got {value!r}")
+    for name in _SWITCHES:
+        if not isinstance(getattr(job, name), bool):
+            raise ValueError(f"{name} must be True or False, got {getattr(job, name)!r}")
+    definitions = job.metric_definitions
+    if isinstance(definitions, (str, Mapping)) or not all(isinstance(one, Mapping) for one in definitions):
+        raise ValueError(f"metric_definitions are a list of mappings with Name and Regex, got {definitions!r}")
 
 
 def _check_source(job: TrainingJob) -> None:

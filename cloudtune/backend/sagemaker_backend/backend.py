@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from cloudtune.agent import protocol
-from cloudtune.aws.checkpointing_check import mentions_checkpointing
+from cloudtune.aws.checkpointing_check import seems_to_checkpoint
 from cloudtune.aws.clients import aws_for
 from cloudtune.aws.job_template import template_of
 from cloudtune.aws.training_job_rules import check_instance_type
 from cloudtune.backend.default_name import default_name
 from cloudtune.backend.sagemaker_backend.cadence import Cadence
+from cloudtune.backend.sagemaker_backend.option_checks import (
+    check_lists,
+    check_s3_path,
+    check_source_limit,
+    check_stop_grace,
+    check_switches,
+    check_texts,
+)
 from cloudtune.backend.sagemaker_backend.work import Work
 from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning, TrialBackend, moved_path
 from cloudtune.trial import Trial, TrialEvent
@@ -48,12 +56,12 @@ class SageMakerBackend(TrialBackend):
             interruption then begins it anew.
         delete_checkpoints: Delete a trial's checkpoints when it is stopped, has completed or failed.
         pass_args_as_json: Pass ``--st_config_json_filename``, a JSON file with the configuration, instead of an
-            argument per entry.
+            argument per entry. Only for jobs with cloudtune's agent.
         stop_grace: Seconds a script has to end after SIGTERM, before SIGKILL.
         leave_running_when_interrupted: When a signal ends the tuner, its jobs go on; the next tuner takes them over. An
             hour after the tuner's end they pause by themselves.
         metrics_names: Metrics that SageMaker's console is to plot.
-        create_bucket: Create the account's default bucket if it is missing.
+        create_bucket: Create the bucket that ``s3_path`` names, or else the account's default one, if it is missing.
         kms_key: Key that encrypts what is written to S3. Default: the bucket's own encryption.
         source_limit: Most bytes that the archive of the source may have.
         cadence: How often to look and to write.
@@ -90,15 +98,29 @@ class SageMakerBackend(TrialBackend):
     ) -> None:
         if report_channel not in _CHANNELS:
             raise ValueError(f"report_channel must be one of {', '.join(_CHANNELS)}, got {report_channel!r}")
-        if not 0 <= stop_grace <= 100:
-            raise ValueError(
-                f"stop_grace must be 0 to 100 seconds, got {stop_grace!r}: SageMaker itself kills a job that is being "
-                "stopped after 120"
-            )
+        check_texts(s3_path=s3_path, region=region, profile=profile, kms_key=kms_key)
+        check_s3_path(s3_path)
+        check_switches(
+            spot_without_checkpoints=spot_without_checkpoints,
+            delete_checkpoints=delete_checkpoints,
+            pass_args_as_json=pass_args_as_json,
+            leave_running_when_interrupted=leave_running_when_interrupted,
+            create_bucket=create_bucket,
+        )
+        check_lists(fallback_instance_types=fallback_instance_types, metrics_names=metrics_names)
+        check_stop_grace(stop_grace)
+        check_source_limit(source_limit)
+        if cadence is not None and not isinstance(cadence, Cadence):
+            raise ValueError(f"cadence must be a Cadence, such as Cadence(poll=2.0), got {cadence!r}")
         self.template = template_of(sm_estimator, inputs, keep_own_entry)
         if report_channel == "s3" and (self.template.keep_own_entry or not self.template.has_network):
             why = "has no network" if not self.template.has_network else "starts without cloudtune's agent"
             raise ValueError(f"report_channel='s3' is not possible, because the job {why}; leave it out")
+        if pass_args_as_json and self.template.keep_own_entry:
+            raise ValueError(
+                "pass_args_as_json is not possible, because the job starts without cloudtune's agent, which writes the "
+                f"file ({self.template.why_own_entry or 'its image starts it'}); leave it out"
+            )
         if fallback_instance_types and self.template.request["ResourceConfig"].get("InstanceGroups"):
             raise ValueError(
                 "fallback_instance_types take the place of one instance type, and the job has groups of instances; "
@@ -128,14 +150,13 @@ class SageMakerBackend(TrialBackend):
         template = self.template
         if not template.is_spot or self.spot_without_checkpoints:
             return
-        if template.keep_own_entry:
-            has_checkpoints = True  # the image's own business; SageMaker itself syncs its checkpoint folder
-        else:
-            has_checkpoints = mentions_checkpointing(template.source_dir, template.entry_point or "")
-        if not has_checkpoints:
+        if not seems_to_checkpoint(template):
+            # Without the agent there is only what SageMaker itself keeps.
+            folder = template.checkpoint_local_path or "/opt/ml/checkpoints"
+            what = f"{folder}, whose files SageMaker keeps" if template.keep_own_entry else "st_checkpoint_dir"
             raise ValueError(
-                f"use_spot=True, but nothing in the source of {template.script} mentions st_checkpoint_dir: whenever a "
-                "spot instance is taken away, its trial would begin anew; write checkpoints (see the guide on training "
+                f"use_spot=True, but nothing in the source of {template.script} mentions {what}: whenever a spot "
+                "instance is taken away, its trial would begin anew; write checkpoints (see the guide on training "
                 "scripts), or pass spot_without_checkpoints=True"
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 
@@ -48,9 +49,12 @@ class Cadence:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            for seconds in value if isinstance(value, tuple) else (value,):
-                if not seconds > 0:
-                    raise ValueError(f"Cadence: {field.name} must be above 0 seconds, got {value!r}")
+            if field.name == "settle" and not isinstance(value, tuple):
+                raise ValueError(f"Cadence: settle must be a tuple of seconds, such as (0.1, 1.2), got {value!r}")
+            for seconds in value if field.name == "settle" else (value,):
+                is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+                if not is_number or not 0 < seconds < math.inf:
+                    raise ValueError(f"Cadence: {field.name} must be above 0 seconds, and finite, got {value!r}")
         if 3 * max(self.life, self.agent_watch) > self.life_timeout:
             raise ValueError(
                 f"Cadence: life_timeout must be at least three times as long as life ({self.life} seconds) and "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import time
 from pathlib import Path
@@ -33,6 +34,19 @@ def test_spot_needs_checkpoints(tmp_path: Path) -> None:
     SageMakerBackend(job(tmp_path))
 
 
+def test_spot_needs_checkpoints_without_the_agent_too(tmp_path: Path) -> None:
+    """SageMaker keeps a folder, and whoever writes nothing into it begins anew."""
+    own: dict[str, Any] = {"use_spot": True, "keep_own_entry": True}
+    with pytest.raises(ValueError, match=r"nothing in the source of my_train.py mentions /opt/ml/checkpoints, whose"):
+        SageMakerBackend(job(tmp_path, **own))
+    with pytest.raises(ValueError, match="mentions /data/kept, whose files SageMaker keeps"):
+        SageMakerBackend(job(tmp_path, checkpoint_local_path="/data/kept", **own))
+    SageMakerBackend(job(tmp_path, **own), spot_without_checkpoints=True)
+    SageMakerBackend(job(tmp_path, "torch.save(state, '/opt/ml/checkpoints/x')", **own))
+    SageMakerBackend(job(tmp_path, "torch.save(state, '/data/kept/x')", checkpoint_local_path="/data/kept", **own))
+    SageMakerBackend(job(tmp_path, hyperparameters={"output_dir": "/opt/ml/checkpoints"}, **own))
+
+
 @pytest.mark.parametrize(
     ("options", "members", "words"),
     [
@@ -41,6 +55,28 @@ def test_spot_needs_checkpoints(tmp_path: Path) -> None:
         ({"report_channel": "s3"}, {"keep_own_entry": True}, "starts without cloudtune's agent"),
         ({"stop_grace": 121}, {}, "stop_grace must be 0 to 100 seconds"),
         ({"stop_grace": -1}, {}, "stop_grace must be 0 to 100 seconds"),
+        ({"stop_grace": "60"}, {}, "stop_grace must be 0 to 100 seconds, got '60'"),
+        ({"stop_grace": True}, {}, "stop_grace must be 0 to 100 seconds, got True"),
+        ({"metrics_names": "loss"}, {}, r"metrics_names are a list, got 'loss'; write \['loss'\]"),
+        ({"metrics_names": 5}, {}, "metrics_names are a list of texts, got 5"),
+        ({"metrics_names": ["loss", 3]}, {}, "metrics_names are a list of texts, got 3 in it"),
+        ({"metrics_names": [""]}, {}, "metrics_names are a list of texts, got '' in it"),
+        ({"fallback_instance_types": "ml.g5.xlarge"}, {}, r"write \['ml.g5.xlarge'\]"),
+        ({"fallback_instance_types": None}, {}, "fallback_instance_types are a list of texts, got None"),
+        ({"s3_path": 5}, {}, "s3_path must be a text, got 5"),
+        ({"s3_path": "s3:/bucket"}, {}, "s3_path: 's3:/bucket' names no S3 bucket"),
+        ({"kms_key": 5}, {}, "kms_key must be a text, got 5"),
+        ({"inputs": ["s3://a/b"]}, {}, r"inputs map the names of channels to s3:// prefixes, got \['s3://a/b'\]"),
+        ({"source_limit": -1}, {}, "source_limit must be a whole number of bytes, at least 1, got -1"),
+        ({"source_limit": "1MB"}, {}, "source_limit must be a whole number of bytes, at least 1, got '1MB'"),
+        ({"cadence": {"poll": 1}}, {}, "cadence must be a Cadence, such as "),
+        ({"keep_own_entry": "yes"}, {}, "keep_own_entry must be True or False, or be left out, got 'yes'"),
+        ({"delete_checkpoints": "no"}, {}, "delete_checkpoints must be True or False, got 'no'"),
+        (
+            {"pass_args_as_json": True},
+            {"keep_own_entry": True},
+            r"pass_args_as_json is not possible, .* \(keep_own_entry is set\); leave it out",
+        ),
         ({"fallback_instance_types": ["g5.xlarge"]}, {}, "did you mean 'ml.g5.xlarge'"),
         (
             {"fallback_instance_types": ["ml.g5.xlarge"]},
@@ -67,6 +103,13 @@ def test_a_cadence_has_no_zeros() -> None:
         Cadence(poll=0)
     with pytest.raises(ValueError, match="settle must be above 0 seconds"):
         Cadence(settle=(1.0, 0.0))
+
+
+@pytest.mark.parametrize("odd", [{"poll": "1"}, {"poll": math.nan}, {"status": math.inf}, {"settle": [1.0, 2.0]}])
+def test_a_cadence_is_made_of_seconds(odd: dict[str, Any]) -> None:
+    """Whatever is none is told with its name."""
+    with pytest.raises(ValueError, match=f"Cadence: {next(iter(odd))} must be "):
+        Cadence(**odd)
 
 
 @pytest.mark.parametrize("slow", [{"life": 1300.0}, {"agent_watch": 1300.0}, {"life_timeout": 100.0}])
