@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from cloudtune.aws.buckets import parse_bucket
@@ -57,6 +57,22 @@ class SyncedCheckpoints:
             f"The checkpoint of trial {source_trial} changes faster than it can be copied to trial {target_trial}; "
             "let its script save less often."
         )
+
+    def replace(self, trial: int, files: Mapping[str, tuple[str, int]]) -> None:
+        """Has the trial begin from these files, whatever it has saved. It may be repeated.
+
+        Args:
+            trial: Must not run.
+            files: Path in the checkpoint directory -> key in the experiment's bucket, and size.
+
+        Raises:
+            NotFound: One of them is not there any more.
+            AwsError: They could not be copied.
+        """
+        bucket, prefix = self._place(trial)
+        bucket.delete_prefix(prefix)
+        pairs = [(key, prefix + path, size) for path, (key, size) in files.items()]
+        bucket.copy_many(pairs, source=self._bucket)
 
     def trials(self) -> set[int]:
         """Those that have saved anything that was not deleted, by one listing. Raises AwsError."""

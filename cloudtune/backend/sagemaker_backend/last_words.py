@@ -46,12 +46,11 @@ class LastWords:
                 return True
         if not state.has_run and not attempt.delivered:
             return True  # its container was never started: there is no log to wait for
-        if attempt.use_s3:
-            self.read_log_of(attempt)
+        self.read_log_of(attempt)
         return self._log_reader.is_complete(attempt)
 
     def read_log_of(self, attempt: Attempt) -> None:
-        """Nothing came through S3: the job may have no rights there, and report by its log."""
+        """The job does without S3, or nothing came through S3: it may have no rights there, and report by its log."""
         self._log_reader.watch(attempt)
 
     def output(self, attempt: Attempt, state: JobState) -> str:

@@ -51,6 +51,11 @@ class LifeWriter(Service):
         self._etag = patient.put(self._key, self._body())
         self._next = now() + self._interval
 
+    @property
+    def has_taken_over(self) -> bool:
+        """Whether another tuner has driven the experiment before."""
+        return self._former is not None
+
     def wish(self, trial: int, attempt: int, wish: str) -> None:
         """Tells the agent of an attempt to end."""
         with self.desk.lock:

@@ -118,7 +118,8 @@ class LogReader(Service):
                 self.desk.deliver(events)
         for attempt in fallen_back:
             logger.warning(
-                "trial %d cannot write to S3 from its job %s, so its reports come from its log: %s",
+                "trial %d cannot write to S3 from its job %s, so its reports come from its log and its checkpoints are "
+                "neither restored nor kept: %s",
                 attempt.trial_id,
                 attempt.job_name,
                 self._why_without_s3(attempt) or "`cloudtune doctor` tells what is missing",

@@ -191,6 +191,14 @@ class TrialRequests:
         return f"s3://{self._bucket.name}/{key}"
 
 
+def told_to_use_s3(task: bytes) -> bool:
+    """Whether a task, as it lies in S3, has its agent report and save there."""
+    try:
+        return bool(json.loads(task)["use_s3"])
+    except (ValueError, KeyError, TypeError):  # not what we have written: no agent has begun with it
+        return True
+
+
 def _for_script(config: Config) -> Config:
     """The configuration without what chooses the machine."""
     return {

@@ -223,6 +223,7 @@ class Watcher(Service):
             attempt.describe_at = None
             if attempt.created_at is not None or attempt.phase is not Phase.EXISTS:
                 return  # created by us, and not to be seen yet: the listing asks again
+            attempt.had_no_job = True
             self._ending.free(attempt)
             end = never_began(attempt, "the tuner ended before its job was created")
             self.desk.deliver(self._ending.tell(attempt, end))
@@ -288,9 +289,11 @@ class Watcher(Service):
 
     def _in_progress(self, attempt: Attempt) -> None:
         """The attempt's container runs: something should be heard of it."""
-        if not attempt.use_s3 or attempt.end_delivered:
+        if attempt.end_delivered:
             return
-        if not attempt.has_head:
+        if not attempt.use_s3:
+            self._last_words.read_log_of(attempt)  # an earlier tuner's, whose log nobody may read yet
+        elif not attempt.has_head:
             attempt.lists_without_head += 1
             if attempt.lists_without_head == 2:
                 self._last_words.read_log_of(attempt)

@@ -19,7 +19,7 @@ from cloudtune.aws.own_source import upload_source
 from cloudtune.aws.packaging import DEFAULT_LIMIT, build_bundle, upload_bundle
 from cloudtune.aws.prices import cost
 from cloudtune.aws.quotas import training_quota
-from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.s3 import Bucket, Got
 from cloudtune.aws.synced_checkpoints import SyncedCheckpoints
 from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.aws.trial_request import resolve
@@ -36,9 +36,10 @@ from cloudtune.backend.sagemaker_backend.log_reader import LogReader
 from cloudtune.backend.sagemaker_backend.machines import Machines
 from cloudtune.backend.sagemaker_backend.outcome import never_began
 from cloudtune.backend.sagemaker_backend.same_place import check_same_place
+from cloudtune.backend.sagemaker_backend.saved_checkpoints import SavedCheckpoints
 from cloudtune.backend.sagemaker_backend.service import Service, now
 from cloudtune.backend.sagemaker_backend.source_archive import SourceArchive
-from cloudtune.backend.sagemaker_backend.trial_requests import TrialRequests
+from cloudtune.backend.sagemaker_backend.trial_requests import TrialRequests, told_to_use_s3
 from cloudtune.backend.sagemaker_backend.watcher import Watcher
 from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning
 from cloudtune.trial import Trial, TrialEvent
@@ -57,8 +58,6 @@ _STOP_TAKES = 150.0
 _GIVE_UP_S3_AFTER = 2
 #: Seconds before the oldest job that may still run, from where its log is read: clocks differ.
 _LOG_MARGIN = 86_400.0
-#: Between two looks whether a job is over whose last files are awaited, in seconds.
-_SYNC_LOOK = 0.2
 
 
 class Work:
@@ -104,10 +103,15 @@ class Work:
         )
         self._jobs = TrainingJobs(aws, cancel=self.desk.closing)
         self._logs = JobLogs(aws)
-        self._checkpoints = TrialCheckpoints(self._bucket, self._keys)
-        self._synced = SyncedCheckpoints(aws, self._bucket, self._requests.checkpoint_uri)
         self._ending = Ending(self.desk)
         self._errands = Errands(self.desk)
+        self._saved = SavedCheckpoints(
+            self.desk,
+            self._errands,
+            TrialCheckpoints(self._bucket, self._keys),
+            SyncedCheckpoints(aws, self._bucket, self._requests.checkpoint_uri),
+            agents_save=settings.uses_s3,
+        )
         # Their threads wait by themselves where S3 does not answer, so that closing is never kept waiting.
         impatient = self._bucket.with_patience(0)
         self._life = LifeWriter(self.desk, impatient, self._keys, cadence.life)
@@ -169,9 +173,21 @@ class Work:
                 template.why_own_entry or ("the jobs have no network" if not template.has_network else "it was asked"),
                 template.max_run,
             )
+        if self._life.has_taken_over and self._saved.find_earlier() and settings.report_channel == "auto":
+            self._stay_without_s3()
         self._errands.run("reading the account's quotas", self._check_quotas, trials=())
         for service in self._services:
             service.start()
+
+    def _stay_without_s3(self) -> None:
+        """What an earlier tuner has found out about the jobs' rights need not cost more trials their checkpoints."""
+        if self._settings.uses_s3:
+            self.desk.jobs_without_s3 = _GIVE_UP_S3_AFTER
+            self._told_without_s3 = True
+            logger.warning(
+                "earlier jobs of this experiment did without S3, and so do further ones: they report by their logs, "
+                "and SageMaker itself keeps their checkpoints; report_channel='s3' has new trials try S3 again"
+            )
 
     def _where(self) -> tuple[str, str]:
         return self._bucket.name, self._keys.prefix
@@ -207,14 +223,16 @@ class Work:
 
     def attach(self, trials: Sequence[LeftRunning]) -> None:
         """Takes over the jobs of trials that an earlier tuner left; whether they exist is found out by asking."""
+        tasks = self._read_tasks((left.trial.trial_id, left.trial.attempt) for left in trials)
         with self.desk.lock:
             for left in trials:
-                attempt = self._new_attempt(left.trial, left.delivered)
+                attempt = self._left_attempt(left.trial, tasks, left.delivered)
                 attempt.phase = Phase.EXISTS
                 attempt.describe_at = now()  # which machine it got: what it may cost depends on that
                 self._requests.expect(attempt)
                 self.desk.add(attempt)
-                if not attempt.use_s3:
+                # Without a task it need not have a job: its log is read when one is seen.
+                if not attempt.use_s3 and (attempt.has_agent or not self._requests.has_agent):
                     self._log_reader.watch(attempt)
             self._watcher.list_now()
         self._wake()
@@ -222,10 +240,11 @@ class Work:
     def settle(self, unsettled: Iterable[tuple[int, int]]) -> None:
         """Takes over attempts that have ended and have no final bill."""
         with self.desk.lock:
-            for trial_id, number in unsettled:
-                if (trial_id, number) in self.desk.attempts:
-                    continue
-                attempt = self._new_attempt(Trial(trial_id, {}, number))
+            keys = [key for key in unsettled if key not in self.desk.attempts]
+        tasks = self._read_tasks(keys)
+        with self.desk.lock:
+            for trial_id, number in keys:
+                attempt = self._left_attempt(Trial(trial_id, {}, number), tasks)
                 attempt.phase = Phase.EXISTS
                 attempt.end_delivered = True
                 attempt.describe_at = now()
@@ -238,8 +257,23 @@ class Work:
         name = job_name(place.name, place.experiment_id, trial.trial_id, trial.attempt)
         job_id = f"{place.experiment_id}-{trial.trial_id}-{trial.attempt}"
         attempt = Attempt(trial, name, job_id, delivered)
-        attempt.use_s3 = self._uses_s3()
+        attempt.use_s3 = self._settings.uses_s3
         attempt.has_agent = self._requests.has_agent
+        return attempt
+
+    def _read_tasks(self, attempts: Iterable[tuple[int, int]]) -> dict[str, Got]:
+        return self._bucket.get_many(self._keys.task(*key) for key in attempts)
+
+    def _left_attempt(
+        self, trial: Trial, tasks: Mapping[str, Got], delivered: Mapping[int, int] | None = None
+    ) -> Attempt:
+        """An attempt of an earlier tuner. However jobs report today, its job reports as it was told to."""
+        attempt = self._new_attempt(trial, delivered)
+        task = tasks.get(self._keys.task(*attempt.key))
+        attempt.has_agent = task is not None
+        attempt.use_s3 = task is not None and told_to_use_s3(task.body)
+        if attempt.has_agent:
+            self._saved.runs(attempt.trial_id, attempt.use_s3)
         return attempt
 
     def _uses_s3(self) -> bool:
@@ -265,6 +299,11 @@ class Work:
         """Queues an attempt."""
         attempt = self._new_attempt(trial)
         with self.desk.lock:
+            before = self.desk.current.get(trial.trial_id)
+            had_s3 = before is None or before.use_s3 or before.had_no_job
+            attempt.use_s3 = self._uses_s3() and had_s3 and not self._saved.are_synced(trial.trial_id)
+            if not attempt.use_s3:
+                self._saved.begins_without_s3(trial.trial_id)
             self._requests.expect(attempt)
             self.desk.add(attempt)
             self.desk.forget_settled()
@@ -329,63 +368,15 @@ class Work:
         with self.desk.lock:
             newest = self.desk.current.get(target)
             coming = 0 if newest is None else newest.number + (0 if newest.phase is Phase.QUEUED else 1)
-        self._errands.run(
-            f"copying the checkpoint of trial {source} to trial {target}",
-            lambda: self._copy_checkpoint(source, target, coming),
-            trials=(source, target),
-            needed_by=target,
-        )
+        self._saved.copy(source, target, coming, self._uses_s3())
 
     def delete_checkpoint(self, trial_id: int) -> None:
         """Deletes beside the tuner."""
-        self._errands.run(
-            f"deleting the checkpoint of trial {trial_id}",
-            lambda: self._delete_checkpoint(trial_id),
-            trials=(trial_id,),
-        )
+        self._saved.delete(trial_id)
 
     def delete_left_checkpoints(self, trials: Collection[int]) -> None:
         """Deletes, beside the tuner, what is left of trials, most of whose checkpoints are gone already."""
-        if trials:
-            self._errands.run(
-                "deleting checkpoints that an earlier tuner has left",
-                lambda: self._delete_left_checkpoints(set(trials)),
-                trials=tuple(trials),
-            )
-
-    def _delete_left_checkpoints(self, trials: set[int]) -> None:
-        left: set[int] = set()
-        if self._settings.uses_s3:
-            left |= self._checkpoints.trials()
-        if not self._uses_s3():
-            left |= self._synced.trials()
-        for trial in sorted(left & trials):
-            if self.desk.closing.is_set():
-                return  # the next tuner will come to it
-            self._delete_checkpoint(trial)
-
-    def _copy_checkpoint(self, source: int, target: int, coming: int) -> None:
-        if self._uses_s3():
-            self._checkpoints.copy(source, target, coming)
-        else:
-            self._await_last_sync(source, target)
-            self._synced.copy(source, target)
-
-    def _delete_checkpoint(self, trial_id: int) -> None:
-        if self._settings.uses_s3:
-            self._checkpoints.delete(trial_id)
-        if not self._uses_s3():
-            self._await_last_sync(trial_id)
-            self._synced.delete(trial_id)
-
-    def _await_last_sync(self, *trials: int) -> None:
-        """Returns when SageMaker has uploaded the last files of trials that have ended: with the end of their jobs."""
-        while not self.desk.closing.is_set():
-            with self.desk.lock:
-                newest = [self.desk.current[trial] for trial in trials if trial in self.desk.current]
-                if not any(a.end_delivered and a.phase is not Phase.OVER for a in newest):
-                    return
-            self.desk.closing.wait(_SYNC_LOOK)
+        self._saved.delete_left(trials)
 
     def output(self, trial_id: int) -> str:
         """The logs of all attempts of a trial, in their order."""

@@ -20,6 +20,7 @@ from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.backend.sagemaker_backend.backend import SageMakerBackend
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.life import LifeWriter
+from cloudtune.backend.sagemaker_backend.trial_requests import TrialRequests
 from cloudtune.store.local_store import LocalStore
 from tests.backend.sagemaker.failures.experiment import make_tuner
 
@@ -32,6 +33,7 @@ STEPS: tuple[type, ...] = (
     SageMakerBackend,
     TrainingJobs,
     TrialCheckpoints,
+    TrialRequests,
 )
 
 

@@ -27,8 +27,9 @@ def test_a_role_without_rights(experiment: Experiment, operation: str) -> None:
     assert sorted(experiment.ends()) == ["Completed", "Stopped"]
     for trial in range(2):
         assert experiment.says(
-            f"trial {trial} cannot write to S3 from its job {experiment.job(trial)}, so its reports come from its log: "
-            f"the job's role has no rights on s3://{BUCKET}/{experiment.keys.prefix}: "
+            f"trial {trial} cannot write to S3 from its job {experiment.job(trial)}, so its reports come from its log "
+            "and its checkpoints are neither restored nor kept: the job's role has no rights on "
+            f"s3://{BUCKET}/{experiment.keys.prefix}: "
         )
     experiment.check_whole()
 
@@ -98,8 +99,8 @@ def test_an_image_without_boto3(bare: Experiment) -> None:
     assert [bare.epochs(trial) for trial in range(3)] == [[1, 2, 3], [1, 2], [1, 2]]
     assert sorted(bare.ends()) == ["Completed", "Failed", "Stopped"]
     assert bare.says(
-        f"trial 0 cannot write to S3 from its job {bare.job(0)}, so its reports come from its log: image without "
-        "boto3, which has to be installed in it: "
+        f"trial 0 cannot write to S3 from its job {bare.job(0)}, so its reports come from its log and its checkpoints "
+        "are neither restored nor kept: image without boto3, which has to be installed in it: "
     )
     bare.check_whole()
 
