@@ -36,11 +36,13 @@ class SignalWatch:
     Args:
         on_signal: Called from the handler with the signal's name, once; answers True if it tells the user itself.
         name: Of the experiment, to say how it is continued.
+        trials_outlive: Whether trials, and what is kept for them, go on where the tuner ends at once.
     """
 
-    def __init__(self, on_signal: Callable[[str], bool | None], name: str) -> None:
+    def __init__(self, on_signal: Callable[[str], bool | None], name: str, trials_outlive: bool = False) -> None:
         self._on_signal = on_signal
         self._name = name
+        self._trials_outlive = trials_outlive
         self._before: dict[int, Any] = {}
         self.received: int | None = None
         self._pid = os.getpid()
@@ -79,7 +81,8 @@ class SignalWatch:
             raise KeyboardInterrupt
         # Everything is in the log up to the last turn, and local trials die with this process.
         show_cursor = _SHOW_CURSOR if sys.stderr is not None and sys.stderr.isatty() else ""
-        _say(f"{show_cursor}\n{name} again: ending at once; continue with `cloudtune resume {self._name}`\n")
+        left = f", or end what it leaves with `cloudtune reap {self._name}`" if self._trials_outlive else ""
+        _say(f"{show_cursor}\n{name} again: ending at once; continue with `cloudtune resume {self._name}`{left}\n")
         os._exit(128 + number)
 
     def error(self) -> BaseException:

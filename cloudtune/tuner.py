@@ -208,7 +208,7 @@ class Tuner:
         reserve_standard_descriptors()
         store = self._open_store(takeover)
         try:
-            with SignalWatch(self._on_signal, self.name) as watch:
+            with SignalWatch(self._on_signal, self.name, self.trial_backend.trials_outlive_tuner) as watch:
                 loop = self._drive(store, watch)
         finally:
             store.close()

@@ -176,6 +176,7 @@ class TrainingJobs:
                 "sagemaker",
                 "update_training_job",
                 patience=patience,
+                cancel=self._cancel,
                 TrainingJobName=name,
                 ResourceConfig={"KeepAlivePeriodInSeconds": 0},
             )

@@ -40,6 +40,7 @@ from cloudtune.backend.sagemaker_backend.saved_checkpoints import SavedCheckpoin
 from cloudtune.backend.sagemaker_backend.service import Service, now
 from cloudtune.backend.sagemaker_backend.source_archive import SourceArchive
 from cloudtune.backend.sagemaker_backend.trial_requests import TrialRequests, told_to_use_s3
+from cloudtune.backend.sagemaker_backend.warm_pools import WarmPools
 from cloudtune.backend.sagemaker_backend.watcher import Watcher
 from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning
 from cloudtune.trial import Trial, TrialEvent
@@ -140,6 +141,7 @@ class Work:
             self._life.confirm,
             archive,
         )
+        self._pools = WarmPools(self.desk, self._jobs, self.bills, self._errands, self._watcher.ask, place.name)
         self._services: list[Service] = [self._life, self._inbox, self._log_reader, self._creator, self._watcher]
         self._ending.listeners.append(self._has_ended)
         self._creator.created_listeners.append(self._was_created)
@@ -401,16 +403,7 @@ class Work:
 
     def wind_down(self) -> bool:
         """Gives warm pools back; True when no machine is held, and all bills and errands are done."""
-        pools = self.bills.with_pool()
-        if self._settings.template.keep_alive_period:
-            for attempt in pools:
-                if not attempt.pool_ended:
-                    attempt.pool_ended, attempt.pool_asked = True, 0
-                    self._errands.run(
-                        f"giving the machine of {attempt.job_name} back",
-                        lambda attempt=attempt: self._end_pool(attempt),  # type: ignore[misc]
-                        trials=(attempt.trial_id,),
-                    )
+        self._pools.give_back()
         with self.desk.lock:
             # The last bill may have come since the tuner has polled.
             if self.desk.has_events() or not all(attempt.is_settled for attempt in self.desk.attempts.values()):
@@ -425,21 +418,18 @@ class Work:
             )
         return True
 
-    def _end_pool(self, attempt: Attempt) -> None:
-        self._jobs.end_warm_pool(attempt.job_name)
-        with self.desk.lock:
-            self._watcher.ask(attempt)
-
     def close(self, stop_running: bool) -> None:
-        """Ends the threads; before, where asked, what still runs, in a bounded time."""
+        """Ends the threads; before, where asked, what still runs and what is kept, in a bounded time."""
         try:
             if stop_running:
                 self._stop_all()
+                self._pools.give_back_now()
         finally:
             self.desk.closing.set()
             for service in self._services:
                 service.join()
             self._errands.close()
+            self._pools.warn_of_kept()
             self.desk.bell.close()
 
     def _stop_all(self) -> None:

@@ -50,7 +50,10 @@ def test_ctrl_c_twice(experiment: Experiment, commands: Commands) -> None:
     assert first.process.poll() is None
     first.press_ctrl_c()
     assert first.wait() == 130
-    assert first.says("SIGINT again: ending at once; continue with `cloudtune resume trials`")
+    assert first.says(
+        "SIGINT again: ending at once; continue with `cloudtune resume trials`, or end what it leaves with "
+        "`cloudtune reap trials`"
+    )
     assert experiment.ends() == []
     assert experiment.jobs() == {"0-0": "InProgress"}
 

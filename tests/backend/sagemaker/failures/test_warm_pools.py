@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
+from cloudtune.callbacks import TunerCallback
+from cloudtune.localcloud import Fault
 from cloudtune.store.entries import BILL
-from tests.backend.sagemaker.failures.experiment import Experiment
+from cloudtune.trial import Trial
+from tests.backend.sagemaker.failures.commands import Commands
+from tests.backend.sagemaker.failures.experiment import Experiment, wait_until
 
 POOLS = "ml.m5.large for training warm pool usage"
 
@@ -34,4 +42,66 @@ def test_pools_beyond_the_quota(experiment: Experiment) -> None:
         "the account may keep 0 ml.m5.large in warm pools, and 1 are wanted: SageMaker keeps no more than that, "
         "without saying so; ask for 'ml.m5.large for training warm pool usage' with AWS Service Quotas"
     )
+    experiment.check_whole()
+
+
+class Raises(TunerCallback):
+    """Cannot cope with the second epoch of the second trial."""
+
+    def on_trial_result(self, trial: Trial, status: str, result: dict[str, Any], decision: str) -> None:
+        if (trial.trial_id, result["epoch"]) == (1, 2):
+            raise KeyError("a column that is not there")
+
+
+def _kept(experiment: Experiment, trials: Sequence[int]) -> list[str]:
+    """Jobs of trials whose machines are kept."""
+    pools = {experiment.job(trial): experiment.describe(trial).get("WarmPoolStatus") for trial in trials}
+    return [job for job, pool in pools.items() if pool and pool["Status"] in ("Available", "InUse")]
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_tuner_that_ends_by_an_error_keeps_no_machines(experiment: Experiment, is_refused: bool) -> None:
+    """Those of the job that it stops, too, are given back; where that is refused, it says whose are kept."""
+    experiment.cloud.set_quota(POOLS, 2)
+    if is_refused:
+        experiment.cloud.faults.add(Fault("access_denied", "sagemaker:UpdateTrainingJob"))
+    with pytest.raises(KeyError, match="a column"):
+        experiment.run(
+            [{"epochs": 1}, {"epochs": 4, "hold": 2}],
+            job={"keep_alive_period": 600},
+            tuner={"callbacks": [Raises()]},
+        )
+    warned = [message for message in experiment.messages(logging.WARNING) if "in warm pools" in message]
+    if is_refused:
+        kept = _kept(experiment, range(2))
+        assert experiment.job(0) in kept
+        assert len(warned) == 1
+        assert f"keeps the machines of {len(kept)} ended jobs in warm pools" in warned[0]
+        assert all(job in warned[0] for job in kept)
+        assert "`cloudtune reap trials` gives them back now" in warned[0]
+    else:
+        wait_until(lambda: _kept(experiment, range(2)) == [], "the end of the warm pools")
+        assert warned == []
+
+
+def test_a_tuner_that_leaves_trials_running_says_whose_machines_it_leaves(
+    experiment: Experiment, commands: Commands
+) -> None:
+    """They are for the next tuner; it uses them, or gives them back at its end."""
+    experiment.cloud.set_quota(POOLS, 2)
+    work: dict[str, Any] = {
+        "configs": [{"epochs": 2}, {"epochs": 4, "hold": 2}],
+        "job": {"keep_alive_period": 600},
+        "leave_running_when_interrupted": True,
+    }
+    first = commands.start(work)
+    experiment.wait_for_epoch(2, 1)
+    wait_until(lambda: experiment.entries(BILL), "the bill of trial 0")
+    first.press_ctrl_c()
+    first.wait()
+    assert first.says(f"keeps the machines of 1 ended jobs in warm pools, which cost money ({experiment.job()})")
+    assert _kept(experiment, [0]) == [experiment.job()]
+    experiment.release(1)
+    assert commands.start(work).wait() == 0
+    assert _kept(experiment, range(2)) == []
     experiment.check_whole()

@@ -1,0 +1,100 @@
+"""Gives back the machines that SageMaker keeps after jobs, when no trial is to come that could use them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from cloudtune.aws.errors import Cancelled
+from cloudtune.aws.training_jobs import TrainingJobs
+from cloudtune.backend.sagemaker_backend.attempt import Attempt
+from cloudtune.backend.sagemaker_backend.bills import Bills
+from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.backend.sagemaker_backend.errands import Errands
+from cloudtune.backend.sagemaker_backend.service import now
+
+logger = logging.getLogger(__name__)
+
+#: So long a tuner that ends by an error tries to give machines back, in seconds.
+_LONGEST = 60.0
+
+
+class WarmPools:
+    """Of the jobs of one run. Called by the tuner's thread.
+
+    Args:
+        desk: Of the backend.
+        jobs: The account's training jobs.
+        bills: Knows whose machines are kept.
+        errands: Does the work beside the tuner.
+        given_back: Called with each attempt whose machines were given back; the desk's lock is held.
+        experiment: Its name, for messages.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        jobs: TrainingJobs,
+        bills: Bills,
+        errands: Errands,
+        given_back: Callable[[Attempt], None],
+        experiment: str,
+    ) -> None:
+        self._desk = desk
+        self._jobs = jobs
+        self._bills = bills
+        self._errands = errands
+        self._given_back = given_back
+        self._experiment = experiment
+        self._under_way: set[tuple[int, int]] = set()
+        self._gone: set[tuple[int, int]] = set()
+
+    def give_back(self) -> None:
+        """Begins to give back what is kept; it is told of by bills, sooner or later."""
+        for attempt in self._bills.with_pool():
+            if not attempt.pool_ended:
+                attempt.pool_ended, attempt.pool_asked = True, 0
+                with self._desk.lock:
+                    self._under_way.add(attempt.key)
+                self._errands.run(
+                    f"giving the machine of {attempt.job_name} back",
+                    lambda attempt=attempt: self._end(attempt),  # type: ignore[misc]
+                    trials=(attempt.trial_id,),
+                )
+
+    def give_back_now(self) -> None:
+        """Gives back what is kept, as far as that succeeds within a minute."""
+        self.give_back()
+        deadline = now() + _LONGEST
+        while now() < deadline:
+            with self._desk.lock:
+                if not self._under_way:
+                    return
+            self._desk.bell.wait(max(0.0, deadline - now()))
+
+    def warn_of_kept(self) -> None:
+        """Says whose machines are kept on. After this run nobody gives them back."""
+        names = [attempt.job_name for attempt in self._bills.with_pool() if attempt.key not in self._gone]
+        if names:
+            logger.warning(
+                "SageMaker keeps the machines of %d ended jobs in warm pools, which cost money (%s%s): the next tuner "
+                "of the experiment uses them or gives them back, or `cloudtune reap %s` gives them back now",
+                len(names),
+                ", ".join(names[:3]),
+                ", …" if len(names) > 3 else "",
+                self._experiment,
+            )
+
+    def _end(self, attempt: Attempt) -> None:
+        try:
+            self._jobs.end_warm_pool(attempt.job_name)
+        except Cancelled:
+            return  # the tuner has ended meanwhile, and says whose machines are kept on
+        else:
+            with self._desk.lock:
+                self._gone.add(attempt.key)
+                self._given_back(attempt)
+        finally:
+            with self._desk.lock:
+                self._under_way.discard(attempt.key)
+            self._desk.bell.ring()
