@@ -50,7 +50,8 @@ class SageMakerBackend(TrialBackend):
         profile: Of the AWS credentials file.
         fallback_instance_types: Taken in this order where the trial's own type is over quota or without capacity.
         report_channel: ``"s3"``, ``"logs"`` (CloudWatch; slower, for jobs that cannot write to S3), or ``"auto"``: S3
-            unless the job has no network or starts without cloudtune's agent.
+            unless the job has no network or starts without cloudtune's agent, or earlier jobs of the experiment did
+            without it.
         keep_own_entry: Let the image start the script in its own way. See :class:`TrainingJob`.
         spot_without_checkpoints: Allow spot instances for a script that does not seem to write checkpoints: each
             interruption then begins it anew.
