@@ -17,8 +17,8 @@ from cloudtune.aws.job_template import JobTemplate, template_of
 from cloudtune.backend.sagemaker_backend import log_reader
 from cloudtune.backend.sagemaker_backend.log_attempt import Patience
 from cloudtune.backend.sagemaker_backend.log_channel import LogChannel
-from cloudtune.backend.trial_backend import TrialBackend
-from cloudtune.trial import Outcome
+from cloudtune.backend.trial_backend import LeftRunning, TrialBackend
+from cloudtune.trial import Outcome, Trial
 from tests.backend.sagemaker.harness import BUCKET, PROGRAM, SageMakerContract, make_backend, training_job
 from tests.contracts.backend_driver import Driver
 
@@ -82,3 +82,20 @@ class TestOwnEntry(SageMakerContract):
         assert words in end.reason
         assert "tune-metric" not in end.reason
         assert len(driver.reports(1)) == config.get("reports", 0)
+
+    @pytest.mark.parametrize("own_entry_first", [True, False])
+    def test_jobs_of_a_backend_with_another_entry(self, driver: Driver, own_entry_first: bool) -> None:
+        """A tuner whose jobs have the agent hears and ends one without it that was left to it; and vice versa."""
+        backends = [make_backend(own_entry_job()), make_backend()]
+        driver.backend.close(stop_running=False)
+        driver.backend = backends[not own_entry_first]
+        driver.open()
+        driver.start(0, reports=3, hold=True)
+        driver.wait_for_reports(0, 3)
+        driver.backend.close(stop_running=False)
+        driver.backend = backends[own_entry_first]
+        driver.open([LeftRunning(Trial(0), {0: 2})])
+        driver.wait_for_reports(0, 4)
+        assert [report.number for report in driver.reports(0)] == [0, 1, 2, 2]
+        driver.backend.stop_trial(0)
+        assert driver.end_of(0).outcome is Outcome.stopped

@@ -33,6 +33,21 @@ def test_jobs_report_as_they_were_told(experiment: Experiment, commands: Command
     experiment.check_whole()
 
 
+def test_s3_fails_while_jobs_are_taken_over(experiment: Experiment, commands: Commands) -> None:
+    """How a job was told to report is asked again until S3 answers."""
+    work: dict[str, Any] = {"configs": [{"epochs": 4, "hold": 2}]}
+    first = commands.start(work)
+    experiment.wait_for_epoch(2)
+    first.process.kill()
+    first.wait()
+    experiment.cloud.faults.add(Fault("internal_error", "s3:GetObject", resource="*/task.json", who="client", count=8))
+    with experiment.running(**work, report_channel="logs"):
+        experiment.release(0)
+    assert len(experiment.cloud.faults.fired()) == 8
+    assert experiment.epochs() == [1, 2, 3, 4]
+    experiment.check_whole()
+
+
 @pytest.mark.parametrize(("before", "after"), CHANNELS)
 def test_paused_trials_keep_their_checkpoints(
     experiment: Experiment, commands: Commands, before: str, after: str
