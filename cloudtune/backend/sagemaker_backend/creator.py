@@ -31,11 +31,9 @@ from cloudtune.trial import End, Outcome
 logger = logging.getLogger(__name__)
 
 #: Why there is no machine, and what a person may do besides waiting.
-_NO_QUOTA = (
-    "the account's quota is used up: ask for more with AWS Service Quotas, or pass further types as "
-    "fallback_instance_types"
-)
-_NO_CAPACITY = "AWS has no capacity: pass further types as fallback_instance_types, or try another region"
+_NO_QUOTA = "the account's quota is used up: ask for more with AWS Service Quotas"
+_NO_CAPACITY = "AWS has no capacity: try another region"
+_NO_FALLBACKS = ", or pass further types as fallback_instance_types"
 
 
 class JobRequests(Protocol):
@@ -79,11 +77,11 @@ class Creator(Service):
             self._machines.freed()
         self.wake()
 
-    def no_capacity(self, instance_type: str, instance_count: int = 1) -> None:
-        """A job has failed because there were no instances for it."""
+    def no_capacity(self, attempt: Attempt, instance_type: str, instance_count: int = 1) -> None:
+        """An attempt's job has failed because there were no instances for it; the trial will be queued again."""
         machines = _machines(instance_count, instance_type)
         self._out_of_capacity.add(machines)
-        self._refused(machines, _NO_CAPACITY, coming=1)
+        self._refused(attempt, machines, _NO_CAPACITY)
 
     def turn(self) -> float | None:
         attempt, instance_type, wait = self._next()
@@ -103,7 +101,7 @@ class Creator(Service):
             for attempt in self.desk.where(Phase.QUEUED):
                 if not self._errands.are_done(attempt.trial_id):
                     continue  # their end wakes this thread
-                types = {_machines(attempt.instance_count, one): one for one in self._requests.instance_types(attempt)}
+                types = self._choices(attempt)
                 chosen = self._machines.choose(list(types), now())
                 if chosen is not None or attempt.is_asked_to_end():
                     attempt.is_being_created = True
@@ -112,6 +110,10 @@ class Creator(Service):
                 if time is not None:
                     soonest = time if soonest is None else min(soonest, time)
         return None, "", None if soonest is None else max(0.0, soonest - now())
+
+    def _choices(self, attempt: Attempt) -> dict[str, str]:
+        """What the attempt may run on, best first: in words -> type of instance."""
+        return {_machines(attempt.instance_count, one): one for one in self._requests.instance_types(attempt)}
 
     def _create(self, attempt: Attempt, instance_type: str) -> None:
         if attempt.is_asked_to_end():
@@ -133,7 +135,7 @@ class Creator(Service):
             attempt.may_exist = uncertain
             logger.debug("%s", refusal)
             why = _NO_QUOTA if isinstance(refusal, QuotaReached) else _NO_CAPACITY
-            self._refused(_machines(attempt.instance_count, instance_type), why)
+            self._refused(attempt, _machines(attempt.instance_count, instance_type), why)
         except Throttled as refusal:
             attempt.may_exist = uncertain
             logger.debug("%s", refusal)  # the rate budget has heard of it, and makes the next try wait
@@ -193,11 +195,15 @@ class Creator(Service):
             self._ending.free(attempt)
             self.desk.deliver(self._ending.tell(attempt, end))
 
-    def _refused(self, machines: str, why: str, coming: int = 0) -> None:
-        """Notes that there are no such machines. ``coming``: trials that will be queued again because of it."""
+    def _refused(self, attempt: Attempt, machines: str, why: str) -> None:
+        """Notes that there are no such machines for an attempt."""
         with self.desk.lock:
             wait = self._machines.refused(machines, now())
-            waiting = len(self.desk.where(Phase.QUEUED)) + coming
+            queued = {a.key: list(self._choices(a)) for a in (*self.desk.where(Phase.QUEUED), attempt)}
+            # Whoever may take another type that was not refused gets that.
+            waiting = sum(machines in one and self._machines.choose(one, now()) is None for one in queued.values())
+            if len(queued[attempt.key]) == 1:
+                why += _NO_FALLBACKS
             running = len(self.desk.where(Phase.EXISTS))
             first = machines not in self._told_waiting
             self._told_waiting.add(machines)

@@ -251,7 +251,7 @@ class Watcher(Service):
             attempt.describe_at = None if wait is None else now() + wait
             # Before the tuner, told of the end, has the trial's next attempt created: of the next type in the list.
             if first and is_capacity_failure(state):
-                self._creator.no_capacity(state.instance_type, state.instance_count)
+                self._creator.no_capacity(attempt, state.instance_type, state.instance_count)
         if first and not is_capacity_failure(state):
             self._creator.machine_freed(state.instance_type, state.instance_count)
 

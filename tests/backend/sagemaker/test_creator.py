@@ -47,10 +47,11 @@ class Sagemaker:
 
 
 class Requests:
-    """Asks for one type of instance."""
+    """Asks for the types of instance that a configuration names, or for one."""
 
     def instance_types(self, attempt: Attempt) -> Sequence[str]:
-        return ["ml.m5.large"]
+        types: Sequence[str] = attempt.trial.config.get("types", ["ml.m5.large"])
+        return types
 
     def prepare(self, attempt: Attempt, instance_type: str) -> dict[str, object]:
         attempt.instance_type = instance_type
@@ -73,9 +74,9 @@ class Scene:
             Machines(first_wait=FIRST_WAIT, longest_wait=1000 * FIRST_WAIT),
         )
 
-    def add(self, trial: int, count: int = 1) -> Attempt:
+    def add(self, trial: int, count: int = 1, **config: Any) -> Attempt:
         """An attempt that is to be created on so many machines."""
-        attempt = Attempt(Trial(trial, {}), f"job-{trial}", f"id-{trial}")
+        attempt = Attempt(Trial(trial, config), f"job-{trial}", f"id-{trial}")
         attempt.instance_count = count
         self.desk.add(attempt)
         return attempt
@@ -148,12 +149,29 @@ def test_a_created_job_is_no_proof_of_capacity(scene: Scene) -> None:
     """Jobs that are created and then fail for want of machines wait longer each time, until one has run."""
     scene.jobs.machines = 10
     for trial in range(3):
-        scene.add(trial)
+        attempt = scene.add(trial)
         scene.turns()
-        scene.creator.no_capacity("ml.m5.large")
+        scene.creator.no_capacity(attempt, "ml.m5.large")
         scene.creator._machines.freed()  # the wait is over
     assert scene.creator._machines.refused("ml.m5.large", now=0) >= 0.75 * 8 * FIRST_WAIT
     scene.creator.machine_freed("ml.m5.large")
     scene.add(3)
     scene.turns()
     assert scene.creator._machines.refused("ml.m5.large", now=0) <= FIRST_WAIT
+
+
+def test_who_waits_for_which_machines(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """Only those wait that can take nothing else, and no types to fall back on are advised where there are some."""
+    scene.jobs.machines = 0
+    scene.add(0, types=["ml.m5.large"])
+    scene.add(1, types=["ml.c5.large", "ml.c5.xlarge"])
+    scene.add(2, types=["ml.m5.large"])
+    scene.turns()
+    told = [record.getMessage().partition("; trying")[0] for record in caplog.records]
+    quota = "(the account's quota is used up: ask for more with AWS Service Quotas"
+    advice = ", or pass further types as fallback_instance_types"
+    assert told == [
+        f"no further ml.m5.large at the moment {quota}{advice}): 2 trials wait, 0 run",
+        f"no further ml.c5.large at the moment {quota}): 0 trials wait, 0 run",
+        f"no further ml.c5.xlarge at the moment {quota}): 1 trials wait, 0 run",
+    ]

@@ -80,8 +80,8 @@ def test_no_capacity(experiment: Experiment) -> None:
     assert experiment.ends() == ["Interrupted"] * 5 + ["Completed"]
     assert experiment.reasons()[0].startswith("there was no ml.m5.large free (CapacityError")
     assert experiment.says(
-        "no further ml.m5.large at the moment (AWS has no capacity: pass further types as fallback_instance_types, or "
-        "try another region): 1 trials wait, 0 run; trying again in "
+        "no further ml.m5.large at the moment (AWS has no capacity: try another region, or pass further types as "
+        "fallback_instance_types): 1 trials wait, 0 run; trying again in "
     )
     assert experiment.epochs() == [1, 2]
     experiment.check_whole()
