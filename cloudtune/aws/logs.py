@@ -51,6 +51,15 @@ class JobLogs:
             lines += (line for page in self._pages(stream, forward=True) for line in page)
         return "".join(f"{line}\n" for line in lines)
 
+    def jobs(self, prefix: str) -> list[str]:
+        """Names of the jobs that have written a log and whose names begin so, in no particular order. Raises AwsError.
+
+        Args:
+            prefix: At least one character.
+        """
+        parts = (_STREAM.fullmatch(name) for name in self._stream_names(prefix))
+        return list({one["job"]: None for one in parts if one is not None and one["job"].startswith(prefix)})
+
     def last_lines(self, job_name: str, n: int, host: str = "algo-1") -> list[str]:
         """The last ``n`` lines, oldest first; fewer where there are no more. Raises AwsError."""
         found: list[str] = []
@@ -98,7 +107,13 @@ class JobLogs:
 
     def _streams(self, job_name: str, host: str) -> list[str]:
         """The streams of a host's runs, oldest first."""
-        found: dict[str, int] = {}
+        epochs = {name: run_epoch(name, job_name, host) for name in self._stream_names(f"{job_name}/{host}-")}
+        found = {name: epoch for name, epoch in epochs.items() if epoch is not None}
+        return sorted(found, key=lambda name: found[name])
+
+    def _stream_names(self, prefix: str) -> list[str]:
+        """All streams whose names begin so."""
+        found: list[str] = []
         token: dict[str, Any] = {}
         while True:
             try:
@@ -106,17 +121,14 @@ class JobLogs:
                     "logs",
                     "describe_log_streams",
                     logGroupName=self._group,
-                    logStreamNamePrefix=f"{job_name}/{host}-",
+                    logStreamNamePrefix=prefix,
                     **token,
                 )
             except NotFound:  # the first job of an account makes the group
                 return []
-            for row in page["logStreams"]:
-                epoch = run_epoch(row["logStreamName"], job_name, host)
-                if epoch is not None:
-                    found[row["logStreamName"]] = epoch
+            found += (row["logStreamName"] for row in page["logStreams"])
             if not page.get("nextToken"):
-                return sorted(found, key=lambda name: found[name])
+                return found
             token = {"nextToken": page["nextToken"]}
 
     def _pages(self, stream: str, forward: bool, limit: int = _PAGE) -> Iterator[list[str]]:

@@ -94,6 +94,18 @@ print("done")
     assert logs.first_lines("job-1", 0) == logs.first_lines("job-99", 5) == []
 
 
+def test_jobs_that_have_a_log(local_cloud: LocalCloud, trainer: Trainer) -> None:
+    """Each once, whatever its hosts and runs; others whose names begin so only with the whole prefix."""
+    logs = JobLogs(unpaced())
+    assert logs.jobs("trials-1-") == []
+    trainer.create("trials-1-0", "print('x')")
+    local_cloud.wait_for_job("trials-1-0")
+    client = local_cloud.client("logs")
+    for stream in ("trials-1-10/algo-1-17", "trials-1-10/algo-2-17", "trials-1-10/algo-1-18", "trials-11-0/algo-1-17"):
+        write(client, stream, ["x"])
+    assert sorted(logs.jobs("trials-1-")) == ["trials-1-0", "trials-1-10"]
+
+
 def test_all_pages_are_read(local_cloud: LocalCloud) -> None:
     """More lines than CloudWatch gives at a time, and more streams than it lists at a time."""
     lines = [f"line {number}" for number in range(10_500)]

@@ -381,14 +381,11 @@ class Work:
         self._saved.delete_left(trials)
 
     def output(self, trial_id: int) -> str:
-        """The logs of all attempts of a trial, in their order."""
-        with self.desk.lock:
-            current = self.desk.current.get(trial_id)
-        if current is None:
-            return ""
-        place = self._place
-        names = [job_name(place.name, place.experiment_id, trial_id, n) for n in range(current.number + 1)]
-        return "".join(self._logs.text(name) for name in names)
+        """The logs of all attempts of a trial, also of those under earlier tuners, in their order."""
+        prefix = f"{self._job_prefix}{trial_id}-"
+        numbers = (name.removeprefix(prefix) for name in self._logs.jobs(prefix))
+        attempts = sorted(int(number) for number in numbers if number.isdecimal())
+        return "".join(self._logs.text(f"{prefix}{number}") for number in attempts)
 
     # ------------------------------------------------------------------ ending
 

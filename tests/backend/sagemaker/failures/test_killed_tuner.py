@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from cloudtune import StoppingCriterion
+from cloudtune.backend.trial_backend import ExperimentPlace
 from cloudtune.localcloud import Fault
 from cloudtune.optimizer.scheduler import SchedulerDecision
 from cloudtune.store.entries import BILL, END
+from cloudtune.store.places import experiment_path
 from tests.backend.sagemaker.failures.commands import Commands
-from tests.backend.sagemaker.failures.experiment import Experiment, wait_until
+from tests.backend.sagemaker.failures.experiment import NAME, Experiment, wait_until
+from tests.backend.sagemaker.harness import make_backend
 
 #: Trial 0 is stopped, trial 1 paused and resumed, trial 2 left alone. No gate is ever opened: what is told to end waits
 #: for just that, so that the outcome does not depend on when the tuner dies.
@@ -173,3 +176,15 @@ def test_a_dear_machine_counts_after_a_restart(experiment: Experiment, commands:
     assert experiment.ends() == ["Completed"] * 2  # the first has cost far less than was put aside for it
     assert experiment.describe(1)["CreationTime"] >= experiment.describe(0)["TrainingEndTime"]
     experiment.check_whole()
+
+
+def test_the_output_of_trials_of_earlier_tuners(experiment: Experiment) -> None:
+    """What a trial wrote is there, attempt by attempt, also for a tuner that has not started it."""
+    plan = {"decisions": {(0, 1): SchedulerDecision.PAUSE}}
+    experiment.run([{"epochs": 2, "hold": 1}, {"epochs": 1}], plan=plan)
+    backend = make_backend()
+    backend.open(ExperimentPlace(NAME, experiment.id, experiment_path(NAME), 1))
+    try:
+        assert [backend.stdout(trial).count("about to begin") for trial in range(3)] == [2, 1, 0]
+    finally:
+        backend.close(stop_running=False)
