@@ -289,6 +289,11 @@ class JobTemplate:
         return sum(count for _, count in self.machines)
 
     @property
+    def has_groups(self) -> bool:
+        """Whether the job has groups of instances, be it one."""
+        return bool(self.request["ResourceConfig"].get("InstanceGroups"))
+
+    @property
     def machines(self) -> tuple[tuple[str, int], ...]:
         """Type and number of the machines of each group; of the job where there are no groups."""
         resources = self.request["ResourceConfig"]

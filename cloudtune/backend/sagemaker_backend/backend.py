@@ -15,6 +15,7 @@ from cloudtune.aws.job_template import template_of
 from cloudtune.aws.training_job_rules import check_instance_type
 from cloudtune.backend.default_name import default_name
 from cloudtune.backend.sagemaker_backend.cadence import Cadence
+from cloudtune.backend.sagemaker_backend.machine_choices import check_choices
 from cloudtune.backend.sagemaker_backend.option_checks import (
     check_lists,
     check_s3_path,
@@ -122,7 +123,7 @@ class SageMakerBackend(TrialBackend):
                 "pass_args_as_json is not possible, because the job starts without cloudtune's agent, which writes the "
                 f"file ({self.template.why_own_entry or 'its image starts it'}); leave it out"
             )
-        if fallback_instance_types and self.template.request["ResourceConfig"].get("InstanceGroups"):
+        if fallback_instance_types and self.template.has_groups:
             raise ValueError(
                 "fallback_instance_types take the place of one instance type, and the job has groups of instances; "
                 "leave them out"
@@ -190,6 +191,7 @@ class SageMakerBackend(TrialBackend):
     def open(self, place: ExperimentPlace) -> None:
         if self._work is not None:
             raise RuntimeError("this backend is open already; close it first")
+        check_choices(place.config_space, self.template.has_groups)
         aws = aws_for(self.region or self.template.region, self.profile or self.template.profile)
         work = Work(self, aws, place)
         try:

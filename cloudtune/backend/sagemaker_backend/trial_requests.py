@@ -10,13 +10,20 @@ from typing import Any
 from cloudtune import constants
 from cloudtune.agent import protocol
 from cloudtune.agent.forms import Task
+from cloudtune.aws.errors import InvalidRequest
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.trial_request import ResolvedTemplate, digest
 from cloudtune.backend.arguments import command_line, config_json, plain
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Machines
 from cloudtune.backend.sagemaker_backend.bills import Bills
 from cloudtune.backend.sagemaker_backend.cadence import Cadence
-from cloudtune.backend.sagemaker_backend.machine_choices import instance_types, most_instances
+from cloudtune.backend.sagemaker_backend.machine_choices import (
+    chosen_count,
+    chosen_type,
+    instance_types,
+    most_instances,
+    what_is_wrong,
+)
 from cloudtune.backend.sagemaker_backend.source_archive import SourceArchive
 from cloudtune.backend.trial_backend import ExperimentPlace
 from cloudtune.trial import Config
@@ -72,7 +79,7 @@ class TrialRequests:
 
     def instance_types(self, attempt: Attempt) -> Sequence[str]:
         """The type that the configuration or the template asks for, then those to fall back on."""
-        wanted = attempt.trial.config.get(constants.ST_INSTANCE_TYPE) or self._resolved.template.instance_type
+        wanted = chosen_type(attempt.trial.config, self._resolved.template.instance_type)
         return [wanted, *(one for one in self._fallbacks if one != wanted)]
 
     def any_machines(self) -> list[Machines]:
@@ -94,17 +101,23 @@ class TrialRequests:
 
     def set_costs(self, attempt: Attempt, instance_type: str) -> None:
         """Notes on the attempt what it may cost with machines of a type."""
-        count = attempt.trial.config.get(constants.ST_INSTANCE_COUNT)
         template = self._resolved.template
         attempt.instance_type = instance_type
-        attempt.instance_count = int(count) if count else template.instance_count
+        attempt.instance_count = chosen_count(attempt.trial.config) or template.instance_count
         # Groups of instances cannot be chosen by the configuration, nor have they anything to fall back on.
         machines = template.machines if len(template.machines) > 1 else [(instance_type, attempt.instance_count)]
         attempt.hourly_price = self._bills.hourly_price(machines)
         attempt.max_seconds = template.max_run
 
     def prepare(self, attempt: Attempt, instance_type: str) -> dict[str, Any]:
-        """Writes the attempt's task to S3, and returns the request for its job."""
+        """Writes the attempt's task to S3, and returns the request for its job.
+
+        Raises:
+            InvalidRequest: There cannot be a job with its configuration.
+        """
+        wrong = what_is_wrong(attempt.trial.config, self._resolved.template.has_groups)
+        if wrong is not None:
+            raise InvalidRequest(wrong)
         self.set_costs(attempt, instance_type)
         if self._archive is not None:
             self._archive.keep()
@@ -125,9 +138,7 @@ class TrialRequests:
                 "cloudtune:place": self._uri(self._keys.prefix),
             },
             instance_type=instance_type if self._resolved.template.instance_type != instance_type else None,
-            instance_count=int(config[constants.ST_INSTANCE_COUNT])
-            if config.get(constants.ST_INSTANCE_COUNT)
-            else None,
+            instance_count=chosen_count(config),
             checkpoint_uri=None if attempt.use_s3 else self.checkpoint_uri(attempt.trial_id),
             config=_for_script(config) if own_entry else None,
             metrics=self._metrics,

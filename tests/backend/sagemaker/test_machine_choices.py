@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from cloudtune.aws.prices import price_per_hour
 from cloudtune.backend.sagemaker_backend.machine_choices import instance_types, most_instances
 from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning
-from cloudtune.config_space import choice, finrange, lograndint, ordinal, randint
+from cloudtune.config_domains import ConfigSpaceError
+from cloudtune.config_space import choice, finrange, lograndint, ordinal, randint, uniform
 from cloudtune.localcloud import Fault, LocalCloud
 from cloudtune.trial import Trial
 from tests.backend.sagemaker.harness import BUCKET, make_backend, training_job
@@ -46,6 +48,43 @@ def test_types(entry: dict[str, Any], types: list[str]) -> None:
 def test_numbers(entry: dict[str, Any], count: int) -> None:
     """The greatest number that the space allows; the template's where it says nothing."""
     assert most_instances({"lr": 0.1, **entry}, 3) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "message"),
+    [
+        ("type", choice(["ml.m5.large", "g4dn.xlarge"]), "not like 'g4dn.xlarge'; did you mean 'ml.g4dn.xlarge'?"),
+        ("type", "local", "LocalBackend"),
+        ("type", "", "not like ''"),
+        ("type", randint(1, 3), "not like 3"),
+        ("count", "two", "st_instance_count must be a whole number, at least 1, got 'two'"),
+        ("count", ordinal([1, "2"], kind="equal"), "got '2'; did you mean 2?"),
+        ("count", choice([2, 1.5]), "got 1.5"),
+        ("count", choice([True, 2]), "got True"),
+        ("count", randint(0, 4), "got 0"),
+        ("count", finrange(1, 2, 3), "got 1.5"),
+        ("count", uniform(1, 4), "fractions of machines; use randint"),
+        ("count", -1, "got -1"),
+    ],
+)
+def test_machines_that_cannot_be(tmp_path: Path, name: str, entry: Any, message: str) -> None:
+    """A mistake in any value that a configuration may get is told before anything begins, and names the entry."""
+    backend = make_backend()
+    with pytest.raises(ConfigSpaceError, match=re.escape(message)) as caught:
+        backend.open(
+            ExperimentPlace("trials", "abcdef", tmp_path, 1, config_space={"lr": 0.1, f"st_instance_{name}": entry})
+        )
+    assert str(caught.value).startswith(f"config space: st_instance_{name} ")
+
+
+@pytest.mark.parametrize("name", ["type", "count"])
+def test_groups_leave_nothing_to_choose(tmp_path: Path, name: str) -> None:
+    """Where the job has groups of instances, the config space cannot choose machines: told before anything begins."""
+    groups = [{"InstanceGroupName": "one", "InstanceType": "ml.m5.large", "InstanceCount": 1}]
+    backend = make_backend(training_job(instance_type="ml.g4dn.xlarge", instance_groups=groups))
+    space = {f"st_instance_{name}": choice(["ml.m5.large", "ml.m5.xlarge"]) if name == "type" else 2}
+    with pytest.raises(ConfigSpaceError, match=f"st_instance_{name} .* groups of instances; leave it out"):
+        backend.open(ExperimentPlace("trials", "abcdef", tmp_path, 1, config_space=space))
 
 
 def test_a_trial_may_cost_what_its_dearest_machine_does(local_cloud: LocalCloud, tmp_path: Path) -> None:

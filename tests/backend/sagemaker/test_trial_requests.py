@@ -10,6 +10,7 @@ import pytest
 
 from cloudtune.agent import protocol
 from cloudtune.agent.forms import Task
+from cloudtune.aws.errors import InvalidRequest
 from cloudtune.aws.job_template import TrainingJob, template_of
 from cloudtune.aws.prices import price_per_hour
 from cloudtune.aws.s3 import Bucket
@@ -105,6 +106,18 @@ def test_the_configuration_chooses_the_machine(desk: Desk, bucket: Bucket, tmp_p
     told = task(bucket)
     assert told["config"] == {"lr": 0.1}
     assert float(told["environment"]["CLOUDTUNE_PRICE_PER_SECOND"]) == pytest.approx(one.hourly_price / 3600)
+
+
+@pytest.mark.parametrize("config", [{"st_instance_count": "two"}, {"st_instance_type": "g5.xlarge"}])
+def test_a_configuration_with_impossible_machines(
+    desk: Desk, bucket: Bucket, tmp_path: Path, config: dict[str, Any]
+) -> None:
+    """Suggested by a scheduler past its config space: the trial's job cannot be, and the entry is named."""
+    requests = make(desk, bucket, tmp_path)
+    one = attempt(**config)
+    requests.expect(one)
+    with pytest.raises(InvalidRequest, match=next(iter(config))):
+        requests.prepare(one, requests.instance_types(one)[0])
 
 
 def test_each_group_of_machines_has_its_price(desk: Desk, bucket: Bucket, tmp_path: Path) -> None:
