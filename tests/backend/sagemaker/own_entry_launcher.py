@@ -25,7 +25,10 @@ def main() -> int:
     os.makedirs(code, exist_ok=True)
     boto3.client("s3", region_name=told["sagemaker_region"]).download_file(bucket, key, f"{code}/sourcedir.tar.gz")
     with tarfile.open(f"{code}/sourcedir.tar.gz") as archive:
-        archive.extractall(code, filter="data")
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(code, filter="data")
+        else:  # an older Python; the archive is the owner's own
+            archive.extractall(code)
     arguments = [
         part for name, value in told.items() if not name.startswith("sagemaker_") for part in (f"--{name}", str(value))
     ]
