@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cloudtune.agent.orders import Orders
 
 #: Seconds between SIGTERM and SIGKILL at most when the platform is about to kill the container.
-_GRACE_AT_TERMINATION = 45.0
+GRACE_AT_TERMINATION = 45.0
 #: Seconds after SIGKILL for which a program is waited for: one that hangs in the kernel is left to the platform.
 _LONGEST_DEATH = 20.0
 _INTERVAL = 1.0
@@ -69,13 +69,19 @@ class ChildRun:
         """Number of the signal that ended it, if one did."""
         return self._child.signal
 
-    def run(self, grace: float, before_telling: Callable[[Callable[[], bool]], None] | None = None) -> None:
+    def run(
+        self,
+        grace: float,
+        before_telling: Callable[[Callable[[], bool]], None] | None = None,
+        at_termination: float = GRACE_AT_TERMINATION,
+    ) -> None:
         """Returns when it has ended and nothing of it lives.
 
         Args:
             grace: Seconds between SIGTERM and SIGKILL, for all of its group: a shell that ends at once does not take
                 the time from the program that it had started.
             before_telling: Called before SIGTERM, with what tells whether the program has ended meanwhile.
+            at_termination: The grace at most where the platform ends the job, and kills it after 120 seconds.
         """
         kill_at = float("inf")
         killed = False
@@ -89,7 +95,7 @@ class ChildRun:
                     self._child.send(signal.SIGTERM)
                     kill_at = time.monotonic() + grace
             if self._orders.terminated:
-                kill_at = min(kill_at, time.monotonic() + min(grace, _GRACE_AT_TERMINATION))
+                kill_at = min(kill_at, time.monotonic() + min(grace, at_termination))
             if self.is_told and not killed and time.monotonic() >= kill_at:
                 killed = True
                 self._child.send(signal.SIGKILL)

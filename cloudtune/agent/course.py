@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import traceback
@@ -10,7 +11,7 @@ import traceback
 from cloudtune.agent.agent_errors import AgentError, Over
 from cloudtune.agent.checkpoints import Checkpoints
 from cloudtune.agent.child import adopt_orphans
-from cloudtune.agent.child_run import ChildRun
+from cloudtune.agent.child_run import GRACE_AT_TERMINATION, ChildRun
 from cloudtune.agent.connection import Connection, connect, may_list, persist
 from cloudtune.agent.console import Console
 from cloudtune.agent.ending import end_form, exit_status, failure_text, how_it_ended
@@ -100,6 +101,7 @@ class Course:
         self._start_watch(task)
         unpack(archive_of_this_program(self._machine.bundle), self._machine.code, script.package)
         checkpoints = self._restored(task, script)
+        _check_python(task)
         self._install(script)
         return self._run_script(task, script, checkpoints)
 
@@ -170,7 +172,7 @@ class Course:
             self._saver.start()
         self._set_state(RUNNING)
         run = self._child = ChildRun(command, script.cwd, environment, self._orders, self._console)
-        run.run(task["stop_grace"], self._before_telling)
+        run.run(task["stop_grace"], self._before_telling, task.get("termination_grace", GRACE_AT_TERMINATION))
         self._script = run
         return how_it_ended(script.entry_point, run.exit_code, run.signal, self._orders.order if run.is_told else None)
 
@@ -313,3 +315,13 @@ class Course:
                 return otherwise
             self._orders.take(self._events.wait(min(_LOOK_INTERVAL, time_left())))
         return worker.result()
+
+
+def _check_python(task: Task) -> None:
+    """Ends the run if the script needs another Python than the image has, before anything is installed for it."""
+    here = "%d.%d" % sys.version_info[:2]
+    wanted = task.get("python", here)
+    if wanted != here:
+        raise Over(
+            FAILED, task.get("python_note", "it needs Python {wanted}, this is {here}").format(wanted=wanted, here=here)
+        )

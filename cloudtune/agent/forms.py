@@ -8,9 +8,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional, Tuple, TypedDict
 
 
-class Task(TypedDict):
-    """``task.json``: what the agent of one attempt is to do."""
-
+class _Task(TypedDict):
     format: int
     bucket: str
     owner: str  # account that owns the bucket, for ExpectedBucketOwner
@@ -32,6 +30,14 @@ class Task(TypedDict):
     life_timeout: float  # dead-man switch; 0: none
     stop_grace: float  # seconds between SIGTERM and SIGKILL for the script
     checkpoint_interval: float  # seconds between two generations while the script runs, at the least
+
+
+class Task(_Task, total=False):
+    """``task.json``: what the agent of one attempt is to do."""
+
+    termination_grace: float  # seconds between SIGTERM and SIGKILL for the script where the platform ends the job
+    python: str  # what Python the script needs (3.11), told before anything is installed for it
+    python_note: str  # one sentence for the case that it is another one
 
 
 class EndForm(TypedDict):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from cloudtune.callbacks.console_metrics import metric_names
 from cloudtune.continuing import check_same
 from cloudtune.errors import ExperimentMismatch
 from cloudtune.remote import program
+from cloudtune.remote.secret_values import check_text, secret_values
 from cloudtune.remote.shipment import Shipment, pack
 from cloudtune.remote.time_limit import max_run
 from cloudtune.remote.tuner_job import MANIFEST, PICKLE, Settings, TunerPlace, is_ours
@@ -168,6 +170,14 @@ class RemoteLauncher:
 
     def _launch(self) -> RemoteExperiment:
         aws, tuner = self._aws(), self.tuner
+        if tuner.scheduler.num_suggestions:
+            raise ExperimentMismatch(
+                f"the tuner of '{tuner.name}' has run here already; make tuner and scheduler anew, as the script does, "
+                "to launch them"
+            )
+        # What a job is described with can be read by whoever may describe it.
+        described = json.dumps(asdict(self.job), default=str)
+        check_text(described, "the description of the tuner's job", secret_values(os.environ, aws))
         shipment = pack(tuner, self.dependencies, self.requirements, aws=aws)
         found = find_bucket(aws, self.s3_path, create=self.create_bucket)
         bucket = Bucket(aws, found.name, found.owner, self.kms_key)
@@ -175,12 +185,12 @@ class RemoteLauncher:
         place = TunerPlace(bucket, root)
         check_length(place.uri)
         attempts = place.attempts()
+        if attempts:
+            self._check_same(bucket, root)
         running = self._running(place, attempts)
         if running is not None:
             logger.info("the tuner of '%s' runs already, as training job %s", tuner.name, running)
             return RemoteExperiment(tuner.name, running, bucket.uri(root))
-        if attempts:
-            self._check_same(bucket, root)
         settings = Settings(
             name=tuner.name,
             tag=self.tag,

@@ -36,6 +36,11 @@ PICKLE = "tuner.dill"
 MANIFEST = "shipment.json"
 #: Seconds that a tuner has to end its trials and to write its last entries, after SIGTERM: SageMaker kills after 120.
 _STOP_GRACE = 95.0
+#: Of an image with another Python.
+_OTHER_PYTHON = (
+    "the tuner was pickled with Python {wanted}, and the image has Python {here}: launch it with an image_uri that has "
+    "Python {wanted} (`cloudtune image build` makes one), or run the launching program with Python {here}"
+)
 _ATTEMPT = re.compile(r"(\d+)/")
 
 
@@ -128,7 +133,12 @@ class TunerPlace:
             shipped: Further files of the channel, by name.
         """
         folder = self.keys.task_folder(TRIAL, attempt)
-        task = json.dumps(self._task(attempt, settings)).encode()
+        described = self._task(attempt, settings)
+        python = _object(shipped.get(MANIFEST, b"")).get("versions", {}).get("python")
+        if python is not None:
+            # Told by the agent before pip, which would only say what it does not find for the other Python.
+            described["python"], described["python_note"] = python, _OTHER_PYTHON
+        task = json.dumps(described).encode()
         files = {**shipped, protocol.TASK: task}
         puts: list[Callable[[], str]] = [partial(self.bucket.put, folder + name, body) for name, body in files.items()]
         in_parallel(self.bucket.aws.threads, [*puts, self._make_life])
@@ -162,6 +172,7 @@ class TunerPlace:
             "life_timeout": 0.0,  # nobody has to be there for it
             "stop_grace": _STOP_GRACE,
             "checkpoint_interval": 60.0,
+            "termination_grace": _STOP_GRACE,
         }
 
     def request(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from cloudtune.errors import ExperimentMismatch
 from cloudtune.localcloud import Fault, LocalCloud
 from cloudtune.optimizer.baselines import RandomSearch
 from cloudtune.remote import RemoteLauncher
+from cloudtune.remote.pickling import CannotShip
 from cloudtune.remote.tuner_job import PICKLE
 from tests.backend.sagemaker.harness import BUCKET
 from tests.remote.remote_experiment import JOB, NAME, RemoteTuning
@@ -157,3 +160,48 @@ def test_only_a_tuner_is_shipped() -> None:
     """What looks like one is named."""
     with pytest.raises(TypeError, match="got LocalBackend"):
         RemoteLauncher(LocalBackend(entry_point=__file__), **JOB, s3_path=f"s3://{BUCKET}")  # type: ignore[arg-type]
+
+
+def test_another_experiment_under_the_name_of_one_that_runs(tuning: RemoteTuning) -> None:
+    """It is refused, and not taken for the one that runs."""
+    launched = tuning.launch(tuning.tuner(True, {"epochs": 2, "hold": 1}, trials=1))
+    tuning.wait_for_reports(1)
+    with pytest.raises(ExperimentMismatch, match=f"experiment '{NAME}' began with"):
+        tuning.launch(tuning.tuner(True, {"epochs": 3, "hold": 1}, trials=1))
+    tuning.release(0)
+    tuning.wait_for_end(launched.job_name)
+
+
+def test_a_tuner_that_has_run_here(tuning: RemoteTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it knows is of another log: it is to be made anew."""
+    monkeypatch.setenv("GATES", str(tuning.gates))
+    tuner = tuning.tuner(False, SPACE, trials=1)
+    tuner.run()
+    with pytest.raises(ExperimentMismatch, match="has run here already"):
+        tuning.launch(tuner)
+
+
+def test_a_credential_in_the_jobs_environment(tuning: RemoteTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may describe the job could read it: it is named, and its value is not shown."""
+    monkeypatch.setenv("MY_API_KEY", "0123456789abcdef-very-secret")
+    with pytest.raises(CannotShip, match="MY_API_KEY") as error:
+        tuning.launch(tuning.tuner(False, SPACE, trials=1), environment={"KEY": "0123456789abcdef-very-secret"})
+    assert "very-secret" not in str(error.value)
+    assert launches(tuning.cloud) == 0
+
+
+@pytest.mark.defect("R7")
+def test_an_image_with_another_python(tuning: RemoteTuning) -> None:
+    """It is told before pip is asked for packages that this Python does not have; both sides are named."""
+    tuner = tuning.tuner(False, SPACE, trials=1)
+    tuning.cloud.faults.add(Fault("slow_start", seconds=15.0, count=1))
+    launched = tuning.launch(tuner)
+    key = tuning.place.keys.task(0, 0)
+    task = json.loads(tuning.bucket.get(key).body)  # type: ignore[union-attr]
+    assert task["python"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    tuning.bucket.put(key, json.dumps({**task, "python": "3.99"}).encode())
+    job = tuning.wait_for_end(launched.job_name)
+    assert job["status"] == "Failed"
+    assert "pickled with Python 3.99" in job["failure_reason"]
+    assert "cloudtune image build" in job["failure_reason"]
+    assert "installing the requirements" not in tuning.output(launched.job_name)
