@@ -488,7 +488,7 @@ class Tuner:
             path: Folder of the experiment.
 
         Raises:
-            ExperimentNotFound: There is no ``tuner.dill`` in the folder.
+            ExperimentNotFound: There is no ``tuner.dill`` in the folder, or it cannot be read.
         """
         store = LocalStore(Path(path))
         state = store.load_snapshot()
@@ -497,11 +497,7 @@ class Tuner:
                 f"there is no tuner.dill in {path}; run the script that began the experiment again, "
                 "with the same tuner_name"
             )
-        tuner = dill.loads(state)
-        if not isinstance(tuner, Tuner):
-            raise ExperimentNotFound(
-                f"{path}/tuner.dill holds no tuner; run the script that began the experiment again"
-            )
+        tuner = unpickled(state, f"{path}/tuner.dill")
         tuner.tuner_path = Path(path)
         tuner._replay(store)
         return tuner
@@ -535,3 +531,25 @@ class Tuner:
         remote: Any = importlib.import_module("cloudtune.remote.taking_over")
         tuner: Tuner = remote.take_over(experiment, s3_path, region, profile)
         return tuner
+
+
+def unpickled(state: bytes, where: str) -> Tuner:
+    """The tuner that was pickled. Unpickles: only for what is trusted.
+
+    Args:
+        state: The pickle.
+        where: It lies, for messages.
+
+    Raises:
+        ExperimentNotFound: It holds no tuner, or cannot be read here.
+    """
+    try:
+        tuner = dill.loads(state)
+    except Exception as error:  # what a broken pickle, or one of other modules, raises may be anything
+        raise ExperimentNotFound(
+            f"{where} cannot be read ({type(error).__name__}: {error}): run the script that began the experiment, "
+            "which continues from the log"
+        ) from error
+    if not isinstance(tuner, Tuner):
+        raise ExperimentNotFound(f"{where} holds no tuner; run the script that began the experiment again")
+    return tuner

@@ -20,6 +20,7 @@ import pytest
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.backend import LocalBackend
 from cloudtune.config_space import uniform
+from cloudtune.errors import ExperimentNotFound
 from cloudtune.experiments import load_experiment
 from cloudtune.optimizer.baselines import ASHA, RandomSearch
 from cloudtune.store import entries
@@ -132,6 +133,19 @@ def test_a_snapshot_and_the_log_give_the_tuner_of_any_time(script: Path) -> None
     loaded.run()
     assert loaded.status.num_trials_completed >= 6
     assert load_experiment(tuner.name).results.trial_id.nunique() >= 6
+
+
+def test_a_snapshot_that_cannot_be_read(script: Path) -> None:
+    """It is said so, with the remedy; the script itself continues from the log."""
+    tuner = make_tuner(script, stop_criterion=StoppingCriterion(max_num_trials_completed=1), suffix_tuner_name=False)
+    tuner.run()
+    path = tuner.tuner_path / "tuner.dill"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ExperimentNotFound, match=r"tuner\.dill cannot be read .* continues from the log"):
+        Tuner.load(tuner.tuner_path)
+    again = make_tuner(script, stop_criterion=StoppingCriterion(max_num_trials_completed=2), suffix_tuner_name=False)
+    again.run()
+    assert again.status.num_trials_completed >= 2
 
 
 def test_what_cannot_be_pickled_costs_only_the_snapshot(script: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import dill
-
 from cloudtune.agent.protocol import BUNDLE
 from cloudtune.agent.unpack import unpack
 from cloudtune.aws.checkpoints import TrialCheckpoints
@@ -26,7 +24,7 @@ from cloudtune.remote.tuner_job import MANIFEST, PICKLE, TRIAL, TunerPlace
 from cloudtune.remote.unpacking import check, load
 from cloudtune.store.places import experiment_path
 from cloudtune.store.s3_store import S3Store
-from cloudtune.tuner import Tuner
+from cloudtune.tuner import Tuner, unpickled
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +64,11 @@ def _tuner_of(experiment: S3Experiment) -> Tuner:
     snapshot = experiment.bucket.get(experiment.root + PICKLE)
     if snapshot is None:
         return shipped_tuner(experiment)
-    tuner = dill.loads(snapshot.body)
-    if not isinstance(tuner, Tuner):
-        raise ExperimentNotFound(f"{experiment.uri}{PICKLE} holds no tuner; run the script that began it again")
-    return tuner
+    try:
+        return unpickled(snapshot.body, f"{experiment.uri}{PICKLE}")
+    except ExperimentNotFound as error:
+        logger.warning("%s; what was launched is taken instead", error)
+        return shipped_tuner(experiment)
 
 
 def _kept_in_s3(tuner: Tuner, experiment: S3Experiment) -> Tuner:

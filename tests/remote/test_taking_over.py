@@ -135,3 +135,9 @@ def test_a_tuner_that_stored_itself(shipped: Shipped) -> None:
     loaded = load_experiment("own", load_tuner=True).tuner
     assert loaded is not None
     assert loaded.status.num_trials_completed == 2
+
+
+def test_a_stored_tuner_that_cannot_be_read(shipped: Shipped) -> None:
+    """What was launched is taken instead, with the log."""
+    shipped.bucket.put(ROOT + "tuner.dill", b"junk")
+    assert Tuner.takeover(NAME).name == NAME
