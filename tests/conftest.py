@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The contract suites are imported by the test modules; their asserts deserve the same failure messages.
-pytest.register_assert_rewrite("tests.contracts")
+pytest.register_assert_rewrite("tests.contracts", "tests.backend.sagemaker.harness")
 
 # No test asserts a time, and a loaded machine may be slow: examples have no deadline.
 settings.register_profile("cloudtune", deadline=None, suppress_health_check=[HealthCheck.too_slow])

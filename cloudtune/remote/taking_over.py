@@ -67,6 +67,8 @@ def _tuner_of(experiment: S3Experiment) -> Tuner:
     try:
         return unpickled(snapshot.body, f"{experiment.uri}{PICKLE}")
     except ExperimentNotFound as error:
+        if not TunerPlace(experiment.bucket, experiment.root).attempts():
+            raise
         logger.warning("%s; what was launched is taken instead", error)
         return shipped_tuner(experiment)
 

@@ -13,8 +13,6 @@ from cloudtune.aws.s3 import Bucket
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.localcloud import CloudSettings, LocalCloud
 
-pytest.register_assert_rewrite("tests.backend.sagemaker.harness")
-
 
 @pytest.fixture(scope="session")
 def local_cloud_settings() -> CloudSettings:
