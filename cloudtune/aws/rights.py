@@ -125,20 +125,24 @@ def _all_on(kind: str, *actions: str) -> dict[str, str]:
 _OBJECTS = _all_on("object", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
 _UPLOADS = _all_on("object", "s3:AbortMultipartUpload")
 
+_JOBS_OF_TRIALS = {
+    **_all_on(
+        "job",
+        "sagemaker:CreateTrainingJob",
+        "sagemaker:DescribeTrainingJob",
+        "sagemaker:StopTrainingJob",
+        "sagemaker:AddTags",
+    ),
+    "sagemaker:ListTrainingJobs": "anything",
+    "iam:PassRole": "role",
+}
+
 #: What whoever tunes does.
 OF_CALLER: Sequence[Purpose] = (
     Purpose(
         "trials",
         {
-            **_all_on(
-                "job",
-                "sagemaker:CreateTrainingJob",
-                "sagemaker:DescribeTrainingJob",
-                "sagemaker:StopTrainingJob",
-                "sagemaker:AddTags",
-            ),
-            "sagemaker:ListTrainingJobs": "anything",
-            "iam:PassRole": "role",
+            **_JOBS_OF_TRIALS,
             **_OBJECTS,
             "s3:ListBucket": "bucket",
         },
@@ -196,17 +200,7 @@ _QUOTAS = _all_on("anything", "servicequotas:ListServiceQuotas", "servicequotas:
 OF_TUNER: Sequence[Purpose] = (
     Purpose(
         "trials' jobs",
-        {
-            **_all_on(
-                "job",
-                "sagemaker:CreateTrainingJob",
-                "sagemaker:DescribeTrainingJob",
-                "sagemaker:StopTrainingJob",
-                "sagemaker:AddTags",
-            ),
-            "sagemaker:ListTrainingJobs": "anything",
-            "iam:PassRole": "role",
-        },
+        _JOBS_OF_TRIALS,
         "a tuner in the cloud can run no trial as a job of its own",
         is_needed=True,
     ),

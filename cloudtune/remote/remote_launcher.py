@@ -23,10 +23,9 @@ from cloudtune.aws.trial_request import resolve
 from cloudtune.callbacks.console_metrics import metric_names
 from cloudtune.continuing import check_same
 from cloudtune.errors import ExperimentMismatch
-from cloudtune.remote import program
+from cloudtune.remote import program, time_limit
 from cloudtune.remote.secret_values import check_text, secret_values
 from cloudtune.remote.shipment import Shipment, pack
-from cloudtune.remote.time_limit import max_run
 from cloudtune.remote.tuner_job import MANIFEST, PICKLE, Settings, TunerPlace, is_ours
 from cloudtune.store.entries import EXPERIMENT
 from cloudtune.store.s3_log import S3LogView
@@ -141,7 +140,7 @@ class RemoteLauncher:
             instance_type=instance_type,
             image_uri=image_uri,
             role=role,
-            max_run=max_run_of(tuner, max_run),
+            max_run=time_limit.max_run(tuner, max_run),
             use_spot=use_spot,
             **job_options,
         )
@@ -257,11 +256,6 @@ class RemoteLauncher:
         raise ExperimentMismatch(
             f"{_NAMES} training jobs are called as the tuner of '{settings.name}' would be; choose another tuner_name"
         )
-
-
-def max_run_of(tuner: Tuner, given: int | None) -> int:
-    """See :func:`cloudtune.remote.time_limit.max_run`."""
-    return max_run(tuner, given)
 
 
 __all__ = ["RemoteExperiment", "RemoteLauncher"]
