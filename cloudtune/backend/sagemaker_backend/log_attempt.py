@@ -84,6 +84,7 @@ class LogAttempt:
         self.agent = agent
         self.ended_at: float | None = None  # when the tuner learned that the job is terminal
         self.quiet_looks = 0  # in a row since then
+        self.quiet_at: float | None = None  # when the last of them began
         self._delivered = dict(delivered)
         self._may_restart = may_restart
         self._patience = patience
@@ -191,8 +192,16 @@ class LogAttempt:
             run.number is None or run.reports.has_gap for run in self._runs.values()
         )
 
-    def is_settled(self, now: float, lag: float) -> bool:
-        """Whether nothing will follow, the job being terminal."""
+    def note_quiet_look(self, began: float) -> None:
+        """A look that began at this time (monotonic seconds) has read everything, and found nothing new of it."""
+        self.quiet_looks += 1
+        self.quiet_at = began
+
+    def is_settled(self, lag: float) -> bool:
+        """Whether nothing will follow, the job being terminal.
+
+        Only time up to the last look counts: what appeared since then was not read yet.
+        """
         if self.ended_at is None:
             return False
         runs = self._in_order()
@@ -201,9 +210,9 @@ class LogAttempt:
             last = runs[-1].end
             if not self._may_restart or (last is not None and last.end["outcome"] != TERMINATED):
                 return True
-        if self.quiet_looks < 2:
+        if self.quiet_looks < 2 or self.quiet_at is None:
             return False
-        waited = now - self.ended_at
+        waited = self.quiet_at - self.ended_at
         return waited >= (self._patience.longest if self._lacks_something() else self._wait(lag))
 
     def _lacks_something(self) -> bool:

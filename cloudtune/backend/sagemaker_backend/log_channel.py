@@ -228,22 +228,25 @@ class LogChannel:
                 common = self._attempts.keys() - alone.keys()
                 wide = [self._attempts[name].wants_wide_look() for name in self._restless & common]
             if common:
-                self._note(self._tail, self._tail.look(wide=any(wide)), common)
+                began = self._clock()
+                self._note(self._tail, self._tail.look(wide=any(wide)), common, began)
             for name in list(alone)[:_MOST_ALONE]:
-                self._note(alone[name], alone[name].look(), {name})
+                began = self._clock()
+                self._note(alone[name], alone[name].look(), {name}, began)
                 with self._lock:
                     tail = self._alone.pop(name)
                     watched = self._attempts.get(name)
                     if watched is not None and (watched.ended_at is not None or tail.is_behind):
                         self._alone[name] = tail  # next time it is the turn of others
 
-    def _note(self, tail: Tail, events: Iterable[LogEvent], read: AbstractSet[str]) -> None:
+    def _note(self, tail: Tail, events: Iterable[LogEvent], read: AbstractSet[str], began: float) -> None:
         """Takes in what a look has found, and notes what is to be told.
 
         Args:
             tail: That has looked.
             events: What it has found.
             read: Names of the jobs whose logs it has read.
+            began: When it has begun, in monotonic seconds.
         """
         with self._lock:
             touched = self._take(events, self._clock())
@@ -253,7 +256,7 @@ class LogChannel:
                 if name in touched:
                     watched.quiet_looks = 0
                 elif not tail.is_behind:
-                    watched.quiet_looks += 1
+                    watched.note_quiet_look(began)
             self._tell([*touched, *(restless - touched.keys())])
 
     def _take(self, events: Iterable[LogEvent], now: float) -> dict[str, None]:
@@ -283,7 +286,7 @@ class LogChannel:
                     continue
                 lag = self._alone.get(name, self._tail).lag / 1000
                 reports, end = watched.take_news(now, lag)
-                settled = watched.is_settled(now, lag)
+                settled = watched.is_settled(lag)
                 if settled:
                     rest, last_end = watched.take_rest()
                     reports += rest
