@@ -56,10 +56,10 @@ def test_a_large_checkpoint_with_faults(experiment: Experiment) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3000)
-def test_a_checkpoint_of_a_gigabyte(experiment: Experiment) -> None:
+def test_a_checkpoint_of_five_gigabytes(experiment: Experiment) -> None:
     """Hundreds of parts, and a copy in parts of the size that is used on AWS."""
-    _large(experiment, 1024)
-    assert experiment.count("s3:UploadPartCopy") == 8
+    _large(experiment, 5 * 1024)
+    assert experiment.count("s3:UploadPartCopy") == 40
 
 
 def test_checkpoints_of_finished_trials_are_deleted(experiment: Experiment) -> None:
