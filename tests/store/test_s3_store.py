@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import gc
-import io
 import json
 import os
 import pickle
 import threading
 import tracemalloc
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from cloudtune.aws.clients import Aws
-from cloudtune.aws.errors import AccessDenied, AwsError, Unreachable
 from cloudtune.aws.rate_budget import RateBudget
 from cloudtune.aws.s3 import Bucket
-from cloudtune.errors import ExperimentLocked, Fenced, StorageFull
+from cloudtune.errors import ExperimentLocked, Fenced
 from cloudtune.localcloud import InProcessCloud, LocalCloud
-from cloudtune.localcloud.cloud import CloudFaults
-from cloudtune.store import s3_lease, s3_packing, s3_store, s3_writer
+from cloudtune.store import s3_packing, s3_store, s3_writer
 from cloudtune.store.s3_log import S3LogView
 from cloudtune.store.s3_segments import LogKeys
 from cloudtune.store.s3_store import S3Store
 from cloudtune.store.store import Store
 from tests.contracts.store_contract import MakeStore, StoreContract, StoreMachine, own, report, suggest
 from tests.store.conftest import ROOT
-from tests.store.memory_s3 import OK, REQUEST_LOST, MemoryBucket, MemoryS3
+from tests.store.memory_s3 import MemoryBucket, MemoryS3
+from tests.store.opened_s3 import forget, numbers, opened, settle
 
 KEYS = LogKeys(ROOT)
 
@@ -53,21 +49,6 @@ class TestS3Store(StoreContract):
             "def make_store():\n"
             f"    return S3Store(Bucket(Aws(), {bucket.name!r}), {ROOT!r}, results_update_interval=0)\n"
         )
-
-
-def forget(store: S3Store) -> None:
-    """What becomes of the store of a process that is killed: nobody renews its lease any more."""
-    lease, writer = store._lease, store._writer
-    assert lease is not None
-    assert writer is not None
-    for thread in (store._log_thread, store._work_thread):
-        if thread is not None:
-            thread.shutdown(wait=True)
-    lease.ended.set()
-    assert lease._thread is not None
-    lease._thread.join()
-    s3_lease._held.discard(lease.nonce)
-    writer.chain.close()
 
 
 class S3StoreMachine(StoreMachine):
@@ -108,33 +89,9 @@ def test_any_life_of_a_store_in_memory() -> None:
     run_state_machine_as_test(S3StoreMachine, settings=settings(max_examples=20, stateful_step_count=25, deadline=None))
 
 
-def opened(bucket: Bucket, **options: Any) -> S3Store:
-    store = S3Store(bucket, ROOT, **options)
-    store.open()
-    return store
-
-
-def numbers(bucket: Bucket) -> list[int]:
-    """Numbers of the reports in the log as everybody reads it."""
-    return [entry["number"] for entry in own(S3LogView(bucket, ROOT).entries())]
-
-
-def results(bucket: Bucket) -> pd.DataFrame:
-    got = bucket.get(ROOT + "results.csv.zip")
-    assert got is not None
-    return pd.read_csv(io.BytesIO(got.body), compression="zip")
-
-
 @pytest.fixture
 def memory() -> MemoryBucket:
     return MemoryBucket(MemoryS3())
-
-
-def settle(store: S3Store) -> None:
-    """Waits for what the store does in the background."""
-    for job in (store._log_job, store._results_job, store._packing_job):
-        if job is not None:
-            job.exception(timeout=60)
 
 
 def test_what_is_appended_is_in_s3_after_five_seconds(memory: MemoryBucket) -> None:
@@ -170,124 +127,6 @@ def test_an_owner_reads_its_own_without_asking(bucket: Bucket, local_cloud: Loca
     assert store.length() == 5
     assert local_cloud.call_counts() == before
     store.close()
-
-
-def test_answers_that_are_lost_change_nothing(bucket: Bucket, faults: CloudFaults) -> None:
-    """The put that is repeated meets our own segment, and the log goes on; so with all else that the store writes."""
-    faults.add("answer_lost", operation="s3:PutObject", probability=0.4)
-    store = opened(bucket)
-    for number in range(12):
-        store.append([report(number)])
-        store.flush()
-    store.write_metadata({"a": 1})
-    store.snapshot(b"state")
-    store.close()
-    faults.clear()
-    assert numbers(bucket) == list(range(12))
-    assert store.load_snapshot() == b"state"
-    assert len(results(bucket)) == 12
-
-
-def test_writes_that_s3_confirms_and_forgets(
-    bucket: Bucket, faults: CloudFaults, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The owner notices before it packs, and writes them again: the log has no hole."""
-    monkeypatch.setattr(s3_packing, "RUN", 5)
-    faults.add("write_lost", operation="s3:PutObject", resource="data/*/log/0000000[34].jsonl")
-    store = opened(bucket)
-    for number in range(8):
-        store.append([report(number)])
-        store.flush()
-    assert numbers(bucket) == [0]
-    faults.clear()
-    store.maintain(1000.0)
-    settle(store)
-    assert numbers(bucket) == list(range(8))
-    bucket.delete([KEYS.pack(1, 5)])
-    assert numbers(bucket) == list(range(8))
-    store.close()
-
-
-@pytest.mark.parametrize("kind", ["internal_error", "slow_down", "request_lost", "answer_lost"])
-def test_s3_that_fails_for_a_while_is_waited_for(
-    bucket: Bucket, faults: CloudFaults, kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Several calls in a row fail: one warning, one that says it is over, and nothing is lost."""
-    monkeypatch.setattr(s3_writer, "_FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(s3_writer, "_LONGEST_PAUSE", 0.01)
-    monkeypatch.setattr(s3_writer, "_WARN_AFTER", 0.0)
-    store = opened(bucket)
-    faults.add(kind, operation="s3:PutObject", resource="data/*/log/*", count=3)
-    store.append([report(0)])
-    store.flush()
-    store.append([report(1)])
-    store.close()
-    assert numbers(bucket) == [0, 1]
-    warnings = [one.message for one in caplog.records if one.name == s3_writer.__name__]
-    assert len(warnings) == 2
-    assert "cannot be written to S3 at the moment" in warnings[0]
-    assert "can be written to S3 again" in warnings[1]
-
-
-def test_an_outage_longer_than_patience_raises_and_loses_nothing(
-    bucket: Bucket, faults: CloudFaults, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was appended stays in memory, in the results of reading too, and goes out with the next flush."""
-    monkeypatch.setattr(s3_writer, "_FIRST_PAUSE", 0.01)
-    store = opened(bucket, patience=0.0)
-    faults.add("request_lost", operation="s3:PutObject", resource="data/*/log/*")
-    for number in range(2):
-        store.append([report(number)])
-        with pytest.raises(Unreachable):
-            store.flush()
-    assert [entry["number"] for entry in own(store.read())] == [0, 1]
-    store.maintain(100.0)
-    store.maintain(105.0)
-    settle(store)
-    with pytest.raises(Unreachable):
-        store.maintain(105.1)
-    faults.clear()
-    store.flush()
-    store.close()
-    assert numbers(bucket) == [0, 1]
-
-
-def test_a_background_failure_is_tried_again(memory: MemoryBucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While there is patience left, the turns of the tuner go on and try again."""
-    monkeypatch.setattr(s3_writer, "_FIRST_PAUSE", 0.0)
-    store = opened(memory)
-    monkeypatch.setattr(memory, "_gate", lambda operation, key: REQUEST_LOST if "/log/" in key else OK)
-    assert store._writer is not None
-    store._writer._impatient = memory
-    store.append([{"event": "clock", "time": 1.0}])
-    store.maintain(100.0)
-    store.maintain(104.8)
-    settle(store)
-    assert store.maintain(105.0) == 110.0
-    monkeypatch.setattr(memory, "_gate", lambda operation, key: OK)
-    store.maintain(110.0)
-    settle(store)
-    assert S3LogView(memory, ROOT).length() == 2
-    store.close()
-
-
-def test_a_refusal_is_told_at_once(bucket: Bucket, faults: CloudFaults) -> None:
-    """Missing rights do not come by waiting."""
-    store = opened(bucket)
-    faults.add("access_denied", operation="s3:PutObject", resource="data/*/log/*")
-    store.append([report(0)])
-    with pytest.raises(AccessDenied):
-        store.flush()
-    faults.clear()
-    store.close()
-    assert numbers(bucket) == [0]
-
-
-def test_a_bucket_that_is_missing(bucket: Bucket) -> None:
-    """The error says so, and no thread stays behind."""
-    with pytest.raises(AwsError, match="no-such-bucket"):
-        S3Store(Bucket(bucket.aws, "no-such-bucket"), ROOT).open()
-    assert not [thread for thread in threading.enumerate() if thread.name == "cloudtune-lease"]
 
 
 def test_opening_twice_at_once(memory: MemoryBucket) -> None:
@@ -348,57 +187,6 @@ def test_numbers_of_numpy_are_kept_as_numbers(memory: MemoryBucket) -> None:
     assert json.loads(memory.s3.objects[ROOT + "metadata.json"][0]) == {"b": 2}
 
 
-def test_results_are_refreshed_when_due(memory: MemoryBucket) -> None:
-    """At once for the first report, then not before the interval has passed, nor before rows grew by a tenth."""
-    store = opened(memory, results_update_interval=10.0)
-
-    def rows_after(now: float) -> int:
-        store.maintain(now)
-        settle(store)
-        return len(results(memory))
-
-    store.append([report(0)])
-    assert rows_after(1000.0) == 1
-    store.append([report(number) for number in range(1, 100)])
-    assert rows_after(1005.0) == 1
-    assert rows_after(1010.0) == 100
-    store.append([report(number) for number in range(100, 110)])
-    assert rows_after(1030.0) == 100
-    store.append([report(110)])
-    assert rows_after(1040.0) == 111
-    store.append([report(111)])
-    store.close()
-    assert len(results(memory)) == 112
-
-
-def test_results_are_those_of_the_whole_log(memory: MemoryBucket) -> None:
-    """Of all epochs, with their configurations; a file that somebody deleted is made again."""
-    store = opened(memory)
-    store.append([suggest(0, lr=0.5), report(0)])
-    store.close()
-    memory.delete([ROOT + "results.csv.zip"])
-    store = opened(memory)
-    store.append([report(1)])
-    store.update_results()
-    assert list(results(memory)["config_lr"]) == [0.5, 0.5]
-    puts = memory.s3.puts
-    store.close()
-    assert memory.s3.puts == puts + 1, "only the lease: results are up to date"
-
-
-def test_results_that_cannot_be_written_cost_a_warning(
-    bucket: Bucket, faults: CloudFaults, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Closing works: the log has everything."""
-    store = opened(bucket)
-    faults.add("access_denied", operation="s3:PutObject", resource="data/*/results.csv.zip")
-    store.append([report(0)])
-    store.close()
-    assert "results.csv.zip is behind the event log, which has everything" in caplog.text
-    assert numbers(bucket) == [0]
-    opened(bucket).close()
-
-
 def test_a_store_pickles_as_its_bucket_root_and_options(bucket: Bucket, tmp_path: Path) -> None:
     """The copy of an open store is not open, and works on the same experiment; folders do not travel."""
     store = opened(bucket, results_update_interval=3.0, scratch=tmp_path, patience=7.0)
@@ -428,32 +216,6 @@ def test_nothing_is_left_on_this_machine(memory: MemoryBucket, tmp_path: Path) -
     gc.collect()
     assert set(threading.enumerate()) <= threads
     assert set(os.listdir("/dev/fd")) <= files
-
-
-def test_a_scratch_folder_without_room(memory: MemoryBucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is told with the folder's name; with room again the same store goes on, and nothing is lost or doubled."""
-    store = opened(memory, scratch=tmp_path)
-    assert store._writer is not None
-    chain = store._writer.chain
-    file = chain._file
-
-    class Full:
-        def seek(self, _start: int) -> None:
-            pass
-
-        def write(self, _data: bytes) -> int:
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(chain, "_file", Full())
-    store.append([report(0)])
-    for _ in range(2):
-        with pytest.raises(StorageFull, match=str(tmp_path)):
-            store.flush()
-    monkeypatch.setattr(chain, "_file", file)
-    store.append([report(1)])
-    store.flush()
-    store.close()
-    assert numbers(memory) == [0, 1]
 
 
 def test_memory_does_not_grow_with_reports(memory: MemoryBucket) -> None:
