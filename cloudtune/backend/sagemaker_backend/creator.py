@@ -69,6 +69,8 @@ class Creator(Service):
         self._out_of_capacity: set[str] = set()
         #: Called with each attempt whose job was created.
         self.created_listeners: list[Callable[[Attempt], None]] = []
+        #: Called after those, where the job was there already: a tuner may have created it whose log is lost in part.
+        self.found_listeners: list[Callable[[Attempt], None]] = []
 
     def machine_freed(self, instance_type: str, instance_count: int = 1) -> None:
         """A job of ours has ended: what waits for its machine is tried at once."""
@@ -152,9 +154,15 @@ class Creator(Service):
             except NotFound:
                 pass
             else:
-                self._created(attempt, instance_type)
+                self._found(attempt, instance_type)
                 return
         self._give_up(attempt, never_began(attempt, ""))
+
+    def _found(self, attempt: Attempt, instance_type: str) -> None:
+        """The attempt's job was there; it may have run for long, and may be over."""
+        self._created(attempt, instance_type)
+        for listener in self.found_listeners:
+            listener(attempt)
 
     def _created(self, attempt: Attempt, instance_type: str) -> None:
         with self.desk.lock:
@@ -185,7 +193,7 @@ class Creator(Service):
         if all(
             state.environment.get(name) == ours.get(name) for name in (protocol.ENV_JOB_ID, protocol.ENV_JOB_DIGEST)
         ):
-            self._created(attempt, state.instance_type or instance_type)
+            self._found(attempt, state.instance_type or instance_type)
             return
         logger.warning("the name %s is another job's (%s); the trial takes its next one", attempt.job_name, conflict)
         self._give_up(attempt, never_began(attempt, f"the name {attempt.job_name} belongs to another training job"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 from typing import Any
 
 from cloudtune.agent import protocol
@@ -40,6 +41,8 @@ class Inbox(Service):
         self._listing = Listing(bucket, keys.inbox)
         #: Heads that have changed and were not read yet.
         self._unread: dict[str, None] = {}
+        #: Heads that other threads want read again.
+        self._asked: deque[str] = deque()
         #: Heads of attempts that are over, to be deleted.
         self._done: dict[str, None] = {}
         #: Those among them that ``end.json`` does not repeat: their jobs died without a last word.
@@ -60,6 +63,8 @@ class Inbox(Service):
         """Lists once, reads what changed, and delivers what is new."""
         for listed in self._listing.changed():
             self._unread[listed.key] = None
+        while self._asked:
+            self._unread[self._asked.popleft()] = None
         wanted = []
         for key in self._unread:
             if self._attempt(key) is not None:
@@ -74,6 +79,10 @@ class Inbox(Service):
                 heads += self._parsed(attempt, got[key].body)
         self._take(heads)
         self._unread.clear()
+
+    def read_again(self, attempt: Attempt) -> None:
+        """Has the next look read the attempt's head, though it was listed before: when nobody knew whose it is."""
+        self._asked.append(self._keys.head(*attempt.key))
 
     def fetch(self, attempt: Attempt) -> None:
         """Reads all that one attempt has told, wherever it lies: for an attempt whose job has ended."""

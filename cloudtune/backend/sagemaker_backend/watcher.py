@@ -96,6 +96,7 @@ class Watcher(Service):
         self._stops = StopTimes()
         self._next_list = now() + cadence.status
         self._strays_ended: set[str] = set()
+        self._strays_may_wait = False
         #: Names of jobs that were seen to have ended: a list that is behind may still have them.
         self._ended: set[str] = set()
         ending.mark_listeners.append(self._has_mark)
@@ -147,7 +148,12 @@ class Watcher(Service):
         return max(0.0, min(times) - now()) if times else None
 
     def list_now(self) -> None:
-        """Finds out by one listing which attempts of an earlier tuner have a job that is in progress."""
+        """Finds out by one listing which attempts of an earlier tuner have a job that is in progress.
+
+        A job that no trial waits for may be one that the log, damaged, has forgotten, and that is about to be found
+        when its trial begins again: it is ended by the listing after this one.
+        """
+        self._strays_may_wait = True
         self._next_list = now()
         self.wake()
 
@@ -285,6 +291,9 @@ class Watcher(Service):
                     attempt.describe_at = now()  # also where a question is to come later
             known = {a.job_name for a in self.desk.attempts.values() if a.phase is not Phase.OVER}
         strays = live.keys() - known - self._ended - self._strays_ended
+        if self._strays_may_wait:
+            self._strays_may_wait = False
+            return
         self._end_strays(sorted(name for name in strays if re.search(r"-\d+-\d+$", name)))
 
     def _in_progress(self, attempt: Attempt) -> None:

@@ -144,6 +144,7 @@ class Work:
         self._pools = WarmPools(self.desk, self._jobs, self.bills, self._errands, self._watcher.ask, place.name)
         self._services: list[Service] = [self._life, self._inbox, self._log_reader, self._creator, self._watcher]
         self._ending.listeners.append(self._has_ended)
+        self._creator.found_listeners.append(self._was_found)
         self._creator.created_listeners.append(self._was_created)
         self._errands.done_listeners.append(self._creator.wake)
 
@@ -310,6 +311,12 @@ class Work:
             self.desk.add(attempt)
             self.desk.forget_settled()
         self._creator.wake()
+
+    def _was_found(self, attempt: Attempt) -> None:
+        """Its job has run before this tuner wanted it: what it has told, and whether it is over, is asked at once."""
+        self._inbox.read_again(attempt)
+        with self.desk.lock:
+            self._watcher.ask(attempt)
 
     def _was_created(self, attempt: Attempt) -> None:
         with self.desk.lock:

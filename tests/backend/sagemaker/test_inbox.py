@@ -194,6 +194,19 @@ def test_a_read_that_fails_is_made_up_for(bucket: Bucket, desk: Desk, local_clou
     assert len(events) == 1
 
 
+def test_a_head_that_was_listed_before_its_trial_began(bucket: Bucket, desk: Desk, inbox: Inbox) -> None:
+    """Of a job that is found to be ours later, a head is read that did not change since it was passed over."""
+    add(desk, 0)
+    bucket.put(KEYS.head(7, 0), head(7, [{"loss": 1.0}]))
+    inbox.look()
+    found = add(desk, 7)
+    inbox.look()
+    assert desk.take_events()[0] == []
+    inbox.read_again(found)
+    inbox.look()
+    assert desk.take_events()[0] == [Report(7, 0, 0, 0, {"loss": 1.0})]
+
+
 def test_foreign_objects_are_left_alone(bucket: Bucket, desk: Desk, inbox: Inbox) -> None:
     """What is no head of a trial that runs is neither read nor deleted."""
     add(desk, 0)

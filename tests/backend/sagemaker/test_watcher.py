@@ -270,6 +270,18 @@ def test_a_list_that_is_behind_makes_no_strays(scene: Scene, caplog: pytest.LogC
     assert scene.jobs.stopped == ["trials-abcdef-7-0"]
 
 
+def test_a_job_that_a_damaged_log_has_forgotten_is_no_stray_yet(scene: Scene) -> None:
+    """The listing at the beginning leaves a job alone whose trial may begin again right now; the next one does not."""
+    scene.add()
+    scene.jobs.listed["trials-abcdef-7-0"] = "Training"
+    scene.jobs.states["trials-abcdef-7-0"] = STRAY
+    scene.watcher.list_now()
+    scene.turn()
+    assert scene.jobs.stopped == []
+    scene.turn(100)
+    assert scene.jobs.stopped == ["trials-abcdef-7-0"]
+
+
 def test_a_foreign_job_of_such_a_name_is_no_stray(scene: Scene) -> None:
     """A job whose name looks like one of ours, and that says it is not, belongs to somebody else."""
     scene.add()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import Any
 
@@ -11,7 +12,8 @@ from cloudtune import StoppingCriterion
 from cloudtune.backend.trial_backend import ExperimentPlace
 from cloudtune.localcloud import Fault
 from cloudtune.optimizer.scheduler import SchedulerDecision
-from cloudtune.store.entries import BILL, END
+from cloudtune.store.entries import BILL, END, SUGGEST
+from cloudtune.store.log import segment_path
 from cloudtune.store.places import experiment_path
 from tests.backend.sagemaker.failures.commands import Commands
 from tests.backend.sagemaker.failures.experiment import NAME, Experiment, wait_until
@@ -175,6 +177,30 @@ def test_a_dear_machine_counts_after_a_restart(experiment: Experiment, commands:
         experiment.release(0)
     assert experiment.ends() == ["Completed"] * 2  # the first has cost far less than was put aside for it
     assert experiment.describe(1)["CreationTime"] >= experiment.describe(0)["TrainingEndTime"]
+    experiment.check_whole()
+
+
+def test_jobs_that_a_damaged_log_has_forgotten(experiment: Experiment, commands: Commands) -> None:
+    """A job is found to be ours when it is to be created, and is over: its end, and all it told, is there at once.
+
+    The listing of jobs, which would find that it has ended, does not come in this test.
+    """
+    work: dict[str, Any] = {"configs": [{"epochs": 4, "hold": 2}, {"epochs": 4}], "cadence": {"status": 1000.0}}
+    first = commands.start(work)
+    experiment.wait_for_epoch(2)
+    wait_until(lambda: len(experiment.entries(BILL)) == 1, "the bill of trial 1")
+    wait_until(lambda: len(experiment.objects(experiment.keys.inbox)) == 1, "its head to be deleted")
+    first.process.kill()
+    first.wait()
+    log = segment_path(experiment_path(NAME) / "log", 1)
+    lines = log.read_bytes().splitlines(keepends=True)
+    kept = next(number for number, line in enumerate(lines) if json.loads(line)["event"] == SUGGEST) + 1
+    log.write_bytes(b"".join(lines[:kept]))
+    with experiment.running(**work):
+        wait_until(lambda: experiment.ends(1) == ["Completed"], "the end of trial 1")
+        experiment.release(0)
+    assert experiment.epochs(0) == experiment.epochs(1) == [1, 2, 3, 4]
+    assert experiment.jobs() == {"0-0": "Completed", "1-0": "Completed"}
     experiment.check_whole()
 
 
