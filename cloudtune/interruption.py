@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -45,6 +47,8 @@ class SignalWatch:
         self._trials_outlive = trials_outlive
         self._before: dict[int, Any] = {}
         self.received: int | None = None
+        #: When the first signal came, by a clock that nobody sets.
+        self.received_at = 0.0
         self._pid = os.getpid()
 
     def __enter__(self) -> Self:
@@ -73,7 +77,7 @@ class SignalWatch:
             return
         name = signal.Signals(number).name
         if self.received is None:
-            self.received = number
+            self.received, self.received_at = number, time.monotonic()
             if not self._on_signal(name):
                 _say(f"\n{first_word(name)}\n")
             return
@@ -84,6 +88,12 @@ class SignalWatch:
         left = f", or end what it leaves with `cloudtune reap {self._name}`" if self._trials_outlive else ""
         _say(f"{show_cursor}\n{name} again: ending at once; continue with `cloudtune resume {self._name}`{left}\n")
         os._exit(128 + number)
+
+    def time_left(self, seconds: float | None) -> float:
+        """What is left of so many seconds since the first signal; infinite before it, or where there is no limit."""
+        if self.received is None or seconds is None:
+            return math.inf
+        return self.received_at + seconds - time.monotonic()
 
     def error(self) -> BaseException:
         """What to raise once everything is stored: an interactive session is interrupted, a program ends."""

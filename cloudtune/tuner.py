@@ -133,6 +133,8 @@ class Tuner:
         self.tag = ""
         #: Instead of the backend's ``leave_running_when_interrupted``: asked when the run is interrupted.
         self.decide_leaving: Callable[[], bool] | None = None
+        #: Seconds after a signal by which :meth:`run` has returned, whatever its trials do. None: once they have ended.
+        self.time_to_end: float | None = None
         self.status = self._fresh_status()
         #: Number of log entries that status and scheduler of this object have taken in.
         self._position = 0
@@ -246,7 +248,7 @@ class Tuner:
             store.snapshot(snapshot)
         stop_running = True
         try:
-            loop = self._begin(store)
+            loop = self._begin(store, watch)
             if watch.received is not None:
                 loop.interrupted_by = "interrupted while starting"
             store.update_results()
@@ -262,7 +264,7 @@ class Tuner:
             self._finish(store, stop_running)
         return loop
 
-    def _begin(self, store: Store) -> TuningLoop:
+    def _begin(self, store: Store, watch: SignalWatch) -> TuningLoop:
         """Opens the backend and hands it what an earlier tuner left."""
         place = ExperimentPlace(
             name=self.name,
@@ -288,6 +290,7 @@ class Tuner:
             start_without_delay=self.start_jobs_without_delay,
             drain_at_end=self.wait_trial_completion_when_stopping,
             leave_running=self.leaves_running,
+            time_left=lambda: watch.time_left(self.time_to_end),
         )
         return self._loop
 

@@ -8,6 +8,7 @@ steps is continued from the log without losing or doubling anything.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 from cloudtune.backend.trial_backend import TrialBackend
@@ -49,6 +50,7 @@ class TuningLoop:
         start_without_delay: A worker is free once its trial was told to end (True), or when it has ended (False).
         drain_at_end: When the criterion is met, running trials may finish.
         leave_running: Asked when the loop is interrupted: whether trials go on without it.
+        time_left: Seconds until the process is ended by force; infinite if nobody waits for its end.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class TuningLoop:
         start_without_delay: bool,
         drain_at_end: bool,
         leave_running: Callable[[], bool],
+        time_left: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self.backend = backend
         self.scheduler = scheduler
@@ -78,9 +81,10 @@ class TuningLoop:
         self.start_without_delay = start_without_delay
         self.drain_at_end = drain_at_end
         self.leave_running = leave_running
+        self.time_left = time_left
         #: Set from a signal handler: why the loop is to end soon.
         self.interrupted_by: str | None = None
-        #: True once the loop has ended and left trials running for the next tuner.
+        #: True once the loop has ended and left trials running, for the next tuner or to end by themselves.
         self.left_running = False
         self._counts_committed = criterion.counts_committed()
         self._reports = ReportJudge(scheduler)
@@ -400,7 +404,8 @@ class TuningLoop:
     def _stop_running(self) -> None:
         """Stops what runs and takes in its last reports; a trial ended like this goes on when the experiment does.
 
-        Returns when all workers are free, nothing is kept that costs money, and all costs are known.
+        Returns when all workers are free, nothing is kept that costs money, and all costs are known; or when the time
+        is over. What runs then ends without this tuner, and the next one hears of it.
         """
         self._commit()
         for trial_id, record in list(self.status.running.items()):
@@ -409,9 +414,17 @@ class TuningLoop:
                 self.backend.pause_trial(trial_id)  # its checkpoint is wanted
             elif record.wish != WISH_PAUSE:
                 self.backend.stop_trial(trial_id)
+        in_a_hurry = False
         while self.status.running or not self.backend.wind_down():
+            time_left = self.time_left()
+            if time_left <= 0:
+                self.left_running = self.backend.trials_outlive_tuner
+                break
+            if not in_a_hurry and time_left < math.inf:
+                in_a_hurry = True
+                self.backend.hasten(time_left)
             self._commit()
-            events = self.backend.poll(self._timeout())
+            events = self.backend.poll(min(self._timeout(), time_left))
             self._read_clock()
             self._handle(events)
             self._tick()

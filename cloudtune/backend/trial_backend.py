@@ -144,6 +144,12 @@ class TrialBackend(ABC):
         """
         return self.busy_workers() == 0
 
+    def hasten(self, seconds: float) -> None:  # noqa: B027 - where trials end with the tuner anyway
+        """Told once, when all running trials were told to end: the tuner's process is ended in so many seconds.
+
+        What has not ended by then must end without the tuner, as far as that is possible.
+        """
+
     def committed_cost(self) -> float:
         """Dollars that attempts without a bill may cost at most, if each runs as long as it may."""
         return 0.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cloudtune.agent import protocol
 from cloudtune.callbacks.tuner_callback import TunerCallback
-from cloudtune.remote.own_job import OwnJob
+from cloudtune.remote.own_job import OwnJob, Time
 from cloudtune.remote.successor import create_successor
 from cloudtune.remote.time_limit import hand_over_after
 from cloudtune.remote.tuner_job import Settings
@@ -38,6 +38,7 @@ class HandOver(TunerCallback):
         self._settings = settings
         self._tuner: Tuner | None = None
         self._at: float | None = None
+        self._limit = float(settings.max_run)
         self._asked = False
         #: The tuner was ended, or never began, for want of time.
         self.is_due = False
@@ -45,7 +46,7 @@ class HandOver(TunerCallback):
     def on_tuning_start(self, tuner: Tuner) -> None:
         self._tuner = tuner
         # How long the job has run already is asked a little later: it is not to hold up the first trials.
-        self._at = tuner.trial_backend.time() + min(_FIRST_LOOK, self._settings.max_run * _FIRST_LOOK_PART)
+        self._at = tuner.trial_backend.time() + self._first_look
 
     def next_time(self) -> float | None:
         return None if self.is_due else self._at
@@ -55,13 +56,16 @@ class HandOver(TunerCallback):
             return
         if not self._asked:
             self._asked = True
-            elapsed = self._job.elapsed(_PATIENCE)
-            passed = min(_FIRST_LOOK, self._settings.max_run * _FIRST_LOOK_PART) if elapsed is None else elapsed
-            self._at = now + hand_over_after(self._settings.max_run) - passed
+            times = self._job.times(_PATIENCE) or [Time(self._first_look, self._settings.max_run)]
+            self._at, self._limit = min((now + hand_over_after(time.limit) - time.passed, time.limit) for time in times)
         if self._at is not None and now >= self._at:
             self.is_due = True
-            logger.info("the job may run for %d seconds: a successor carries on", self._settings.max_run)
+            logger.info("the job ends after %d seconds: a successor carries on", self._limit)
             self._tuner.interrupt("handing over to another job")
+
+    @property
+    def _first_look(self) -> float:
+        return min(_FIRST_LOOK, self._settings.max_run * _FIRST_LOOK_PART)
 
     def on_tuning_end(self) -> None:
         self._tuner = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from cloudtune.aws.answer_time import aws_time
 from cloudtune.aws.clients import Aws
@@ -15,9 +15,17 @@ logger = logging.getLogger(__name__)
 
 #: For so long SageMaker and S3 are asked why the job is to end, in seconds: it ends 120 seconds after it is told.
 _PATIENCE = 15.0
-_TIME_IS_OVER = "MaxRuntimeExceeded"
+#: Secondary statuses of a job whose time is over.
+_TIME_IS_OVER = ("MaxRuntimeExceeded", "MaxWaitTimeExceeded")
 #: AWS's clock in answers has whole seconds.
 _ROUNDING = 2.0
+
+
+class Time(NamedTuple):
+    """A time of the job that SageMaker limits, in seconds."""
+
+    passed: float
+    limit: float
 
 
 class OwnJob:
@@ -46,13 +54,13 @@ class OwnJob:
         self.time_is_over = False
         self._ends_for_good: bool | None = None
 
-    def elapsed(self, patience: float = _PATIENCE) -> float | None:
-        """Seconds since the job began, by AWS's clock; None: nobody can tell."""
+    def times(self, patience: float = _PATIENCE) -> list[Time]:
+        """How long the job has run, and on spot how long it is there, by AWS's clock; []: nobody can tell."""
         try:
-            return _elapsed(self._describe(patience))
+            return _times(self._describe(patience))
         except AwsError as error:
             logger.info("how long the job has run is not known: %s", error)
-            return None
+            return []
 
     def _describe(self, patience: float) -> dict[str, Any]:
         return self.aws.call("sagemaker", "describe_training_job", patience=patience, TrainingJobName=self.name)
@@ -75,10 +83,9 @@ class OwnJob:
         except AwsError as error:
             self.why = f"nobody can tell why ({error})"
             return True
-        elapsed, limit = _elapsed(answer), answer["StoppingCondition"].get("MaxRuntimeInSeconds")
         # What state a job is in between the end of its time and its own end AWS does not say.
-        self.time_is_over = answer.get("SecondaryStatus") == _TIME_IS_OVER or (
-            elapsed is not None and limit is not None and elapsed >= limit - _ROUNDING
+        self.time_is_over = answer.get("SecondaryStatus") in _TIME_IS_OVER or any(
+            time.passed >= time.limit - _ROUNDING for time in _times(answer)
         )
         if self.time_is_over:
             self.why = "the job's time is over"
@@ -90,6 +97,15 @@ class OwnJob:
         return not goes_on
 
 
-def _elapsed(answer: Mapping[str, Any]) -> float | None:
-    now, began = aws_time(answer), answer.get("TrainingStartTime")
-    return None if now is None or began is None else float((now - began).total_seconds())
+def _times(answer: Mapping[str, Any]) -> list[Time]:
+    now, condition = aws_time(answer), answer["StoppingCondition"]
+    found = [
+        (answer.get("TrainingStartTime"), condition.get("MaxRuntimeInSeconds")),
+        # Beyond the runs of a spot job it counts the waits for machines, the first one included.
+        (answer.get("CreationTime"), condition.get("MaxWaitTimeInSeconds")),
+    ]
+    return [
+        Time(float((now - since).total_seconds()), float(limit))
+        for since, limit in found
+        if now is not None and since is not None and limit is not None
+    ]

@@ -26,7 +26,7 @@ from cloudtune.interruption import TuningInterrupted
 from cloudtune.remote.changes import change
 from cloudtune.remote.hand_over import HandOver
 from cloudtune.remote.own_job import OwnJob
-from cloudtune.remote.tuner_job import MANIFEST, PICKLE, Settings, TunerPlace
+from cloudtune.remote.tuner_job import MANIFEST, PICKLE, TIME_TO_END, Settings, TunerPlace
 from cloudtune.remote.unpacking import load
 from cloudtune.store.s3_lease import read_lease
 from cloudtune.store.s3_store import S3Store
@@ -116,6 +116,7 @@ class Run:
         tuner.keep_in(self._store(tuner), self._settings.tag)
         tuner.save_tuner = False
         tuner.decide_leaving = self._leaves_running
+        tuner.time_to_end = TIME_TO_END if tuner.time_to_end is None else min(tuner.time_to_end, TIME_TO_END)
         if self._settings.publish_metrics:
             tuner.callbacks.append(ConsoleMetrics())
         tuner.callbacks.append(self._hand_over)

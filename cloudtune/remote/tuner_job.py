@@ -34,8 +34,11 @@ TRIAL = 0
 #: Beside ``task.json``: what was shipped.
 PICKLE = "tuner.dill"
 MANIFEST = "shipment.json"
-#: Seconds that a tuner has to end its trials and to write its last entries, after SIGTERM: SageMaker kills after 120.
-_STOP_GRACE = 95.0
+#: Seconds after SIGTERM when a tuner is killed that has not ended: SageMaker kills the container after 120.
+_STOP_GRACE = 110.0
+#: Seconds of them that it has to end its trials: what is left is for its last entries. A hundred jobs that only
+#: StopTrainingJob reaches, of which AWS takes about one a second, just fit.
+TIME_TO_END = 104.0
 #: Of an image with another Python.
 _OTHER_PYTHON = (
     "the tuner was pickled with Python {wanted}, and the image has Python {here}: launch it with an image_uri that has "

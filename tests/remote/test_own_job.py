@@ -50,7 +50,7 @@ def test_a_job_that_is_stopped(job: OwnJob) -> None:
 def test_a_job_whose_time_is_over(aws: Aws, place: TunerPlace, tmp_path: Path, local_cloud: LocalCloud) -> None:
     """SIGTERM comes as ever; that the job has run for as long as it may tells why."""
     job = running(aws, place, tmp_path, max_run=3)
-    wait_until(lambda: (job.elapsed() or 0) >= 3, "the end of its time")
+    wait_until(lambda: any(time.passed >= 3 for time in job.times()), "the end of its time")
     assert job.ends_for_good()
     assert job.time_is_over
 

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from cloudtune.agent.forms import EndForm, Head
+from cloudtune.agent.protocol import ENDED, ENDING
 from cloudtune.aws.training_jobs import JobState
 from cloudtune.trial import Bill, End, Report, Trial
 
@@ -54,6 +55,7 @@ class Attempt:
         self.may_get: Sequence[Machines] = ()
         # What was heard.
         self.has_head = False
+        self.is_ending = False  # its agent has heard that it is to end, or its script has ended
         self.heard_at: float | None = None
         self._newest_head = (-1, -1)
         self.lists_without_head = 0
@@ -105,6 +107,7 @@ class Attempt:
             return []
         self._newest_head = (head["run"], head["beat"])
         self.has_head = True
+        self.is_ending = head["state"] in (ENDING, ENDED)
         self.heard_at = now
         self.told_silent = False
         new: list[Report] = []

@@ -236,6 +236,9 @@ class SageMakerBackend(TrialBackend):
     def wind_down(self) -> bool:
         return self._opened().wind_down()
 
+    def hasten(self, seconds: float) -> None:
+        self._opened().hasten(seconds)
+
     def committed_cost(self) -> float:
         return 0.0 if self._work is None else self._work.bills.committed()
 

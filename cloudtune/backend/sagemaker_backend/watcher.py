@@ -43,6 +43,10 @@ _BEAT_WITHOUT_AGENT = 30.0
 #: Calls for stops, and for states, before it is the other's turn.
 _IN_TURN = 4
 
+#: Where the tuner's time is limited, an agent that has not answered a wish after so many times the intervals between
+#: two looks, its own and the tuner's, hears nothing.
+_UNANSWERED = 5.0
+
 #: A job that was asked to end may upload its output for so long (seconds); SageMaker has been seen to hang there.
 _LONGEST_UPLOAD = 900.0
 
@@ -95,6 +99,7 @@ class Watcher(Service):
         self._settle = SettleTimes(cadence.settle)
         self._stops = StopTimes()
         self._next_list = now() + cadence.status
+        self._hastened_at: float | None = None
         self._strays_ended: set[str] = set()
         self._strays_may_wait = False
         #: Names of jobs that were seen to have ended: a list that is behind may still have them.
@@ -115,14 +120,19 @@ class Watcher(Service):
 
     def _due_to_stop(self) -> list[Attempt]:
         with self.desk.lock:
-            return [
+            due = [
                 a
                 for a in self.desk.where(Phase.EXISTS)
                 if not a.stop_sent and a.stop_job_at is not None and self._stop_time(a, a.stop_job_at) <= now()
             ]
+            return sorted(due, key=_urgency)
 
     def _stop_time(self, attempt: Attempt, at: float) -> float:
         """When to stop a job that was to be stopped ``at``: later if its script has ended, and it only uploads yet."""
+        if self._hastened_at is not None and not attempt.is_ending:
+            cadence = self._cadence
+            answers_within = _UNANSWERED * (cadence.agent_watch + cadence.agent_put + cadence.poll)
+            at = min(at, self._hastened_at + answers_within)
         if attempt.mark is None or attempt.mark_at is None or attempt.mark["outcome"] == protocol.TERMINATED:
             return at  # after SIGTERM nothing is waited for: a spot job may be waiting for its next machine
         return max(at, attempt.mark_at + _LONGEST_UPLOAD)
@@ -155,6 +165,11 @@ class Watcher(Service):
         """
         self._strays_may_wait = True
         self._next_list = now()
+        self.wake()
+
+    def hasten(self) -> None:
+        """The tuner's time is limited: jobs that do not answer the wish to end are stopped soon."""
+        self._hastened_at = now()
         self.wake()
 
     def ask(self, attempt: Attempt) -> None:
@@ -331,3 +346,9 @@ class Watcher(Service):
                 logger.warning("stopping %s, a job of this experiment that no trial waits for", name)
                 self._jobs.stop(name)
             self._strays_ended.add(name)
+
+
+def _urgency(attempt: Attempt) -> tuple[bool, float]:
+    """Which jobs are stopped first: the dearest; last those whose agent is to begin yet, with a look at wishes."""
+    begins = attempt.has_agent and attempt.use_s3 and not attempt.has_head
+    return begins, -(attempt.hourly_price or 0.0)

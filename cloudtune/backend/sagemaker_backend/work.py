@@ -29,6 +29,7 @@ from cloudtune.backend.sagemaker_backend.creator import Creator
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.ending import Ending
 from cloudtune.backend.sagemaker_backend.errands import Errands
+from cloudtune.backend.sagemaker_backend.final_stops import FinalStops
 from cloudtune.backend.sagemaker_backend.inbox import Inbox
 from cloudtune.backend.sagemaker_backend.last_words import LastWords
 from cloudtune.backend.sagemaker_backend.life import LifeWriter
@@ -49,10 +50,6 @@ if TYPE_CHECKING:
     from cloudtune.backend.sagemaker_backend.backend import SageMakerBackend
 
 logger = logging.getLogger(__name__)
-
-#: After the script's grace and the margin, StopTrainingJob takes at most this long (seconds); then SageMaker has killed
-#: the container, and closing does not wait any longer.
-_STOP_TAKES = 150.0
 
 #: So many jobs in a row that could not write to S3 mean that the next cannot either: it is told to use its log, and
 #: SageMaker itself keeps its checkpoints.
@@ -142,6 +139,17 @@ class Work:
             archive,
         )
         self._pools = WarmPools(self.desk, self._jobs, self.bills, self._errands, self._watcher.ask, place.name)
+        self._final_stops = FinalStops(
+            self.desk,
+            self._life,
+            self._watcher,
+            self.ask_to_end,
+            self._s3_works,
+            settings.stop_grace,
+            template.max_run,
+            cadence,
+            place.name,
+        )
         self._services: list[Service] = [self._life, self._inbox, self._log_reader, self._creator, self._watcher]
         self._ending.listeners.append(self._has_ended)
         self._creator.found_listeners.append(self._was_found)
@@ -358,6 +366,8 @@ class Work:
 
     def poll(self, timeout: float | None) -> list[TrialEvent]:
         """Events, as soon as there are any, a worker became free, the bell was rung, or the time is over."""
+        if self._final_stops.are_hastened:
+            self._pools.give_back()  # while others still end: nobody will come to it afterwards
         events, freed = self.desk.take_events()
         if not events and not freed:
             self.desk.bell.wait(timeout)
@@ -422,12 +432,18 @@ class Work:
             )
         return True
 
+    def hasten(self, seconds: float) -> None:
+        """The trials were told to end, and the tuner's process ends in so many seconds."""
+        self._final_stops.hasten(seconds)
+
     def close(self, stop_running: bool) -> None:
         """Ends the threads; before, where asked, what still runs and what is kept, in a bounded time."""
         try:
             if stop_running:
-                self._stop_all()
+                self._final_stops.stop_all()
                 self._pools.give_back_now()
+            elif self._final_stops.are_hastened:
+                self._final_stops.tell_of_left()
         finally:
             self.desk.closing.set()
             for service in self._services:
@@ -436,43 +452,6 @@ class Work:
             self._pools.warn_of_kept()
             self.desk.bell.close()
 
-    def _stop_all(self) -> None:
-        """For an end by an error: the loop itself ends only when all workers are free."""
-        with self.desk.lock:
-            left = [a for a in self.desk.attempts.values() if a.phase is not Phase.OVER]
-            for attempt in left:
-                if not attempt.end_delivered:
-                    self.ask_to_end(attempt.trial_id, protocol.WISH_PAUSE)
-        if not left:
-            return
-        if self._life.is_alive() and self._inbox.is_alive():
-            self._life.stop_all(protocol.WISH_PAUSE)
-        else:  # S3 is out of reach, and with it the agents: SageMaker's own stop is what is left
-            with self.desk.lock:
-                for attempt in left:
-                    attempt.stop_job_at = now()
-            self._watcher.wake()
-        logger.info("stopping %d training jobs", len(left))
-        deadline = now() + self._settings.stop_grace + self._settings.cadence.stop_margin + _STOP_TAKES
-        while now() < deadline and self._services_live():
-            with self.desk.lock:
-                if not any(a.phase is not Phase.OVER for a in self.desk.attempts.values()):
-                    return
-            self.desk.bell.wait(min(1.0, max(0.0, deadline - now())))
-        with self.desk.lock:
-            names = [a.job_name for a in self.desk.attempts.values() if a.phase is not Phase.OVER]
-        if names:
-            logger.warning(
-                "%d training jobs may still run (%s%s): they end by themselves %.0f seconds after the last sign "
-                "of life of the tuner; `cloudtune ps` shows them, `cloudtune reap %s` stops them, and the same command "
-                "continues the experiment",
-                len(names),
-                ", ".join(names[:3]),
-                ", …" if len(names) > 3 else "",
-                self._settings.cadence.life_timeout,
-                self._place.name,
-            )
-
-    def _services_live(self) -> bool:
-        """Whether the threads that are needed to end jobs still work."""
-        return self._watcher.is_alive()
+    def _s3_works(self) -> bool:
+        """Whether the threads that wishes and answers need still work."""
+        return self._life.is_alive() and self._inbox.is_alive()
