@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 import zipfile
+import zlib
 
 from cloudtune.agent.agent_errors import AgentError
 from cloudtune.agent.protocol import SOURCE_FOLDER
@@ -34,7 +35,7 @@ def unpack(archive: str, code: str, package: str) -> None:
                     _unpack_member(bundle, member, code, rest)
                 elif top == PACKAGE and rest:
                     _unpack_member(bundle, member, os.path.join(package, PACKAGE), rest)
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise AgentError(f"{archive} cannot be unpacked ({error}); start the experiment's tuner again") from error
 
 

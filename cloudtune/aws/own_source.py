@@ -45,11 +45,14 @@ def source_archive(bundle: Bundle) -> bytes:
 
 
 def upload_source(bucket: Bucket, bundle: Bundle, prefix: str = "cloudtune/source") -> str:
-    """Uploads the archive unless it is there already; returns its S3 URI, for ``code_uri`` of a request."""
+    """Uploads the archive unless it is there already, and whole; its S3 URI, for ``code_uri`` of a request."""
+    from cloudtune.aws.s3 import sha256_of
+
     body = source_archive(bundle)
     key = f"{prefix.strip('/')}/{hashlib.sha256(body).hexdigest()}/{ARCHIVE}"
-    if not bucket.exists(key):
-        bucket.put(key, body)
+    there = bucket.sums(key)
+    if there is None or there.sha256 != sha256_of(body):
+        bucket.put_summed(key, body)
     return f"s3://{bucket.name}/{key}"
 
 

@@ -12,17 +12,20 @@ machine's zlib packs do not count, so the same source is uploaded once, by whome
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import logging
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloudtune.agent.protocol import BUNDLE, SOURCE_FOLDER
+from cloudtune.aws.entry_point import DIGITS
 from cloudtune.aws.errors import Conflict, ServiceFailure
 from cloudtune.aws.source_files import (
     IGNORE_FILES,
@@ -37,9 +40,10 @@ from cloudtune.aws.source_files import (
 if TYPE_CHECKING:
     from importlib.abc import Traversable
 
-    from cloudtune.aws.s3 import Bucket
+    from cloudtune.aws.s3 import Bucket, Summed
 
 __all__ = [
+    "DAMAGE",
     "DEFAULT_LIMIT",
     "Bundle",
     "BundleError",
@@ -73,6 +77,11 @@ _LEFT_AT_HOME = {"localcloud", "cli", "__pycache__"}
 _DATE = (1980, 1, 1, 0, 0, 0)
 _PIECE = 1024 * 1024
 _ROUNDS = 3
+#: Bytes of a file that are packed to see whether that is worth it, and to which part they have to get smaller.
+_SAMPLE = 32 * 1024
+_WORTHWHILE = 0.95
+#: What reading a damaged archive may raise.
+DAMAGE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,13 @@ class Bundle:
     def size(self) -> int:
         """Bytes."""
         return len(self.body)
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Of the archive as it is packed here, in S3's form."""
+        from cloudtune.aws.s3 import sha256_of
+
+        return sha256_of(self.body)
 
 
 def build_bundle(
@@ -150,9 +166,7 @@ def content_digest(archive: Path | io.BytesIO) -> str:
     """The digest of an archive's content, as :attr:`Bundle.digest` has it.
 
     Raises:
-        zipfile.BadZipFile: It is no archive, or a damaged one.
-        zlib.error: It is damaged.
-        OSError: It cannot be read.
+        OSError: It cannot be read. This, and whatever else :data:`DAMAGE` names: it is damaged, or no archive.
     """
     digest = hashlib.sha256()
     with zipfile.ZipFile(archive) as packed:
@@ -208,7 +222,7 @@ def _packed(
 
 
 def upload_bundle(bucket: Bucket, bundle: Bundle, prefix: str = "cloudtune/code") -> str:
-    """Uploads an archive unless it is there already.
+    """Uploads an archive unless it is there already, and whole: one that was changed or damaged since is replaced.
 
     Any number of tuners may do so at once: an address belongs to one content.
 
@@ -223,17 +237,37 @@ def upload_bundle(bucket: Bucket, bundle: Bundle, prefix: str = "cloudtune/code"
     Raises:
         AwsError: It could not be uploaded.
     """
-    folder = f"{prefix.strip('/')}/{bundle.digest[:32]}/"
+    folder = f"{prefix.strip('/')}/{bundle.digest[:DIGITS]}/"
+    key = folder + BUNDLE
     for _ in range(_ROUNDS):
-        if bucket.exists(folder + BUNDLE):
+        there = bucket.sums(key)
+        if there is not None and _is_whole(bucket, key, there, bundle):
             return bucket.uri(folder)
+        condition: dict[str, Any] = {"if_none_match": True} if there is None else {"if_match": there.etag}
+        if there is not None:
+            logger.warning("%s was changed or damaged after it was uploaded: it is replaced", bucket.uri(key))
         try:
-            bucket.put(folder + BUNDLE, bundle.body, if_none_match=True)
+            bucket.put_summed(key, bundle.body, **condition)
         except Conflict:  # another tuner was faster, or the answer to our own first try was lost
-            logger.debug("%s is there already", folder + BUNDLE)
-    if bucket.exists(folder + BUNDLE):
+            logger.debug("%s has changed meanwhile", key)
+    there = bucket.sums(key)
+    if there is not None and _is_whole(bucket, key, there, bundle):
         return bucket.uri(folder)
-    raise ServiceFailure(f"{bucket.uri(folder + BUNDLE)} was written and is not there; try again.")
+    raise ServiceFailure(f"{bucket.uri(key)} was written and is not there, or not what was written; try again.")
+
+
+def _is_whole(bucket: Bucket, key: str, there: Summed, bundle: Bundle) -> bool:
+    """Whether what lies at the archive's address has its content."""
+    if (there.size, there.sha256) == (bundle.size, bundle.sha256):
+        return True
+    if there.size > 2 * bundle.size + _PIECE:
+        return False  # however badly it is packed
+    # Another machine's zlib may have packed it: then its bytes are others, and what is in it is not.
+    got = bucket.get(key)
+    try:
+        return got is not None and content_digest(io.BytesIO(got.body)) == bundle.digest
+    except DAMAGE:
+        return False
 
 
 def _source(source_dir: Path | None, entry_point: str, stop_at: int) -> SourceFolder:
@@ -329,20 +363,29 @@ class _Writer:
     def _add(self, name: str, content: io.BufferedIOBase, size: int, executable: bool) -> None:
         entry = zipfile.ZipInfo(name, _DATE)
         entry.file_size = size
-        entry.compress_type = zipfile.ZIP_DEFLATED
         entry.create_system = 3  # Unix: the permission bits count
         entry.external_attr = (0o100755 if executable else 0o100644) << 16
         of_file = hashlib.sha256()
+        piece = content.read(_PIECE)
+        # Trying in vain to make pictures and weights smaller takes longer than sending them.
+        entry.compress_type = zipfile.ZIP_DEFLATED if _gets_smaller(piece) else zipfile.ZIP_STORED
         with self._archive.open(entry, "w") as target:
-            while piece := content.read(_PIECE):
+            while piece:
                 of_file.update(piece)
                 target.write(piece)
                 self._check()
+                piece = content.read(_PIECE)
         self._digest.update(_digest_line(name, executable, of_file.hexdigest()))
 
     def _check(self) -> None:
         if self._buffer.tell() > self._limit:
             raise _TooLarge
+
+
+def _gets_smaller(piece: bytes) -> bool:
+    """Whether packing a file that begins like this is worth the time."""
+    sample = piece[:_SAMPLE] + piece[-_SAMPLE:]
+    return len(piece) < _SAMPLE or len(zlib.compress(sample, 1)) < _WORTHWHILE * len(sample)
 
 
 def _digest_line(name: str, executable: bool, of_file: str) -> bytes:

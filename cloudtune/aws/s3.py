@@ -8,7 +8,9 @@ our own object. Whoever can tell its own content from others' (a nonce, an owner
 
 from __future__ import annotations
 
+import base64
 import builtins
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +63,26 @@ class Listed:
     key: str
     size: int
     etag: str
+
+
+@dataclass(frozen=True)
+class Summed:
+    """What S3 tells of an object's content without sending it.
+
+    Args:
+        size: In bytes.
+        etag: As S3 gives it.
+        sha256: As :func:`sha256_of` has it; "" where it was not written with one.
+    """
+
+    size: int
+    etag: str
+    sha256: str
+
+
+def sha256_of(body: bytes) -> str:
+    """The checksum of a content, in S3's form."""
+    return base64.b64encode(hashlib.sha256(body).digest()).decode()
 
 
 class Bucket:
@@ -158,7 +180,14 @@ class Bucket:
         Raises:
             Conflict: The condition does not hold. Our own object may be what is there: see the module's text.
         """
-        condition = {"IfNoneMatch": "*"} if if_none_match else {}
+        return self._put(key, body, if_none_match, if_match, {})
+
+    def put_summed(self, key: str, body: bytes, *, if_none_match: bool = False, if_match: str | None = None) -> str:
+        """As :meth:`put`; S3 keeps the content's SHA-256 with it, for :meth:`sums`."""
+        return self._put(key, body, if_none_match, if_match, {"ChecksumAlgorithm": "SHA256"})
+
+    def _put(self, key: str, body: bytes, if_none_match: bool, if_match: str | None, members: Mapping[str, str]) -> str:
+        condition = {**members, "IfNoneMatch": "*"} if if_none_match else {**members}
         if if_match is not None:
             condition["IfMatch"] = if_match
 
@@ -250,6 +279,18 @@ class Bucket:
         def do(client: Any) -> Listed:
             answer = client.head_object(**self.place, Key=key)
             return Listed(key, int(answer["ContentLength"]), str(answer["ETag"]))
+
+        try:
+            return self.attempt("HeadObject", key, do)
+        except NotFound:
+            return None
+
+    def sums(self, key: str) -> Summed | None:
+        """What S3 knows of an object's content; None if there is none."""
+
+        def do(client: Any) -> Summed:
+            answer = client.head_object(**self.place, Key=key, ChecksumMode="ENABLED")
+            return Summed(int(answer["ContentLength"]), str(answer["ETag"]), str(answer.get("ChecksumSHA256") or ""))
 
         try:
             return self.attempt("HeadObject", key, do)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloudtune.agent.protocol import CHANNEL_CODE, CHANNEL_TASK, ENV_JOB_DIGEST, ENV_JOB_ID, ENV_PLACE
 from cloudtune.aws.console_metrics import with_console_metrics
+from cloudtune.aws.entry_point import agent_entry_point
 from cloudtune.aws.errors import InvalidRequest
 from cloudtune.aws.job_template import (
     NAME_TO_COME,
@@ -28,12 +29,6 @@ from cloudtune.constants import ENV_ATTEMPT, ENV_EXPERIMENT, ENV_PRICE_PER_SECON
 if TYPE_CHECKING:
     from cloudtune.aws.clients import Aws
 
-#: Starts the agent in whatever Python the image has. SAGEMAKER_BASE_DIR stands for /opt/ml where there is no container.
-AGENT_ENTRYPOINT = (
-    "/bin/sh",
-    "-c",
-    "exec $(command -v python3 || command -v python) ${SAGEMAKER_BASE_DIR:-/opt/ml}/input/data/cloudtune/bundle.zip",
-)
 #: What every job gets besides the user's.
 OUR_VARIABLES = (
     ENV_EXPERIMENT,
@@ -115,7 +110,7 @@ class ResolvedTemplate:
         else:
             if code_uri is None or task_uri is None:
                 raise ValueError("a job with our agent needs code_uri and task_uri; pass both")
-            algorithm["ContainerEntrypoint"] = list(AGENT_ENTRYPOINT)
+            algorithm["ContainerEntrypoint"] = agent_entry_point(code_uri)
             request.setdefault("InputDataConfig", []).extend(
                 _our_channel(request, name, uri) for name, uri in ((CHANNEL_CODE, code_uri), (CHANNEL_TASK, task_uri))
             )

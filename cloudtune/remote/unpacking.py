@@ -6,15 +6,13 @@ import hashlib
 import importlib
 import os
 import sys
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dill
 
-from cloudtune.aws.packaging import content_digest
+from cloudtune.aws.packaging import DAMAGE, content_digest
 from cloudtune.errors import CloudtuneError
 from cloudtune.remote import versions
 from cloudtune.remote.shipment import FORMAT
@@ -75,7 +73,7 @@ def check(manifest: Mapping[str, Any], tuner_pickle: bytes, archive: Path | None
     if archive is not None and _digest(archive) != manifest["archive"]:
         raise CannotLoad(
             f"the archive with the source was changed after it was uploaded: its digest is not {manifest['archive']}; "
-            "delete bundle.zip below that name from the bucket and launch again"
+            "launch again, which replaces it"
         )
     if hashlib.sha256(tuner_pickle).hexdigest() != manifest["tuner"]:
         raise CannotLoad(
@@ -90,7 +88,7 @@ def check(manifest: Mapping[str, Any], tuner_pickle: bytes, archive: Path | None
 def _digest(archive: Path) -> str:
     try:
         return content_digest(archive)
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+    except DAMAGE:
         return ""
 
 

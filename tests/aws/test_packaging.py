@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -404,6 +405,49 @@ def test_an_upload_is_there_when_it_is_said_to_be(
     upload_bundle(bucket, bundle)
     assert faults.fired()
     assert bucket.exists(f"cloudtune/code/{bundle.digest[:32]}/bundle.zip")
+
+
+@pytest.mark.usefixtures("small_package")
+def test_an_archive_that_was_damaged_is_replaced(
+    bucket: Bucket, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Truncated, changed with the same size, or something else of any size: what is uploaded next is whole again."""
+    bundle = build_bundle(source(tmp_path, {"train.py": "pass"}), "train.py")
+    upload_bundle(bucket, bundle)
+    key = f"cloudtune/code/{bundle.digest[:32]}/bundle.zip"
+    inside = bundle.body.index(b"__main__.py") + 20
+    changed = bundle.body[:inside] + bytes(8) + bundle.body[inside + 8 :]
+    for wrong in (bundle.body[:inside], changed, b"", bytes(10_000_000)):
+        bucket.put(key, wrong)
+        upload_bundle(bucket, bundle)
+        assert bucket.get(key).body == bundle.body  # type: ignore[union-attr]
+    assert caplog.text.count(f"{key} was changed or damaged after it was uploaded: it is replaced") == 4
+
+
+@pytest.mark.usefixtures("small_package")
+def test_an_archive_packed_elsewhere_is_left(bucket: Bucket, local_cloud: LocalCloud, tmp_path: Path) -> None:
+    """Another machine's zlib packs the same content into other bytes: replacing them would go to and fro."""
+    bundle = build_bundle(source(tmp_path, {"train.py": "pass"}), "train.py")
+    otherwise = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(bundle.body)) as old, zipfile.ZipFile(otherwise, "w") as new:
+        for entry in old.infolist():
+            new.writestr(entry, old.read(entry), zipfile.ZIP_STORED)
+    key = f"cloudtune/code/{bundle.digest[:32]}/bundle.zip"
+    bucket.put(key, otherwise.getvalue())
+    upload_bundle(bucket, bundle)
+    assert bucket.get(key).body == otherwise.getvalue()  # type: ignore[union-attr]
+    assert local_cloud.call_counts()["s3:PutObject"] == 1
+
+
+def test_what_does_not_get_smaller_is_stored(tmp_path: Path) -> None:
+    """Trying takes longer than sending it; text is packed."""
+    noise = random.Random(0).randbytes(300_000)
+    bundle = build_bundle(source(tmp_path, {"train.py": "pass\n" * 50_000, "weights.bin": noise}), "train.py")
+    with zipfile.ZipFile(io.BytesIO(bundle.body)) as archive:
+        assert archive.getinfo("source/weights.bin").compress_type == zipfile.ZIP_STORED
+        assert archive.read("source/weights.bin") == noise
+        assert archive.getinfo("source/train.py").compress_size < 10_000
+    assert content_digest(io.BytesIO(bundle.body)) == bundle.digest
 
 
 def test_permission_bits_survive_the_zip(tmp_path: Path) -> None:

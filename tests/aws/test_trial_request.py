@@ -108,13 +108,14 @@ def _check_all_is_there(job: TrainingJob, request: dict[str, Any], tags: list[di
 
 
 def test_the_agent_is_started_from_its_channel(script: Path) -> None:
-    """Archive and task come as channels of files, so the job fetches nothing; the entry point is one short command."""
+    """Archive and task come as channels of files, so the job fetches nothing; the entry point names the archive."""
     request = sent(plain(script))
     assert [channel["DataSource"]["S3DataSource"]["S3Uri"] for channel in channels(request).values()] == [CODE, TASK]
     assert {channel["InputMode"] for channel in channels(request).values()} == {"File"}
-    shell, flag, command = request["AlgorithmSpecification"]["ContainerEntrypoint"]
+    shell, flag, command, *program = request["AlgorithmSpecification"]["ContainerEntrypoint"]
     assert (shell, flag) == ("/bin/sh", "-c")
     assert "input/data/cloudtune/bundle.zip" in command
+    assert f"name = {CODE.rstrip('/').rpartition('/')[2]!r}" in program
     assert "ContainerArguments" not in request["AlgorithmSpecification"]
 
 

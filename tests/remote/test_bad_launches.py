@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,38 @@ def test_a_pickle_that_is_changed_in_s3(tuning: RemoteTuning) -> None:
     assert job["status"] == "Failed"
     assert "launch again" in job["failure_reason"]
     assert tuning.wait_for_end(tuning.launch(tuner).job_name)["status"] == "Completed"
+    tuning.check_whole({0: 1})
+
+
+def _half(body: bytes) -> bytes:
+    return body[: len(body) // 2]
+
+
+def _damaged_inside(body: bytes) -> bytes:
+    middle = len(body) // 2
+    return body[:middle] + bytes(100) + body[middle + 100 :]
+
+
+@pytest.mark.parametrize("spoil", [_half, _damaged_inside, lambda _: b"garbage"])
+def test_an_archive_that_is_changed_in_s3(tuning: RemoteTuning, spoil: Callable[[bytes], bytes]) -> None:
+    """The job's reason is one sentence that says so; launching again uploads it anew."""
+    fault = tuning.cloud.faults.add(Fault("slow_start", seconds=10.0, count=1))
+    tuner = tuning.tuner(False, SPACE, trials=1)
+    launched = tuning.launch(tuner)
+    (archive,) = tuning.bucket.list("cloudtune/code/")
+    whole = tuning.bucket.get(archive.key).body  # type: ignore[union-attr]
+    tuning.bucket.put(archive.key, spoil(whole))
+    job = tuning.wait_for_end(launched.job_name)
+    assert job["status"] == "Failed"
+    assert re.fullmatch(
+        rf"AlgorithmError: the archive {archive.key} was changed or damaged after it was uploaded \(.*\): launch "
+        "again, which replaces it, exit code: 1",
+        job["failure_reason"],
+    )
+    tuning.cloud.faults.remove(fault)
+    again = tuning.launch(tuner)
+    assert tuning.bucket.get(archive.key).body == whole  # type: ignore[union-attr]
+    assert tuning.wait_for_end(again.job_name)["status"] == "Completed"
     tuning.check_whole({0: 1})
 
 

@@ -85,8 +85,8 @@ def never_began(attempt: Attempt, why: str) -> End:
 
 
 def source_was_missing(attempt: Attempt) -> End:
-    """The end of a job that failed because somebody had deleted what it begins from."""
-    why = "the source was deleted from S3 before its job had begun; it was uploaded again"
+    """The end of a job that failed because somebody had deleted, or changed, what it begins from."""
+    why = "the source in S3 was deleted or changed before its job had begun; it was uploaded again"
     return _end(attempt, Outcome.interrupted, why, blameless=True)
 
 

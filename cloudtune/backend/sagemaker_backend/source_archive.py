@@ -1,4 +1,4 @@
-"""The archive of agent and source in S3, from which every job begins: uploaded once, and again if it was deleted."""
+"""The archive of agent and source in S3, from which every job begins: uploaded once, and again if it was lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from cloudtune.agent.protocol import BUNDLE
+from cloudtune.aws.entry_point import DAMAGED
 from cloudtune.aws.errors import PASSING, AwsError
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.training_jobs import JobState
@@ -25,7 +26,7 @@ class SourceArchive:
 
     Args:
         bucket: Where it lies.
-        upload: Uploads it unless it is there; returns its URI, or that of its folder.
+        upload: Uploads it unless it is there, and whole; returns its URI, or that of its folder.
 
     Raises:
         AwsError: It could not be uploaded.
@@ -37,28 +38,28 @@ class SourceArchive:
         self.uri = upload()
         key = self.uri.removeprefix(bucket.uri(""))
         self._key = key + BUNDLE if key.endswith("/") else key
+        self._etag = self._seen_etag()
         self._looked_at = now()
         self._uploads = 0
 
     def keep(self) -> None:
-        """Uploads it again if it was deleted; looks only now and then. Raises AwsError."""
-        if now() - self._looked_at >= _LOOK_INTERVAL and not self._bucket.exists(self._key):
-            self._restore()
+        """Uploads it again if it was deleted or changed; looks only now and then. Raises AwsError."""
+        if now() - self._looked_at >= _LOOK_INTERVAL:
+            self._repair()
         self._looked_at = now()
 
     def was_missing(self, attempt: Attempt, state: JobState) -> bool:
-        """Whether a job has failed because the archive was not there; then it is there again.
+        """Whether a job has failed because the archive was not there, or not whole; then it is there again.
 
         Raises:
             AwsError: S3 does not answer at the moment.
         """
-        if state.status != "Failed" or self.uri.rstrip("/") not in state.failure_reason:
+        if state.status != "Failed" or not self._is_to_blame(state.failure_reason):
             return False
         try:
-            seen = self._bucket.look(self._key)
-            if seen is None and self._uploads < _MOST_UPLOADS:
-                self._restore()
+            if self._uploads < _MOST_UPLOADS and self._repair():
                 return True
+            seen = self._bucket.look(self._key)
         except PASSING:
             raise
         except AwsError as error:
@@ -68,6 +69,31 @@ class SourceArchive:
         if seen is None or seen.age_seconds is None or attempt.created_at is None:
             return False
         return seen.age_seconds < now() - attempt.created_at
+
+    def _is_to_blame(self, reason: str) -> bool:
+        """Whether a job's reason names the archive: SageMaker, where there is none, or the job's own beginning."""
+        folder = self._key.rpartition("/")[0]
+        return self.uri.rstrip("/") in reason or (folder.rpartition("/")[2] in reason and DAMAGED in reason)
+
+    def _repair(self) -> bool:
+        """Uploads it if it is not there, or not what we know; whether that was so."""
+        etag = self._seen_etag()
+        if etag == self._etag is not None:
+            return False
+        if etag is None:
+            self._restore()
+        else:
+            self._upload()  # which looks whether it is whole, and says so if it is not
+            if self._seen_etag() == etag:
+                self._etag = etag
+                return False
+            self._uploads += 1
+        self._etag = self._seen_etag()
+        return True
+
+    def _seen_etag(self) -> str | None:
+        there = self._bucket.head(self._key)
+        return None if there is None else there.etag
 
     def _restore(self) -> None:
         self._uploads += 1

@@ -1,4 +1,4 @@
-"""The archive that jobs begin from, where somebody deletes it."""
+"""The archive that jobs begin from, where somebody deletes or changes it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 
 from cloudtune.agent.protocol import BUNDLE
+from cloudtune.aws.entry_point import DAMAGED
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.training_jobs import JobState
 from cloudtune.backend.sagemaker_backend import source_archive as module
@@ -29,7 +30,9 @@ class Scene:
         self.archive = SourceArchive(bucket, self._upload)
 
     def _upload(self) -> str:
-        self.bucket.put(KEY, b"archive")
+        got = self.bucket.get(KEY)
+        if got is None or got.body != b"archive":
+            self.bucket.put(KEY, b"archive")
         return FOLDER
 
     def attempt(self, created_at: float | None) -> Attempt:
@@ -103,3 +106,25 @@ def test_who_deletes_it_again_and_again_wins(scene: Scene) -> None:
         scene.bucket.delete([KEY])
         found.append(scene.archive.was_missing(scene.attempt(scene.now), failed()))
     assert found == [True] * 10 + [False] * 2
+
+
+def test_an_archive_that_was_changed_is_whole_before_the_next_job(scene: Scene) -> None:
+    """As with one that was deleted."""
+    scene.bucket.put(KEY, b"changed")
+    scene.now += 100
+    scene.archive.keep()
+    assert scene.bucket.get(KEY).body == b"archive"  # type: ignore[union-attr]
+
+
+def test_a_job_that_began_with_a_changed_archive_is_not_to_blame(scene: Scene) -> None:
+    """What its beginning says of the archive is looked into; what a script says of anything else is not."""
+    damaged = failed(f"the archive cloudtune/code/0123/{BUNDLE} {DAMAGED} (BadZipFile)")
+    created_at = scene.now
+    scene.now += 30
+    scene.bucket.put(KEY, b"changed")
+    assert not scene.archive.was_missing(scene.attempt(created_at), failed(f"my data {DAMAGED}"))
+    assert scene.archive.was_missing(scene.attempt(created_at), damaged)
+    assert scene.bucket.get(KEY).body == b"archive"  # type: ignore[union-attr]
+    scene.now += 2
+    assert scene.archive.was_missing(scene.attempt(created_at), damaged)
+    assert not scene.archive.was_missing(scene.attempt(scene.now), damaged)
