@@ -19,7 +19,7 @@ from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.errors import CloudtuneError
 from cloudtune.experiments.course import Course, KnownLimits
 from cloudtune.remote.ctrl_c import CtrlC
-from cloudtune.remote.launches import experiment_of, newest_launch, why_failed
+from cloudtune.remote.launches import experiment_of, newest_launch, out_of_time, why_failed
 from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store import entries
 from cloudtune.store.s3_lease import read_lease
@@ -202,6 +202,8 @@ class _Following:
             return
         if job.status == "Failed":
             what = f"failed: {why_failed(job)}"
+        elif state is None and out_of_time(job):
+            what = out_of_time(job)
         elif state is None:
             # A job that somebody stops before it has begun writes nothing.
             what = "was stopped before the tuner had begun" if self._course.header is None else "ended before the tuner"

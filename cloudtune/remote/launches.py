@@ -16,6 +16,11 @@ from cloudtune.remote.tuner_job import TRIAL, TunerPlace
 
 #: What SageMaker puts around the words of a program that has failed.
 _PREFIX = "AlgorithmError: "
+#: Secondary statuses of a job whose time was over -> what that means.
+_OUT_OF_TIME = {
+    "MaxRuntimeExceeded": "has run for as long as its max_run allows",
+    "MaxWaitTimeExceeded": "has run, and waited for spot capacity, for as long as its max_wait allows",
+}
 _SUFFIX = re.compile(r",? exit code: -?\d+$", re.IGNORECASE)
 
 
@@ -55,6 +60,11 @@ def launches(place: TunerPlace, patience: float | None = None) -> Iterator[tuple
             continue  # its launch did not get so far, or the job was deleted
         if state.environment.get(protocol.ENV_PLACE) == place.uri:
             yield attempt, state
+
+
+def out_of_time(state: JobState) -> str:
+    """Why SageMaker has ended a job in the middle, as the rest of a sentence; "" if it was not for want of time."""
+    return _OUT_OF_TIME.get(state.secondary, "") if state.is_terminal else ""
 
 
 def why_failed(state: JobState) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 from cloudtune.aws.training_jobs import JobState
 from cloudtune.experiments.course import Course, KnownLimits
 from cloudtune.experiments.s3_finding import S3Experiment
-from cloudtune.remote.launches import newest_launch, why_failed
+from cloudtune.remote.launches import newest_launch, out_of_time, why_failed
 from cloudtune.remote.tuner_job import TunerPlace
-from cloudtune.store.entries import EPOCH
+from cloudtune.store.entries import EPOCH, INTERRUPTED
 from cloudtune.store.lease import describe_holder, lease_holder_is_alive, read_holder
 from cloudtune.store.log import LogView
 from cloudtune.store.s3_lease import LeaseState, read_lease
@@ -150,16 +150,18 @@ def standing_in_s3(found: S3Experiment) -> Standing:
     course.apply_all(view.blocks())
     got = found.bucket.get(found.root + "metadata.json")
     driver = driver_of(lease, job)
+    state = _state(job, driver, course.status)
     return _standing(
         found.name,
         found.uri,
-        _state(job, driver, course.status),
+        state,
         course,
         {} if got is None else json.loads(got.body),
         driven_by="" if driver is None else driver.describe(),
         last_sign=None if lease is None else lease.age,
         tuner=None if newest is None else _tuner_job(*newest),
         damage=view.damage or "",
+        why=_why_unfinished(found.label, state, job),
     )
 
 
@@ -186,6 +188,13 @@ def _state(job: JobState | None, driver: LeaseState | None, status: TuningStatus
     return "failed" if job is not None and job.status == "Failed" else "unfinished"
 
 
+def _why_unfinished(label: str, state: str, job: JobState | None) -> str:
+    """Why nobody goes on with an experiment whose tuner had no time to hand it over, and what to do; or ""."""
+    if job is None or state not in (INTERRUPTED, "unfinished") or not out_of_time(job):
+        return ""
+    return f"its tuner's job {out_of_time(job)}; `cloudtune resume {label}` continues with another one"
+
+
 def _tuner_job(launch: int, job: JobState) -> TunerJob:
     failure = why_failed(job) if job.status == "Failed" else ""
     return TunerJob(job.name, launch, job.status, job.secondary, job.instance_type, job.created.timestamp(), failure)
@@ -202,13 +211,14 @@ def _standing(
     last_sign: float | None = None,
     tuner: TunerJob | None = None,
     damage: str = "",
+    why: str = "",
 ) -> Standing:
     status = course.status
     return Standing(
         name=name,
         place=place,
         state=state,
-        why="" if state in ("running", "starting") else status.finished_why or "",
+        why=why or ("" if state in ("running", "starting") else status.finished_why or ""),
         tuner=tuner,
         driven_by=driven_by,
         epoch=course.epoch,
