@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudtune.aws import quotas
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.rate_budget import RateBudget
 from cloudtune.aws.s3 import Bucket
@@ -13,6 +14,7 @@ from cloudtune.localcloud import CloudSettings, LocalCloud
 from cloudtune.remote.tuner_job import TunerPlace
 from tests.backend.sagemaker.harness import BUCKET
 from tests.remote.remote_experiment import RemoteTuning
+from tests.remote.watched import Watched, make_roles
 
 ACCOUNT = "123456789012"
 
@@ -50,3 +52,17 @@ def tuning(local_cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     gates = tmp_path / "gates"
     gates.mkdir()
     return RemoteTuning(local_cloud, gates)
+
+
+@pytest.fixture
+def watched(local_cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """An experiment in a bucket of its own, whose calls are held against the policies; calls are not paced."""
+    monkeypatch.setenv("CLOUDTUNE_AWS_RATES", "*=inf")
+    monkeypatch.setenv("CLOUDTUNE_FOLDER", str(tmp_path / "runs"))
+    monkeypatch.setenv("CLOUDTUNE_S3_PATH", f"s3://{BUCKET}")
+    monkeypatch.setattr(quotas, "_told", {})  # what earlier tests have asked for is asked for again
+    local_cloud.client("s3").create_bucket(Bucket=BUCKET)
+    make_roles(local_cloud)
+    gates = tmp_path / "gates"
+    gates.mkdir()
+    return Watched(local_cloud, gates)

@@ -7,102 +7,24 @@ all that the policies have.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from cloudtune import StoppingCriterion
-from cloudtune.aws import quotas
 from cloudtune.aws.clients import aws_for
 from cloudtune.aws.images import tuning_image
-from cloudtune.aws.policies import DOCUMENTS, policy, trust_policy
+from cloudtune.aws.policies import DOCUMENTS, policy
+from cloudtune.aws.quotas import training_quota
 from cloudtune.aws.roles import get_execution_role
-from cloudtune.cli import main
-from cloudtune.localcloud import LocalCloud
-from tests.backend.sagemaker.harness import BUCKET, HURRY, ROLE, make_backend, training_job
+from tests.backend.sagemaker.harness import BUCKET, ROLE
 from tests.remote import stepwise
-from tests.remote.permissions import SITE, TUNER_ROLE, USER, Need, actions_of, used
-from tests.remote.remote_experiment import NAME, ROOT, SCRIPT, RemoteTuning, wait_until
+from tests.remote.permissions import SITE, TUNER_ROLE, Need, actions_of
+from tests.remote.remote_experiment import NAME, ROOT, wait_until
+from tests.remote.watched import NOT_SHOWN, SHOWN, Watched
 
 pytestmark = pytest.mark.timeout(900)
 
-_S3 = {"s3:GetObject", "s3:PutObject", "s3:ListBucket"}
-_JOBS = {"sagemaker:CreateTrainingJob", "sagemaker:AddTags", "sagemaker:DescribeTrainingJob", "iam:PassRole"}
-#: Scenario -> policy -> rights that it shows to be needed.
-SHOWN: Mapping[str, Mapping[str, set[str]]] = {
-    "commands": {
-        "user": {
-            *_S3,
-            *_JOBS,
-            "sagemaker:ListTags",
-            "sagemaker:ListTrainingJobs",
-            "sagemaker:Search",
-            "logs:DescribeLogStreams",
-            "logs:GetLogEvents",
-        },
-        "tuner": {
-            *_S3,
-            *_JOBS,
-            "sagemaker:UpdateTrainingJob",
-            "servicequotas:ListServiceQuotas",
-        },
-        "trials": _S3,
-    },
-    "checkpoints": {"user": set(), "tuner": {"s3:DeleteObject"}, "trials": {*_S3, "s3:DeleteObject"}},
-    "successor": {"user": set(), "tuner": {"sagemaker:ListTags", "iam:PassRole"}, "trials": set()},
-    "no network": {
-        "user": set(),
-        "tuner": {
-            "logs:FilterLogEvents",
-            "logs:DescribeLogStreams",
-            "logs:GetLogEvents",
-            "sagemaker:StopTrainingJob",
-            "sagemaker:ListTrainingJobs",
-        },
-        "trials": set(),
-    },
-    "local tuner": {
-        "user": {
-            *_JOBS,
-            "sagemaker:StopTrainingJob",
-            "sagemaker:UpdateTrainingJob",
-            "s3:DeleteObject",
-            "logs:FilterLogEvents",
-            "servicequotas:ListServiceQuotas",
-        },
-        "tuner": set(),
-        "trials": set(),
-    },
-    "looking": {
-        "user": {"iam:GetRole", "iam:ListRoles", "iam:SimulatePrincipalPolicy", "ecr:DescribeImages"},
-        "tuner": set(),
-        "trials": set(),
-    },
-}
-#: What SageMaker itself does in the name of a job, before and beside its program: no call of ours.
-_OF_THE_PLATFORM = {
-    "ecr:GetAuthorizationToken",
-    "ecr:BatchCheckLayerAvailability",
-    "ecr:GetDownloadUrlForLayer",
-    "ecr:BatchGetImage",
-    "logs:CreateLogGroup",
-    "logs:CreateLogStream",
-    "logs:PutLogEvents",
-    "logs:DescribeLogStreams",
-    "cloudwatch:PutMetricData",
-}
-#: Done only where an upload of many parts was broken off.
-_AFTER_FAILURES = {"s3:AbortMultipartUpload"}
-#: Asked only where the account's own list lacks a quota; the local cloud's lacks none of SageMaker's.
-_OTHER_LISTS = {"servicequotas:ListAWSDefaultServiceQuotas"}
-NOT_SHOWN: Mapping[str, set[str]] = {
-    "user": _AFTER_FAILURES | _OTHER_LISTS,
-    "tuner": _AFTER_FAILURES | _OTHER_LISTS | _OF_THE_PLATFORM,
-    "trials": _AFTER_FAILURES | _OF_THE_PLATFORM,
-}
 #: What AWS lets nobody limit to single things (Service Authorization Reference).
 WITHOUT_RESOURCE = {
     "sagemaker:ListTrainingJobs",
@@ -115,67 +37,10 @@ WITHOUT_RESOURCE = {
 }
 
 
-class Watched(RemoteTuning):
-    """An experiment whose calls are held against the policies."""
-
-    def __init__(self, cloud: LocalCloud, gates: Path) -> None:
-        super().__init__(cloud, gates)
-        self._begun = len(cloud.calls())
-
-    def check(self, scenario: str) -> None:
-        """Every call was allowed to who made it, and what the scenario is to show was shown."""
-        found = used(self.cloud.calls()[self._begun :])
-        refused = {of: {need for need in needs if not need.is_allowed(of)} for of, needs in found.items()}
-        assert refused == {of: set() for of in found}
-        for of, wanted in SHOWN[scenario].items():
-            assert wanted - {need.action for need in found[of]} == set(), of
-
-    def release_epoch(self, trial: int, epoch: int) -> None:
-        """Lets the stepwise script go on."""
-        (self.gates / f"{trial}-{epoch}").touch()
-
-    def command(self, *arguments: str) -> str:
-        """Runs a command that has to succeed; what it prints."""
-        done = CliRunner().invoke(main, [*arguments])
-        assert done.exit_code == 0, done.output
-        return done.output
-
-
-@pytest.fixture
-def watched(local_cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    """An experiment in a bucket of its own; calls are not paced."""
-    monkeypatch.setenv("CLOUDTUNE_AWS_RATES", "*=inf")
-    monkeypatch.setenv("CLOUDTUNE_FOLDER", str(tmp_path / "runs"))
-    monkeypatch.setenv("CLOUDTUNE_S3_PATH", f"s3://{BUCKET}")
-    monkeypatch.setattr(quotas, "_told", {})  # what earlier tests have asked for is asked for again
-    local_cloud.client("s3").create_bucket(Bucket=BUCKET)
-    _make_roles(local_cloud)
-    gates = tmp_path / "gates"
-    gates.mkdir()
-    return Watched(local_cloud, gates)
-
-
-def _make_roles(cloud: LocalCloud) -> None:
-    """The two roles and the caller, with just our policies."""
-    iam = cloud.client("iam")
-    for arn, document in ((TUNER_ROLE, "tuner"), (ROLE, "trials")):
-        name = arn.rpartition("/")[2]
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust_policy()))
-        iam.put_role_policy(RoleName=name, PolicyName="least", PolicyDocument=json.dumps(policy(document, SITE)))
-    assert cloud.client("sts").get_caller_identity()["Arn"].endswith(f":user/{USER}")
-    iam.create_user(UserName=USER)
-    iam.put_user_policy(UserName=USER, PolicyName="least", PolicyDocument=json.dumps(policy("user", SITE)))
-
-
-def _backend(watched: Watched, **members: Any) -> Any:
-    job = training_job(**{"entry_point": SCRIPT, "environment": {"GATES": str(watched.gates)}, **members})
-    return make_backend(job, cadence=HURRY, delete_checkpoints=True)
-
-
 def test_launching_and_commanding_a_remote_tuner(watched: Watched) -> None:
     """Launch, status, ps, logs, stop, resume, and an end: what a user, a tuner and its trials do on most days."""
     tuner = watched.tuner(True, {"epochs": 6, "hold": 3}, trials=2)
-    tuner.trial_backend = _backend(watched, keep_alive_period=600)
+    tuner.trial_backend = watched.backend(keep_alive_period=600)
     watched.launch(tuner)
     watched.wait_for_reports(6)
     watched.command("status", NAME)
@@ -191,7 +56,7 @@ def test_launching_and_commanding_a_remote_tuner(watched: Watched) -> None:
 def test_a_tuner_that_hands_over(watched: Watched) -> None:
     """It passes its own role on to its successor, and the trials' role to their jobs."""
     tuner = watched.tuner(True, {"epochs": 4, "hold": 2}, trials=2)
-    tuner.trial_backend = _backend(watched)
+    tuner.trial_backend = watched.backend()
     watched.launch(tuner, max_run=80)
     wait_until(lambda: len(watched.tuner_jobs()) == 2, "the successor")
     watched.release(0, 1)
@@ -204,7 +69,7 @@ def test_a_tuner_that_hands_over(watched: Watched) -> None:
 def test_trials_without_network(watched: Watched) -> None:
     """Their reports and last words come from the log, and they are stopped by SageMaker."""
     tuner = watched.tuner(True, {"epochs": 3, "hold": 2}, trials=2, max_failures=2)
-    tuner.trial_backend = _backend(watched, enable_network_isolation=True)
+    tuner.trial_backend = watched.backend(enable_network_isolation=True)
     watched.launch(tuner)
     watched.wait_for_reports(4)
     # A machine that fails takes the agent's last words with it: why, only the log can tell.
@@ -217,7 +82,7 @@ def test_trials_without_network(watched: Watched) -> None:
 def test_checkpoints_one_after_the_other(watched: Watched) -> None:
     """A trial's job deletes those that are no longer needed."""
     tuner = watched.tuner(True, {"epochs": 4}, trials=1, workers=1)
-    tuner.trial_backend = _backend(watched, entry_point=Path(stepwise.__file__))
+    tuner.trial_backend = watched.backend(entry_point=Path(stepwise.__file__))
     launched = watched.launch(tuner)
     seen: set[str] = set()
 
@@ -244,7 +109,7 @@ def test_a_tuner_on_this_machine(watched: Watched) -> None:
         stop_criterion=StoppingCriterion(max_num_evaluations=5),
     )
     watched.release(0)
-    tuner.trial_backend = _backend(watched, enable_network_isolation=True, keep_alive_period=600)
+    tuner.trial_backend = watched.backend(enable_network_isolation=True, keep_alive_period=600)
     tuner.run()
     watched.check("local tuner")
 
@@ -259,6 +124,12 @@ def test_looking_around(watched: Watched) -> None:
     get_execution_role(None, aws)
     tuning_image(aws.region, aws=aws)
     watched.check("looking")
+
+
+def test_a_machine_that_the_accounts_own_list_lacks(watched: Watched) -> None:
+    """AWS's list of defaults is asked for it."""
+    assert training_quota(aws_for(None, None), "ml.new.large") is None
+    watched.check("unknown machine")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
