@@ -109,6 +109,58 @@ def _state(seen: Seen) -> LeaseState:
     )
 
 
+def check_free(
+    state: LeaseState,
+    root: str,
+    job_is_over: Callable[[str], bool] | None = None,
+    way: str = "--takeover (Tuner.run(takeover=True))",
+) -> None:
+    """Returns if nobody holds the lease who is not known to be dead. Takes nothing.
+
+    Args:
+        state: Of the lease.
+        root: Prefix of the experiment.
+        job_is_over: Whether the training job of this name has ended. Asked about an owner that was one.
+        way: To take over, for the message.
+
+    Raises:
+        ExperimentLocked: Somebody holds it.
+    """
+    if not state.is_alive:
+        return
+    if is_same_space(state.owner):
+        if not lives(state.owner) or _is_left_by_us(state):
+            return
+    # SageMaker starts a job's container again when the one before has ended.
+    elif (job := state.owner.get("job")) and (job == _own_job() or _is_over(job, job_is_over)):
+        return
+    age = "" if state.age is None else f" (last sign of life {state.age:.0f} seconds ago)"
+    raise ExperimentLocked(
+        f"experiment {LogKeys(root).name!r} is driven by {state.describe()}{age}; wait for it to end, stop it, or "
+        f"take over with {way}; if it has died, its lease ends {STALE_AFTER:.0f} seconds after its last sign of life"
+    )
+
+
+def _own_job() -> str | None:
+    return os.environ.get("TRAINING_JOB_NAME")
+
+
+def _is_left_by_us(state: LeaseState) -> bool:
+    """Whether this process has written it and holds it no more, or not yet: no answer came when it did."""
+    own = {"pid": os.getpid(), "pid_start": process_identity()["pid_start"]}
+    return all(state.owner.get(key) == own[key] for key in own) and state.nonce not in _held
+
+
+def _is_over(job: str, job_is_over: Callable[[str], bool] | None) -> bool:
+    if job_is_over is None:
+        return False
+    try:
+        return job_is_over(job)
+    except AwsError as error:
+        logger.debug("it is not known whether training job %s has ended: %s", job, error)
+        return False
+
+
 class S3Lease:
     """Keeps other tuners off an experiment as long as this process lives.
 
@@ -154,11 +206,11 @@ class S3Lease:
             ExperimentLocked: Somebody holds it and ``takeover`` is false.
             AwsError: S3 cannot be asked.
         """
-        self._owner = {**ourselves(), **process_identity(), "job": os.environ.get("TRAINING_JOB_NAME")}
+        self._owner = {**ourselves(), **process_identity(), "job": _own_job()}
         for _ in range(_TRIES):
             seen = self._bucket.look(self._keys.lease)
             if seen is not None and not takeover:
-                self._check_free(_state(seen))
+                check_free(_state(seen), self._keys.root, self._job_is_over)
             body = self._body()
             try:
                 if seen is None:
@@ -175,37 +227,6 @@ class S3Lease:
         raise ExperimentLocked(
             f"experiment {self._keys.name!r} is being taken by several tuners at once; try again when one drives it"
         )
-
-    def _check_free(self, state: LeaseState) -> None:
-        """Raises ExperimentLocked if somebody holds the lease who is not known to be dead."""
-        if not state.is_alive:
-            return
-        if is_same_space(state.owner):
-            if not lives(state.owner) or self._is_left_by_us(state):
-                return
-        # SageMaker starts a job's container again when the one before has ended.
-        elif (job := state.owner.get("job")) and (job == self._owner["job"] or self._is_over(job)):
-            return
-        age = "" if state.age is None else f" (last sign of life {state.age:.0f} seconds ago)"
-        raise ExperimentLocked(
-            f"experiment {self._keys.name!r} is driven by {state.describe()}{age}; wait for it to end, stop it, or "
-            "take over with --takeover (Tuner.run(takeover=True)); if it has died, its lease ends "
-            f"{STALE_AFTER:.0f} seconds after its last sign of life"
-        )
-
-    def _is_left_by_us(self, state: LeaseState) -> bool:
-        """Whether this process has written it and holds it no more, or not yet: no answer came when it did."""
-        ours = all(state.owner.get(key) == self._owner[key] for key in ("pid", "pid_start"))
-        return ours and state.nonce not in _held
-
-    def _is_over(self, job: str) -> bool:
-        if self._job_is_over is None:
-            return False
-        try:
-            return self._job_is_over(job)
-        except AwsError as error:
-            logger.debug("it is not known whether training job %s has ended: %s", job, error)
-            return False
 
     # ------------------------------------------------------------------ holding
 
