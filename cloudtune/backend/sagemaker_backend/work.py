@@ -18,7 +18,6 @@ from cloudtune.aws.logs import JobLogs
 from cloudtune.aws.own_source import upload_source
 from cloudtune.aws.packaging import DEFAULT_LIMIT, build_bundle, upload_bundle
 from cloudtune.aws.prices import cost
-from cloudtune.aws.quotas import training_quota
 from cloudtune.aws.s3 import Bucket, Got
 from cloudtune.aws.synced_checkpoints import SyncedCheckpoints
 from cloudtune.aws.training_jobs import TrainingJobs
@@ -36,6 +35,7 @@ from cloudtune.backend.sagemaker_backend.life import LifeWriter
 from cloudtune.backend.sagemaker_backend.log_reader import LogReader
 from cloudtune.backend.sagemaker_backend.machines import Machines
 from cloudtune.backend.sagemaker_backend.outcome import never_began
+from cloudtune.backend.sagemaker_backend.quota_preflight import what_is_short
 from cloudtune.backend.sagemaker_backend.same_place import check_same_place
 from cloudtune.backend.sagemaker_backend.saved_checkpoints import SavedCheckpoints
 from cloudtune.backend.sagemaker_backend.service import Service, now
@@ -205,30 +205,12 @@ class Work:
 
     def _check_quotas(self) -> None:
         """Warns of quotas that will make trials wait, and of warm pools that SageMaker silently will not keep."""
-        template = self._settings.template
+        settings, place = self._settings, self._place
         try:
-            quota = training_quota(self._aws, template.instance_type, spot=template.is_spot)
-            needed = self._place.n_workers * template.instance_count
-            if quota is not None and quota < needed:
-                logger.warning(
-                    "the account may use %d %s at once, and %d workers want %d: some trials will wait; ask for more "
-                    "with AWS Service Quotas, or use fewer workers",
-                    quota,
-                    template.instance_type,
-                    self._place.n_workers,
-                    needed,
-                )
-            if template.keep_alive_period:
-                pools = training_quota(self._aws, template.instance_type, warm_pool=True)
-                if pools is not None and pools < needed:
-                    logger.warning(
-                        "the account may keep %d %s in warm pools, and %d are wanted: SageMaker keeps no more than "
-                        "that, without saying so; ask for '%s for training warm pool usage' with AWS Service Quotas",
-                        pools,
-                        template.instance_type,
-                        needed,
-                        template.instance_type,
-                    )
+            for sentence in what_is_short(
+                self._aws, settings.template, place.config_space, settings.fallback_instance_types, place.n_workers
+            ):
+                logger.warning("%s", sentence)
         except AwsError as error:
             logger.info("quotas could not be read: %s", error)
 
