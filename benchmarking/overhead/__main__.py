@@ -19,6 +19,7 @@ from benchmarking.overhead import (
     many_trials,
     peers,
     remote,
+    restart,
     s3_store,
     sagemaker,
     script_trials,
@@ -37,6 +38,7 @@ _PARTS = {
     "localcloud": local_cloud.measure,
     "sagemaker": sagemaker.measure,
     "remote": remote.measure,
+    "restart": restart.measure,
     "peers": peers.measure,
 }
 

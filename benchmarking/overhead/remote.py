@@ -1,43 +1,32 @@
-"""What it costs to ship a tuner: launching it, its first trial there, and taking up a long experiment again."""
+"""What it costs to ship a tuner: launching it, and its first trial there."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarking.overhead.measurement import Row, seconds
 from cloudtune import StoppingCriterion, Tuner
-from cloudtune.aws.clients import Aws, aws_for
-from cloudtune.aws.rate_budget import RateBudget
-from cloudtune.aws.s3 import Bucket
 from cloudtune.backend.sagemaker_backend import SageMakerBackend, TrainingJob
 from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.config_space import uniform
 from cloudtune.localcloud import LocalCloud
 from cloudtune.optimizer.baselines import RandomSearch
 from cloudtune.remote import RemoteLauncher
-from cloudtune.store.s3_packing import RUN
-from cloudtune.store.s3_store import S3Store
 
 BUCKET = "bench"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/python:3"
 ROLE = "arn:aws:iam::123456789012:role/tuning"
-ROOT = "cloudtune/again/again/"
 LAUNCHES = 20
-TRIALS = 1_000
-REPORTS = 50_000
 #: What the issue allows, in seconds.
-LAUNCH_TIME, FIRST_TRIAL_TIME, RESTART_TIME = 0.5, 2.0, 5.0
-MEMORY = 250.0
+LAUNCH_TIME, FIRST_TRIAL_TIME = 0.5, 2.0
 
 _TRAIN = """
 import argparse, time
@@ -53,7 +42,7 @@ Reporter()(loss=1.0)
 def measure(repeats: int) -> list[Row]:
     """All rows about remote tuners."""
     del repeats
-    return [*_launching(), *_first_trial(), *_again()]
+    return [*_launching(), *_first_trial()]
 
 
 @contextlib.contextmanager
@@ -139,97 +128,3 @@ def _first_trial() -> list[Row]:
         Row("remote tuner: container's start to first trial created", median, FIRST_TRIAL_TIME, "s", 1.0, "the target"),
         Row("... against what it has to import", median, floor, "s", None, "boto3, dill, numpy, a client"),
     ]
-
-
-# ---------------------------------------------------------------------------------------------- a long one again
-
-
-def long_log(tuner: Tuner) -> Iterator[list[dict[str, Any]]]:
-    """The log of an experiment of this tuner's, a batch for each report of its 1,000 trials."""
-    yield [
-        {
-            "event": "experiment",
-            "name": tuner.name,
-            "experiment_id": "again1",
-            "scheduler": json.loads(json.dumps(tuner.scheduler.metadata())),
-            "metadata": {},
-            "unix": 1.79e9,
-        }
-    ]
-    levels = REPORTS // TRIALS
-    for trial in range(TRIALS):
-        at = {"trial": trial, "attempt": 0, "time": float(trial)}
-        suggestion = tuner.scheduler.suggest()
-        if suggestion is None:
-            raise RuntimeError("random search has no suggestion any more")
-        suggest = {**at, "event": "suggest", "number": trial, "config": suggestion.config}
-        yield [{**suggest, "checkpoint_from": None, "computed_at": 0}]
-        for number in range(levels):
-            metrics = {"loss": 1 / (number + 1), "epoch": number + 1, "st_worker_time": 1.0, "st_worker_iter": number}
-            report = {**at, "event": "report", "run": 0, "number": number, "metrics": metrics}
-            yield [{**report, "decision": "CONTINUE", "status": "InProgress"}]
-        yield [{**at, "event": "end", "outcome": "completed", "reason": "", "exit_code": 0, "status": "Completed"}]
-
-
-def write_long_log(bucket: Bucket, script: Path) -> None:
-    """Puts it to S3, ten entries a segment, and packs it as its owner would have."""
-    tuner = make_tuner(script, tuner_name="again", suffix_tuner_name=False)
-    store = S3Store(bucket, ROOT)
-    store.open()
-    for pending, batch in enumerate(long_log(tuner), start=1):
-        store.append(batch)
-        if pending % 10 == 0:
-            store.flush()
-        if pending % (10 * RUN) == 0:
-            store.maintain(1.79e9 + pending)
-    store.flush()
-    store.close()
-
-
-def _again() -> list[Row]:
-    with cloud_with_script() as (_, script):
-        bucket = Bucket(Aws(budget=RateBudget({})), BUCKET)
-        write_long_log(bucket, script)
-        code = f"from benchmarking.overhead import remote; remote.take_up({str(script)!r}, {{}})"
-        runs = [json.loads(_output(code.format(number))) for number in range(3)]
-        took = statistics.median(run["seconds"] for run in runs)
-        floor = min(run["parsing"] for run in runs)
-        memory = min(run["megabytes"] for run in runs)
-    return [
-        Row(
-            f"taking up {TRIALS:,} trials, {REPORTS:,} reports, from the log",
-            took,
-            RESTART_TIME,
-            "s",
-            1.0,
-            "the target",
-        ),
-        Row("... against parsing the log's lines", took, floor, "s", None, "json.loads of each"),
-        Row("memory of that tuner, random search", memory, MEMORY, "MB", 1.0, "the target"),
-    ]
-
-
-def _output(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-
-
-def take_up(script: str, number: int) -> None:
-    """Continues the experiment until its next trial is suggested; prints what that took, with all imports, as JSON."""
-    del number
-    began = time.perf_counter()
-    tuner = make_tuner(Path(script), TRIALS + 1, tuner_name="again", suffix_tuner_name=False)
-    tuner.scheduler.set_random_seed(0)
-    store = S3Store(Bucket(aws_for(None, None), BUCKET), ROOT)
-    store.open()
-    tuner.keep_in(store)
-    tuner._catch_up(store)
-    if tuner.scheduler.suggest() is None or tuner.status.num_trials_started != TRIALS:
-        raise RuntimeError("the tuner is not where the log stands")
-    took = time.perf_counter() - began
-    lines = [json.dumps(entry) for entry in store.read()]
-    parsing = seconds(lambda: [json.loads(line) for line in lines])
-    store._results_length = store.length()
-    store.close()
-    with Path("/proc/self/status").open() as file:
-        peak = next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))
-    sys.stdout.write(json.dumps({"seconds": took, "parsing": parsing, "megabytes": peak}))
