@@ -38,6 +38,7 @@ class Task(_Task, total=False):
     termination_grace: float  # seconds between SIGTERM and SIGKILL for the script where the platform ends the job
     python: str  # what Python the script needs (3.11), told before anything is installed for it
     python_note: str  # one sentence for the case that it is another one
+    launched_by: Dict[str, Any]  # of a tuner's job: the process that has launched it, with a nonce
 
 
 class EndForm(TypedDict):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cloudtune.agent import protocol
 from cloudtune.callbacks.tuner_callback import TunerCallback
+from cloudtune.remote.launching import LaunchedElsewhere
 from cloudtune.remote.own_job import OwnJob, Time
 from cloudtune.remote.successor import create_successor
 from cloudtune.remote.time_limit import hand_over_after
@@ -85,4 +86,8 @@ class HandOver(TunerCallback):
         described = job.aws.call("sagemaker", "describe_training_job", TrainingJobName=job.name)
         tags = job.aws.call("sagemaker", "list_tags", ResourceArn=described["TrainingJobArn"])["Tags"]
         shipped = {path.name: path.read_bytes() for path in sorted(channel.iterdir()) if path.name != protocol.TASK}
-        return create_successor(place, described, tags, self._settings, shipped, job.attempt + 1)
+        try:
+            return create_successor(place, described, tags, self._settings, shipped, job.attempt + 1)
+        except LaunchedElsewhere as other:
+            logger.info("%s", other)
+            return None

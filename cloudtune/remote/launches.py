@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cloudtune.agent import protocol
+from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import NotFound
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
@@ -41,19 +42,45 @@ def writable(experiment: S3Experiment) -> S3Experiment:
     return experiment
 
 
-def newest_launch(place: TunerPlace, patience: float | None = None) -> tuple[int, JobState] | None:
+class JobEnded:
+    """Whether a training job has ended. Picklable, unlike a function made for it.
+
+    Args:
+        aws: Account and region.
+    """
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+
+    def __call__(self, job: str) -> bool:
+        try:
+            return TrainingJobs(self._aws).describe(job).is_terminal
+        except NotFound:
+            return True
+
+
+def newest_launch(
+    place: TunerPlace, patience: float | None = None, attempts: Sequence[int] | None = None
+) -> tuple[int, JobState] | None:
     """Number and job of the newest launch whose job was created; None if there is none.
+
+    Args:
+        place: Of the experiment.
+        patience: For how many seconds throttled and failed calls are repeated.
+        attempts: Numbers of all launches, where they are known.
 
     Raises:
         AwsError: AWS does not answer.
     """
-    return next(launches(place, patience), None)
+    return next(launches(place, patience, attempts), None)
 
 
-def launches(place: TunerPlace, patience: float | None = None) -> Iterator[tuple[int, JobState]]:
+def launches(
+    place: TunerPlace, patience: float | None = None, attempts: Sequence[int] | None = None
+) -> Iterator[tuple[int, JobState]]:
     """Numbers and jobs of all launches whose jobs were created, the newest first. Raises AwsError."""
     training = TrainingJobs(place.bucket.aws)
-    for attempt in reversed(place.attempts()):
+    for attempt in reversed(place.attempts() if attempts is None else attempts):
         try:
             state = training.describe(place.job_name(experiment_of(place), attempt), patience)
         except NotFound:

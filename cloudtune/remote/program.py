@@ -17,17 +17,24 @@ from cloudtune import constants
 from cloudtune.agent import protocol
 from cloudtune.agent.forms import Task
 from cloudtune.aws.clients import Aws, aws_for
-from cloudtune.aws.errors import NotFound
 from cloudtune.aws.s3 import Bucket
-from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.callbacks.console_metrics import ConsoleMetrics
 from cloudtune.errors import CloudtuneError, ExperimentLocked
 from cloudtune.interruption import TuningInterrupted
 from cloudtune.remote.changes import change
 from cloudtune.remote.hand_over import HandOver
+from cloudtune.remote.launches import JobEnded
 from cloudtune.remote.own_job import OwnJob
-from cloudtune.remote.tuner_job import MANIFEST, PICKLE, TIME_TO_END, Settings, TunerPlace
-from cloudtune.remote.unpacking import load
+from cloudtune.remote.tuner_job import (
+    ENV_LAUNCH,
+    MANIFEST,
+    PICKLE,
+    TIME_TO_END,
+    Settings,
+    TunerPlace,
+    launch_digest,
+)
+from cloudtune.remote.unpacking import CannotLoad, load
 from cloudtune.store.s3_lease import read_lease
 from cloudtune.store.s3_store import S3Store
 from cloudtune.tuner import Tuner
@@ -105,7 +112,7 @@ class Run:
     def _tuner(self) -> Tuner:
         """The tuner that was shipped, told where it is now."""
         os.environ[constants.ENV_FOLDER] = str(self._base / "cloudtune" / "experiments")
-        manifest: Mapping[str, Any] = json.loads((self._channel / MANIFEST).read_text(encoding="utf-8"))
+        manifest = self._manifest()
         archive = self._base / "input" / "data" / protocol.CHANNEL_CODE / protocol.BUNDLE
         tuner = load(self._base / "code", manifest, (self._channel / PICKLE).read_bytes(), archive)
         change(tuner, self._settings.changes)
@@ -123,26 +130,32 @@ class Run:
         backend.end_when_silent(_LIFE_TIMEOUT)
         return tuner
 
+    def _manifest(self) -> Mapping[str, Any]:
+        """Of the shipment, if it and the task are those that this job was created for."""
+        manifest = (self._channel / MANIFEST).read_bytes()
+        launched = launch_digest((self._channel / protocol.TASK).read_bytes(), manifest)
+        if os.environ.get(ENV_LAUNCH, launched) != launched:
+            raise CannotLoad(
+                "what lies in the job's input channel is not what it was launched with: another launch, or somebody "
+                "else, has changed it; launch again"
+            )
+        said: dict[str, Any] = json.loads(manifest)
+        return said
+
     def _store(self, tuner: Tuner) -> S3Store:
         return S3Store(
             self._place.bucket,
             self._settings.root,
             results_update_interval=tuner.results_update_interval,
-            job_is_over=self._is_over,
+            job_is_over=JobEnded(self._aws),
         )
-
-    def _is_over(self, job: str) -> bool:
-        try:
-            return TrainingJobs(self._aws).describe(job).is_terminal
-        except NotFound:
-            return True
 
     def _drive(self, tuner: Tuner) -> None:
         """Runs the tuner, once nobody else does: one that was killed a moment ago still looks alive."""
         age = None
         while True:
             try:
-                tuner.run()
+                tuner.run(takeover=self._takes_over())
             except ExperimentLocked:
                 lease = read_lease(self._place.bucket, self._settings.root)
                 renewed = lease is None or lease.age is None or (age is not None and lease.age < age)
@@ -153,6 +166,13 @@ class Run:
                 threading.Event().wait(_WATCH_INTERVAL)
             else:
                 return
+
+    def _takes_over(self) -> bool:
+        """Whether whoever launched this has said to take the experiment from the very one that drives it now."""
+        if not self._settings.takeover_from:
+            return False
+        lease = read_lease(self._place.bucket, self._settings.root)
+        return lease is not None and lease.nonce == self._settings.takeover_from
 
     def _leaves_running(self) -> bool:
         """Whether jobs of trials go on when this one ends before the experiment, for the next tuner to take over."""

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from cloudtune.agent import protocol
+from cloudtune.aws.training_jobs import JobState
 from cloudtune.errors import CloudtuneError, ExperimentLocked, ExperimentNotFound
 from cloudtune.experiments.course import Course
 from cloudtune.experiments.s3_finding import S3Experiment
 from cloudtune.remote.changes import longest_time
-from cloudtune.remote.launches import newest_launch, writable
+from cloudtune.remote.launches import JobEnded, launches, newest_launch, writable
+from cloudtune.remote.launching import check_none_under_way
+from cloudtune.remote.shipped import newest_shipped
 from cloudtune.remote.successor import create_successor
 from cloudtune.remote.time_limit import LONGEST_JOB, MARGIN
 from cloudtune.remote.tuner_job import TRIAL, Settings, TunerPlace
 from cloudtune.store.entries import FINISHED
-from cloudtune.store.s3_lease import read_lease
+from cloudtune.store.s3_lease import check_free, read_lease
 from cloudtune.store.s3_log import S3LogView
 
 
@@ -34,7 +36,8 @@ def launch_again(experiment: S3Experiment, changes: Mapping[str, Any]) -> str:
 
     Raises:
         ExperimentNotFound: It has no job to go by.
-        ExperimentLocked: Somebody drives it.
+        ExperimentLocked: Somebody drives it, or is about to.
+        CannotLoad: All that was launched is damaged.
         NothingToContinue: It has reached its end, and nothing is to change.
         AwsError: The job could not be created.
     """
@@ -46,34 +49,43 @@ def launch_again(experiment: S3Experiment, changes: Mapping[str, Any]) -> str:
             f"no training job of a tuner is known for experiment {experiment.name!r} in {experiment.bucket.aws.region};"
             " launch it again by its script, or continue it on this machine with --here"
         )
-    attempt, state = newest
-    _check_free(experiment, state.name, state.is_terminal)
+    attempts = place.attempts()
+    _check_free(experiment, attempts, *newest)
     _check_unfinished(experiment, changes)
+    # Of an earlier launch, and by a job like its own, if the newest was damaged: the log brings it up to date.
+    shipped = newest_shipped(place, [number for number, _ in launches(place, attempts=attempts)])
     aws = experiment.bucket.aws
-    described = aws.call("sagemaker", "describe_training_job", TrainingJobName=state.name)
-    folder = place.keys.task_folder(TRIAL, attempt)
-    names = [one.key for one in experiment.bucket.list(folder)]
-    files = {key[len(folder) :]: got.body for key, got in experiment.bucket.get_many(names).items()}
-    if protocol.TASK not in files:
-        raise ExperimentNotFound(f"{experiment.bucket.uri(folder)} is gone; launch the experiment again by its script")
-    told = json.loads(files.pop(protocol.TASK))["config"]
-    settings = Settings(**{one.name: told[one.name] for one in fields(Settings) if one.name in told})
-    settings = replace(settings, changes={**settings.changes, **changes})
+    job = place.job_name(experiment.name, shipped.attempt)
+    described = aws.call("sagemaker", "describe_training_job", TrainingJobName=job)
+    settings = _settings(place, newest[0]) or _settings(place, shipped.attempt)
+    if settings is None:
+        uri = experiment.bucket.uri(place.keys.task(TRIAL, newest[0]))
+        raise ExperimentNotFound(f"{uri} is gone, or damaged; launch the experiment again by its script")
+    settings = replace(settings, changes={**settings.changes, **changes}, takeover_from="")
     settings, described = _with_time(settings, described, changes)
     tags = aws.call("sagemaker", "list_tags", ResourceArn=described["TrainingJobArn"], MaxResults=100)["Tags"]
-    return create_successor(place, described, tags, settings, files, max(place.attempts()) + 1)
+    return create_successor(place, described, tags, settings, shipped.files, attempts[-1] + 1)
 
 
-def _check_free(experiment: S3Experiment, job: str, job_is_over: bool) -> None:
-    if not job_is_over:
+def _settings(place: TunerPlace, attempt: int) -> Settings | None:
+    """What the job of a launch was told; None where that cannot be read."""
+    got = place.bucket.get(place.keys.task(TRIAL, attempt))
+    try:
+        told = {} if got is None else json.loads(got.body)["config"]
+        return Settings(**{one.name: told[one.name] for one in fields(Settings) if one.name in told})
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _check_free(experiment: S3Experiment, attempts: Sequence[int], newest: int, job: JobState) -> None:
+    if not job.is_terminal:
         raise ExperimentLocked(
-            f"the tuner of '{experiment.name}' runs already, as training job {job}; `cloudtune status` follows it"
+            f"the tuner of '{experiment.name}' runs already, as training job {job.name}; `cloudtune status` follows it"
         )
+    check_none_under_way(TunerPlace(experiment.bucket, experiment.root), attempts, newest)
     lease = read_lease(experiment.bucket, experiment.root)
-    if lease is not None and lease.is_alive and lease.owner.get("job") != job:
-        raise ExperimentLocked(
-            f"experiment '{experiment.name}' is driven by {lease.describe()}; wait for it to end, or stop it there"
-        )
+    if lease is not None and lease.owner.get("job") != job.name:
+        check_free(lease, experiment.root, JobEnded(experiment.bucket.aws), "`cloudtune resume --here --takeover`")
 
 
 def _check_unfinished(experiment: S3Experiment, changes: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from cloudtune.aws.buckets import find_bucket
 from cloudtune.aws.clients import Aws, aws_for
-from cloudtune.aws.errors import Conflict, NotFound
+from cloudtune.aws.errors import Conflict
 from cloudtune.aws.experiment_place import check_length
 from cloudtune.aws.images import tuning_image
 from cloudtune.aws.job_template import TrainingJob, template_of
@@ -24,10 +24,13 @@ from cloudtune.callbacks.console_metrics import metric_names
 from cloudtune.continuing import check_same
 from cloudtune.errors import ExperimentMismatch
 from cloudtune.remote import program, time_limit
+from cloudtune.remote.launches import JobEnded, newest_launch
+from cloudtune.remote.launching import check_none_under_way, launch
 from cloudtune.remote.secret_values import check_text, secret_values
 from cloudtune.remote.shipment import Shipment, pack
 from cloudtune.remote.tuner_job import MANIFEST, PICKLE, Settings, TunerPlace, is_ours
 from cloudtune.store.entries import EXPERIMENT
+from cloudtune.store.s3_lease import check_free, read_lease
 from cloudtune.store.s3_log import S3LogView
 from cloudtune.store.s3_place import S3Place
 from cloudtune.tuner import Tuner
@@ -145,17 +148,19 @@ class RemoteLauncher:
             **job_options,
         )
 
-    def run(self, wait: bool = True) -> RemoteExperiment:
+    def run(self, wait: bool = True, takeover: bool = False) -> RemoteExperiment:
         """Launches the job, or continues its experiment if the last one has ended.
 
         Args:
             wait: Follow the experiment as if it ran here, until it ends. Ctrl-C stops following, not the experiment.
+            takeover: Take the experiment over from a tuner elsewhere that seems to drive it; that one stops.
 
         Raises:
             CloudtuneError: The job cannot be launched; the message says what is missing.
+            ExperimentLocked: A tuner elsewhere drives the experiment, or another launch has just been made.
             ExperimentMismatch: There is another experiment of this name.
         """
-        launched = self._launch()
+        launched = self._launch(takeover)
         if wait:
             from cloudtune.remote.following import follow
 
@@ -167,7 +172,7 @@ class RemoteLauncher:
     def _aws(self) -> Aws:
         return aws_for(self.region, self.profile)
 
-    def _launch(self) -> RemoteExperiment:
+    def _launch(self, takeover: bool) -> RemoteExperiment:
         aws, tuner = self._aws(), self.tuner
         if tuner.scheduler.num_suggestions:
             raise ExperimentMismatch(
@@ -184,12 +189,17 @@ class RemoteLauncher:
         place = TunerPlace(bucket, root)
         check_length(place.uri)
         attempts = place.attempts()
-        if attempts:
+        lease = read_lease(bucket, root)
+        if attempts or lease is not None:
             self._check_same(bucket, root)
-        running = self._running(place, attempts)
-        if running is not None:
+        newest = newest_launch(place, attempts=attempts)
+        if newest is not None and not newest[1].is_terminal:
+            running = newest[1].name
             logger.info("the tuner of '%s' runs already, as training job %s", tuner.name, running)
             return RemoteExperiment(tuner.name, running, bucket.uri(root))
+        check_none_under_way(place, attempts, None if newest is None else newest[0])
+        if lease is not None and not takeover:
+            check_free(lease, root, JobEnded(aws), "RemoteLauncher.run(takeover=True)")
         settings = Settings(
             name=tuner.name,
             tag=self.tag,
@@ -199,21 +209,11 @@ class RemoteLauncher:
             store_logs=self.store_logs_localbackend,
             publish_metrics=self.publish_tuning_metrics,
             leave_trials=self.leave_trials_when_stopped,
+            takeover_from=lease.nonce if takeover and lease is not None else "",
         )
         name = self._create(aws, place, settings, shipment, max(attempts, default=-1) + 1, found.prefix)
         logger.info("the tuner of '%s' runs as training job %s; results: %s", tuner.name, name, bucket.uri(root))
         return RemoteExperiment(tuner.name, name, bucket.uri(root))
-
-    def _running(self, place: TunerPlace, attempts: Sequence[int]) -> str | None:
-        """Name of the job that runs the tuner now."""
-        if not attempts:
-            return None
-        name = place.job_name(self.tuner.name, attempts[-1])
-        try:
-            state = TrainingJobs(place.bucket.aws).describe(name)
-        except NotFound:
-            return None  # its launch did not get so far
-        return None if state.is_terminal or state.environment.get("CLOUDTUNE_PLACE") != place.uri else name
 
     def _check_same(self, bucket: Bucket, root: str) -> None:
         """Raises ExperimentMismatch if the experiment that lies there is another one."""
@@ -244,15 +244,15 @@ class RemoteLauncher:
         code_uri = uploading.result()
         metrics = metric_names(self.tuner) if self.publish_tuning_metrics else []
         for number in range(attempt, attempt + _NAMES):
-            place.write_task(number, settings, shipped)
-            request = place.request(number, settings, resolved, code_uri, metrics)
-            try:
-                TrainingJobs(aws).create(request, patience=None)
-            except Conflict:
-                if not is_ours(aws, request["TrainingJobName"], request):
-                    logger.debug("the name %s is another job's", request["TrainingJobName"])
-                    continue
-            return str(request["TrainingJobName"])
+            with launch(place, number, settings, shipped) as launched:
+                request = place.request(number, settings, resolved, code_uri, metrics, launched)
+                try:
+                    TrainingJobs(aws).create(request, patience=None)
+                except Conflict:
+                    if not is_ours(aws, request["TrainingJobName"], request):
+                        logger.debug("the name %s is another job's", request["TrainingJobName"])
+                        continue
+                return str(request["TrainingJobName"])
         raise ExperimentMismatch(
             f"{_NAMES} training jobs are called as the tuner of '{settings.name}' would be; choose another tuner_name"
         )

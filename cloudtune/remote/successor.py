@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cloudtune.aws.errors import Conflict
+from cloudtune.aws.errors import Conflict, NotFound
 from cloudtune.aws.training_jobs import TrainingJobs
+from cloudtune.remote.launching import LaunchedElsewhere, launch
 from cloudtune.remote.tuner_job import TRIAL, Settings, TunerPlace, is_ours, successor_of
 
 logger = logging.getLogger(__name__)
@@ -32,23 +34,32 @@ def create_successor(
         attempt: Number of the launch; a later one is taken where the name is another job's.
 
     Raises:
+        LaunchedElsewhere: Somebody else is about to create one.
         AwsError: It could not be created; the same launch command continues as well.
     """
     aws = place.bucket.aws
+    training = TrainingJobs(aws)
     while True:
-        place.write_task(attempt, settings, shipped)
-        request = successor_of(
-            described,
-            place.job_name(settings.name, attempt),
-            place.bucket.uri(place.keys.task_folder(TRIAL, attempt)),
-            attempt,
-        )
-        request["Tags"] = [dict(tag) for tag in tags if not tag["Key"].startswith("aws:")]
+        name = place.job_name(settings.name, attempt)
         try:
-            TrainingJobs(aws).create(request, patience=None)
-        except Conflict:
-            if not is_ours(aws, request["TrainingJobName"], request):
+            with launch(place, attempt, settings, shipped) as launched:
+                uri = place.bucket.uri(place.keys.task_folder(TRIAL, attempt))
+                request = successor_of(described, name, uri, attempt, launched)
+                request["Tags"] = [dict(tag) for tag in tags if not tag["Key"].startswith("aws:")]
+                try:
+                    training.create(request, patience=None)
+                except Conflict:
+                    if not is_ours(aws, name, request):
+                        attempt += 1
+                        continue
+        except LaunchedElsewhere as other:
+            if other.job is None or other.job != os.environ.get("TRAINING_JOB_NAME"):
+                raise
+            # This job was about to do it already, before its machine was replaced.
+            try:
+                training.describe(name)
+            except NotFound:
                 attempt += 1
                 continue
-        logger.info("training job %s carries on", request["TrainingJobName"])
-        return str(request["TrainingJobName"])
+        logger.info("training job %s carries on", name)
+        return name

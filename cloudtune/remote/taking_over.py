@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -16,11 +15,11 @@ from cloudtune.agent.unpack import unpack
 from cloudtune.aws.checkpoints import TrialCheckpoints
 from cloudtune.aws.clients import aws_for
 from cloudtune.aws.errors import NotFound
-from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.errors import ExperimentNotFound
 from cloudtune.experiments.s3_finding import S3Experiment, find_in_s3
-from cloudtune.remote.launches import writable
-from cloudtune.remote.tuner_job import MANIFEST, PICKLE, TRIAL, TunerPlace
+from cloudtune.remote.launches import JobEnded, writable
+from cloudtune.remote.shipped import newest_shipped
+from cloudtune.remote.tuner_job import PICKLE, TRIAL, TunerPlace
 from cloudtune.remote.unpacking import check, load
 from cloudtune.store.places import experiment_path
 from cloudtune.store.s3_store import S3Store
@@ -75,27 +74,10 @@ def _tuner_of(experiment: S3Experiment) -> Tuner:
 
 def _kept_in_s3(tuner: Tuner, experiment: S3Experiment) -> Tuner:
     interval = tuner.results_update_interval
-    store = S3Store(experiment.bucket, experiment.root, interval, job_is_over=JobEnded(experiment))
+    store = S3Store(experiment.bucket, experiment.root, interval, job_is_over=JobEnded(experiment.bucket.aws))
     tuner.keep_in(store, experiment.tag)
     tuner.save_tuner = False  # what was launched is what continues it
     return tuner
-
-
-class JobEnded:
-    """Whether a training job has ended. Picklable, unlike a function made for it.
-
-    Args:
-        experiment: Whose account and region.
-    """
-
-    def __init__(self, experiment: S3Experiment) -> None:
-        self._aws = experiment.bucket.aws
-
-    def __call__(self, job: str) -> bool:
-        try:
-            return TrainingJobs(self._aws).describe(job).is_terminal
-        except NotFound:
-            return True
 
 
 def shipped_tuner(experiment: S3Experiment) -> Tuner:
@@ -107,7 +89,8 @@ def shipped_tuner(experiment: S3Experiment) -> Tuner:
         ExperimentNotFound: It was not launched remotely, or what was launched is gone.
         CannotLoad: It was launched with other versions than those installed here, or changed.
     """
-    manifest, pickle = _newest_shipment(experiment)
+    shipped = newest_shipped(TunerPlace(experiment.bucket, experiment.root))
+    manifest, pickle = shipped.manifest, shipped.pickle
     check(manifest, pickle)  # before anything is downloaded
     folder = experiment_path(experiment.name) / _FOLDER / str(manifest["archive"])[:16]
     if not folder.is_dir():
@@ -118,19 +101,6 @@ def shipped_tuner(experiment: S3Experiment) -> Tuner:
             f"what was launched as {experiment.name!r} is a tuner of {tuner.name!r}; launch it again by its script"
         )
     return tuner
-
-
-def _newest_shipment(experiment: S3Experiment) -> tuple[dict[str, Any], bytes]:
-    place = TunerPlace(experiment.bucket, experiment.root)
-    for attempt in reversed(place.attempts()):
-        folder = place.keys.task_folder(TRIAL, attempt)
-        got = experiment.bucket.get_many([folder + MANIFEST, folder + PICKLE])
-        if len(got) == 2:
-            return json.loads(got[folder + MANIFEST].body), got[folder + PICKLE].body
-    raise ExperimentNotFound(
-        f"experiment {experiment.name!r} was not launched by a RemoteLauncher: nothing in {experiment.uri} continues "
-        "it; run the script that began it again, with the same tuner_name"
-    )
 
 
 def _fetch_source(experiment: S3Experiment, manifest: Mapping[str, Any], pickle: bytes, folder: Path) -> None:

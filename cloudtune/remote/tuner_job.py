@@ -6,6 +6,7 @@ To the agent a tuner is a script like any other. Its folder in S3, below that of
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -34,6 +35,8 @@ TRIAL = 0
 #: Beside ``task.json``: what was shipped.
 PICKLE = "tuner.dill"
 MANIFEST = "shipment.json"
+#: Variable of the job: :func:`launch_digest` of what it was created for.
+ENV_LAUNCH = "CLOUDTUNE_LAUNCH"
 #: Seconds after SIGTERM when a tuner is killed that has not ended: SageMaker kills the container after 120.
 _STOP_GRACE = 110.0
 #: Seconds of them that it has to end its trials: what is left is for its last entries. A hundred jobs that only
@@ -60,6 +63,7 @@ class Settings:
         store_logs: Keep logs and checkpoints of trials that run in the job itself in S3.
         publish_metrics: Print lines from which SageMaker's console draws the course of the tuning.
         leave_trials: When the job is stopped, its trials' jobs go on.
+        takeover_from: Take the experiment over from the owner of the lease with this nonce.
         changes: What is other than in the pickled tuner, see :func:`cloudtune.remote.changes.change`.
     """
 
@@ -71,6 +75,7 @@ class Settings:
     store_logs: bool = False
     publish_metrics: bool = True
     leave_trials: bool = False
+    takeover_from: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -127,24 +132,44 @@ class TunerPlace:
                 continue  # somebody else has wished something at the same moment
             return
 
-    def write_task(self, attempt: int, settings: Settings, shipped: Mapping[str, bytes]) -> None:
+    def write_task(
+        self,
+        attempt: int,
+        settings: Settings,
+        shipped: Mapping[str, bytes],
+        claim: Mapping[str, Any] | None = None,
+    ) -> str:
         """Puts what the job of a launch reads at its start: its input channel, and the object with wishes.
+
+        The task is put first, where there is none: whoever has put it writes the rest.
 
         Args:
             attempt: Number of the launch.
             settings: For the program.
             shipped: Further files of the channel, by name.
+            claim: Who launches it, with a nonce.
+
+        Returns:
+            What :func:`launch_digest` gives for it.
+
+        Raises:
+            Conflict: There is a task of this number already.
         """
         folder = self.keys.task_folder(TRIAL, attempt)
         described = self._task(attempt, settings)
+        described["launched_by"] = dict(claim or {})
         python = _object(shipped.get(MANIFEST, b"")).get("versions", {}).get("python")
         if python is not None:
             # Told by the agent before pip, which would only say what it does not find for the other Python.
             described["python"], described["python_note"] = python, _OTHER_PYTHON
         task = json.dumps(described).encode()
-        files = {**shipped, protocol.TASK: task}
-        puts: list[Callable[[], str]] = [partial(self.bucket.put, folder + name, body) for name, body in files.items()]
-        in_parallel(self.bucket.aws.threads, [*puts, self._make_life])
+        put_task: Callable[[], str] = partial(self.bucket.put_own, folder + protocol.TASK, task, if_none_match=True)
+        in_parallel(self.bucket.aws.threads, [put_task, self._make_life])
+        puts: list[Callable[[], str]] = [
+            partial(self.bucket.put, folder + name, body) for name, body in shipped.items()
+        ]
+        in_parallel(self.bucket.aws.threads, puts)
+        return launch_digest(task, shipped.get(MANIFEST, b""))
 
     def _make_life(self) -> str:
         try:
@@ -179,9 +204,24 @@ class TunerPlace:
         }
 
     def request(
-        self, attempt: int, settings: Settings, resolved: ResolvedTemplate, code_uri: str, metrics: list[str]
+        self,
+        attempt: int,
+        settings: Settings,
+        resolved: ResolvedTemplate,
+        code_uri: str,
+        metrics: list[str],
+        launched: str,
     ) -> dict[str, Any]:
-        """For CreateTrainingJob."""
+        """For CreateTrainingJob.
+
+        Args:
+            attempt: Number of the launch.
+            settings: As they were written.
+            resolved: What the account decides.
+            code_uri: Folder of the archive.
+            metrics: Names of metrics that SageMaker's console is to show.
+            launched: What :meth:`write_task` gave: the job runs nothing else.
+        """
         name = self.job_name(settings.name, attempt)
         request = resolved.request(
             name,
@@ -191,6 +231,7 @@ class TunerPlace:
                 constants.ENV_EXPERIMENT: settings.name,
                 protocol.ENV_JOB_ID: f"{NAME_PART}-{TRIAL}-{attempt}",
                 protocol.ENV_PLACE: self.uri,
+                ENV_LAUNCH: launched,
             },
             tags={
                 TAG_EXPERIMENT: settings.name,
@@ -200,11 +241,29 @@ class TunerPlace:
             },
             metrics=metrics,
         )
-        request["Environment"][protocol.ENV_JOB_DIGEST] = digest(request)
+        request["Environment"][protocol.ENV_JOB_DIGEST] = _digest_of_job(request)
         return request
 
 
-def successor_of(described: Mapping[str, Any], name: str, task_uri: str, attempt: int) -> dict[str, Any]:
+def launch_digest(task: bytes, manifest: bytes) -> str:
+    """Tells whether what lies in a job's channel is what its launch has put there.
+
+    Args:
+        task: Of the launch.
+        manifest: Of the shipment, which has the digests of the rest.
+    """
+    return hashlib.sha256(
+        f"{hashlib.sha256(task).hexdigest()} {hashlib.sha256(manifest).hexdigest()}".encode()
+    ).hexdigest()
+
+
+def _digest_of_job(request: Mapping[str, Any]) -> str:
+    """Tells whether two requests are for the same job of the same launch."""
+    launched = request["Environment"][ENV_LAUNCH]
+    return hashlib.sha256(f"{digest(request)} {launched}".encode()).hexdigest()
+
+
+def successor_of(described: Mapping[str, Any], name: str, task_uri: str, attempt: int, launched: str) -> dict[str, Any]:
     """The request for the job that carries on for another one.
 
     Args:
@@ -212,6 +271,7 @@ def successor_of(described: Mapping[str, Any], name: str, task_uri: str, attempt
         name: Of the new one.
         task_uri: Its channel.
         attempt: Number of the new launch.
+        launched: What :meth:`TunerPlace.write_task` gave.
     """
     kept = (
         "AlgorithmSpecification",
@@ -233,7 +293,8 @@ def successor_of(described: Mapping[str, Any], name: str, task_uri: str, attempt
         if channel["ChannelName"] == protocol.CHANNEL_TASK:
             channel["DataSource"]["S3DataSource"]["S3Uri"] = task_uri
     request["Environment"][protocol.ENV_JOB_ID] = f"{NAME_PART}-{TRIAL}-{attempt}"
-    request["Environment"][protocol.ENV_JOB_DIGEST] = digest(request)
+    request["Environment"][ENV_LAUNCH] = launched
+    request["Environment"][protocol.ENV_JOB_DIGEST] = _digest_of_job(request)
     algorithm = request["AlgorithmSpecification"]
     if not algorithm.get("MetricDefinitions"):
         algorithm.pop("MetricDefinitions", None)

@@ -82,7 +82,8 @@ class RemoteTuning:
     def launch(self, tuner: Tuner, **options: Any) -> RemoteExperiment:
         """Launches a tuner, without waiting for it."""
         job = {**JOB, "s3_path": f"s3://{BUCKET}", "environment": {"GATES": str(self.gates)}, **options}
-        return RemoteLauncher(tuner, **job).run(wait=False)
+        takeover = job.pop("takeover", False)
+        return RemoteLauncher(tuner, **job).run(wait=False, takeover=takeover)
 
     def release(self, *trials: int) -> None:
         """Lets scripts go on that wait."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
+import logging
 from typing import Any
 
 import pytest
@@ -15,6 +18,8 @@ from cloudtune.remote.changes import change, changes_of, longest_time
 from cloudtune.remote.launches import newest_launch, why_failed
 from cloudtune.remote.relaunching import NothingToContinue, launch_again
 from cloudtune.remote.time_limit import LONGEST_JOB, MARGIN
+from cloudtune.remote.tuner_job import MANIFEST, PICKLE
+from cloudtune.remote.unpacking import CannotLoad
 from tests.experiments.in_s3 import header
 from tests.experiments.recorded import trial
 from tests.remote.test_following import NAME, Remote, finish, remote
@@ -71,6 +76,14 @@ def test_why_a_tuners_job_failed(said: str, told: str) -> None:
     assert why_failed(state) == told
 
 
+def ship(remote: Remote, launch: int, pickle: bytes, intact: bool = True) -> None:
+    """Puts what a launch has shipped."""
+    folder = remote.place.keys.task_folder(0, launch)
+    manifest = {"tuner": hashlib.sha256(pickle).hexdigest()}
+    remote.place.bucket.put(folder + MANIFEST, json.dumps(manifest).encode())
+    remote.place.bucket.put(folder + PICKLE, pickle if intact else pickle[:-1])
+
+
 def described(remote: Remote, name: str) -> dict[str, Any]:
     """A training job."""
     answer: dict[str, Any] = remote.cloud.client("sagemaker").describe_training_job(TrainingJobName=name)
@@ -101,7 +114,7 @@ def test_the_next_job_is_like_the_last(remote: Remote) -> None:
     """Its request, its task and what was shipped; it has the time that a wider limit needs."""
     remote.open(header(NAME), trial(0, lr=0.1))
     first = remote.launch()
-    remote.place.bucket.put(remote.place.keys.task_folder(0, 0) + "tuner.dill", b"pickle")
+    ship(remote, 0, b"pickle")
     remote.close(finish("finished"))
     remote.end()
     remote.cloud.wait_for_job(first)
@@ -126,3 +139,35 @@ def test_the_next_job_is_like_the_last(remote: Remote) -> None:
     assert task is not None
     assert b'"max_wallclock_time": 7200.0' in task.body
     remote.end(1)
+
+
+def test_a_damaged_pickle_is_not_launched_again(remote: Remote, caplog: pytest.LogCaptureFixture) -> None:
+    """That of the launch before is, by a job like its own; where all are damaged no job is created."""
+    caplog.set_level(logging.WARNING, "cloudtune")
+    remote.open(header(NAME), trial(0, lr=0.1))
+    first = remote.launch(0)
+    ship(remote, 0, b"the first")
+    remote.end(0)
+    remote.cloud.wait_for_job(first)
+    second = remote.launch(1)
+    ship(remote, 1, b"the second", intact=False)
+    remote.close(finish("interrupted"))
+    remote.end(1)
+    remote.cloud.wait_for_job(second)
+    experiment = find_in_s3(NAME, "s3://experiments", remote.aws)
+    third = launch_again(experiment, {})
+    folder = remote.place.keys.task_folder(0, 2)
+    assert remote.place.bucket.get(folder + PICKLE).body == b"the first"  # type: ignore[union-attr]
+    pickle = remote.place.bucket.uri(remote.place.keys.task_folder(0, 1) + PICKLE)
+    assert f"{pickle} was changed or damaged after it was uploaded" in caplog.text
+    assert "what launch 0 has shipped is taken instead, and the log" in caplog.text
+    remote.end(2)
+    remote.cloud.wait_for_job(third)
+    for launch in (0, 2):
+        remote.place.bucket.put(remote.place.keys.task_folder(0, launch) + MANIFEST, b"{")
+    before = len(remote.cloud.jobs())
+    with pytest.raises(
+        CannotLoad, match=r"tuner\.dill was changed or damaged .*; run the script that launched it again"
+    ):
+        launch_again(experiment, {})
+    assert len(remote.cloud.jobs()) == before

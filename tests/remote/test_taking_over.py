@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -48,7 +49,8 @@ class Shipped:
         shipment = pack(self.tuner)
         self.code = upload_bundle(self.bucket, shipment.bundle, "team/cloudtune/code")
         self.manifest = shipment.manifest
-        self.write(0, shipment.tuner_pickle)
+        self.pickle = shipment.tuner_pickle
+        self.write(0, self.pickle)
         script.unlink()  # nothing of the launching machine is there any more
 
     def write(self, launch: int, pickle: bytes) -> None:
@@ -101,14 +103,24 @@ def _with_another_file(archive: bytes) -> bytes:
     return longer.getvalue()
 
 
-def test_a_pickle_that_was_changed_or_is_of_other_versions(shipped: Shipped) -> None:
-    """Nothing is unpickled, and nothing downloaded."""
+def test_a_pickle_that_was_changed(shipped: Shipped, caplog: pytest.LogCaptureFixture) -> None:
+    """It is not unpickled: that of the launch before is taken, and where there is none nothing is downloaded."""
     shipped.write(1, b"other")
-    with pytest.raises(CannotLoad, match="pickle was changed"):
+    assert Tuner.takeover(NAME).name == NAME
+    assert "remote/trials/0/1/task/tuner.dill was changed or damaged after it was uploaded" in caplog.text
+    assert "what launch 0 has shipped is taken instead" in caplog.text
+    shutil.rmtree(experiment_path(NAME))
+    shipped.bucket.put(shipped.place.keys.task_folder(0, 0) + PICKLE, b"other")
+    with pytest.raises(CannotLoad, match="run the script that launched it again, which continues from the log"):
         Tuner.takeover(NAME)
+    assert not experiment_path(NAME).exists()
+
+
+def test_a_pickle_of_other_versions(shipped: Shipped) -> None:
+    """Nothing is unpickled, and nothing downloaded."""
     shipped.manifest["versions"]["python"] = "3.99"
-    shipped.write(2, b"other")
-    with pytest.raises(CannotLoad):
+    shipped.write(1, shipped.pickle)
+    with pytest.raises(CannotLoad, match=r"Python 3\.99"):
         Tuner.takeover(NAME)
     assert not experiment_path(NAME).exists()
 

@@ -31,9 +31,9 @@ def make_request(aws: Aws, place: TunerPlace, script: Path, attempt: int = 0, **
         )
     )
     resolved = resolve(template, aws, bucket=place.bucket.name)
-    place.write_task(attempt, SETTINGS, {})
+    launched = place.write_task(attempt, SETTINGS, {})
     place.bucket.put("cloudtune/code/x/bundle.zip", b"nothing of this is run")
-    request = place.request(attempt, SETTINGS, resolved, "s3://experiments/cloudtune/code/x/", ["best_loss"])
+    request = place.request(attempt, SETTINGS, resolved, "s3://experiments/cloudtune/code/x/", ["best_loss"], launched)
     # What these tests show needs no tuner: the container sleeps.
     request["AlgorithmSpecification"]["ContainerEntrypoint"] = ["sleep", "1000"]
     return request
@@ -107,8 +107,8 @@ def test_a_successor_is_the_same_job_with_another_task(aws: Aws, place: TunerPla
     described = aws.call("sagemaker", "describe_training_job", TrainingJobName=request["TrainingJobName"])
     name = place.job_name("digits", 1)
     uri = place.bucket.uri(place.keys.task_folder(TRIAL, 1))
-    place.write_task(1, SETTINGS, {})
-    successor = successor_of(described, name, uri, 1)
+    launched = place.write_task(1, SETTINGS, {})
+    successor = successor_of(described, name, uri, 1, launched)
     TrainingJobs(aws).create(successor)
     for member in ("ResourceConfig", "StoppingCondition", "RoleArn", "EnableManagedSpotTraining"):
         assert successor[member] == request[member]
