@@ -14,8 +14,8 @@ from cloudtune.backend.sagemaker_backend.backend import SageMakerBackend
 from cloudtune.callbacks import TunerCallback
 from cloudtune.errors import ExperimentLocked
 from cloudtune.localcloud.cloud import CloudFaults
-from tests.backend.sagemaker.harness import HURRY
-from tests.remote.remote_experiment import NAME, RemoteTuning, wait_until
+from tests.backend.sagemaker.harness import HURRY, make_backend, training_job
+from tests.remote.remote_experiment import NAME, SCRIPT, RemoteTuning, wait_until
 from tests.remote.test_from_any_machine import run, tuning
 
 __all__ = ["tuning"]
@@ -53,9 +53,9 @@ def trials_fault(faults: CloudFaults, kind: str, **fields: Any) -> None:
 @pytest.mark.defect("R1")
 def test_trials_that_have_not_begun_when_their_tuner_ends(tuning: RemoteTuning, faults: CloudFaults) -> None:
     """More than there is time to stop: they end before their script, without the tuner, and can be continued."""
-    trials_fault(faults, "slow_start", seconds=12)
+    trials_fault(faults, "slow_start", seconds=16)
     tuner = tuning.tuner(True, {"epochs": 2}, trials=6, workers=6)
-    tuner.time_to_end = 3.0
+    tuner.time_to_end = 4.0
     job = launch(tuning, tuner)
     wait_until(lambda: len(tuning.trial_jobs()) == 6, "the jobs of trials")
     tuning.cloud.stop_job(job)
@@ -79,7 +79,7 @@ def test_trials_that_hear_neither_wish_nor_sigterm(tuning: RemoteTuning, faults:
     tuner.time_to_end = 18.0
     backend = tuner.trial_backend
     assert isinstance(backend, SageMakerBackend)
-    backend.cadence = replace(HURRY, stop_margin=60.0)
+    backend.cadence, backend.stop_grace = replace(HURRY, stop_margin=60.0), 2.0
     job = launch(tuning, tuner)
     tuning.wait_for_reports(4)
     for pattern in TRIALS:
@@ -92,6 +92,28 @@ def test_trials_that_hear_neither_wish_nor_sigterm(tuning: RemoteTuning, faults:
     assert [(entry["status"], entry["attempt"]) for entry in ends] == [("Interrupted", 0)] * 2
     assert tuning.entries("finish")[-1]["state"] == "interrupted"
     assert "left to end by themselves" not in tuning.output(job)
+
+
+def test_trials_that_only_sagemaker_can_stop(tuning: RemoteTuning) -> None:
+    """Without network no wish reaches them: who is not stopped in time is named, with the command that ends it."""
+    tuner = tuning.tuner(True, {"epochs": 3, "hold": 2}, trials=5, workers=5)
+    job = training_job(SCRIPT, environment={"GATES": str(tuning.gates)}, enable_network_isolation=True)
+    tuner.trial_backend = make_backend(job, cadence=HURRY)
+    tuner.time_to_end = 3.5
+    launched = launch(tuning, tuner)
+    tuning.wait_for_reports(10)
+    tuning.cloud.stop_job(launched)
+    assert tuning.wait_for_end(launched)["status"] == "Stopped"
+    assert tuning.entries("finish")[-1]["state"] == "interrupted"
+    stopped = stops_by(tuning, launched)
+    assert 1 <= stopped < 5
+    assert f"there was no time to stop {5 - stopped} training jobs, which no wish reaches" in tuning.output(launched)
+    assert statuses(tuning).count("InProgress") == 5 - stopped
+    run("reap", NAME, "--yes")
+    wait_until(lambda: statuses(tuning) == ["Stopped"] * 5, "the ends of trials")
+    tuning.release(*range(5))
+    assert tuning.wait_for_end(tuning.launch(tuner).job_name)["status"] == "Completed"
+    tuning.check_whole(dict.fromkeys(range(5), 3))
 
 
 def test_trials_that_are_left_report_to_the_next_tuner(tuning: RemoteTuning) -> None:
@@ -158,15 +180,21 @@ class OnEnd(TunerCallback):
         self._do()
 
 
-def test_the_loop_moves_here_and_back_while_trials_run(tuning: RemoteTuning, faults: CloudFaults) -> None:
-    """Refused while the remote tuner lives; when it has died at once. The jobs of trials never notice."""
+@pytest.mark.parametrize("how", ["it dies", "it is stopped"])
+def test_the_loop_moves_here_and_back_while_trials_run(tuning: RemoteTuning, faults: CloudFaults, how: str) -> None:
+    """Refused while the remote tuner lives, done at once when it does not. The jobs of trials never notice."""
     tuner = tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=2)
-    job = launch(tuning, tuner)
+    job = launch(tuning, tuner, leave_trials_when_stopped=True)
     tuning.wait_for_reports(4)
     with pytest.raises(ExperimentLocked, match=f"is driven by training job {job}"):
         Tuner.takeover(NAME).run()
     assert tuning.job(job)["status"] == "InProgress"
-    die(tuning, faults, job)
+    if how == "it dies":
+        die(tuning, faults, job)
+    else:
+        tuning.cloud.stop_job(job)
+        tuning.wait_for_end(job)
+    assert statuses(tuning) == ["InProgress", "InProgress"]
 
     here = Tuner.takeover(NAME)
     here.decide_leaving = lambda: True

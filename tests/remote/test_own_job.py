@@ -55,6 +55,20 @@ def test_a_job_whose_time_is_over(aws: Aws, place: TunerPlace, tmp_path: Path, l
     assert job.time_is_over
 
 
+def test_a_spot_job_that_was_there_for_as_long_as_it_may_be(
+    aws: Aws, place: TunerPlace, tmp_path: Path, local_cloud: LocalCloud
+) -> None:
+    """With the wait for its machine it has reached max_wait, though not max_run."""
+    local_cloud.faults.add(Fault("slow_start", seconds=5))
+    job = running(aws, place, tmp_path, use_spot=True, max_run=8, max_wait=8)
+    wait_until(lambda: any(time.passed >= 8 for time in job.times()), "the end of its time")
+    passed, waited = job.times()
+    assert (passed.limit, waited.limit) == (8, 8)
+    assert passed.passed < 5 < 8 <= waited.passed
+    assert job.ends_for_good()
+    assert job.time_is_over
+
+
 def test_a_wish_counts_before_all_else(job: OwnJob) -> None:
     """The job still is in progress when its agent tells the tuner to end because somebody wished it."""
     job.place.put_wish(0, "stop")
