@@ -145,16 +145,22 @@ def test_a_container_that_never_runs_our_program(experiment: Experiment) -> None
     experiment.check_whole()
 
 
-def test_the_source_is_deleted_between_two_trials(experiment: Experiment) -> None:
-    """A job that cannot download the source has not failed: the source is uploaded again, and the trial goes on."""
+@pytest.mark.parametrize("how", ["deleted", "truncated", "garbage"])
+def test_the_source_is_lost_between_two_trials(experiment: Experiment, how: str) -> None:
+    """A job without the source has not failed: the source is uploaded again, and the trial goes on."""
     with experiment.running([{"epochs": 2, "hold": 1}, {"epochs": 2}, {"epochs": 2}], tuner={"n_workers": 1}):
         experiment.wait_for_epoch(1)
         (archive,) = experiment.objects("cloudtune/code/")
-        experiment.s3.delete_object(Bucket=BUCKET, Key=archive)
+        if how == "deleted":
+            experiment.s3.delete_object(Bucket=BUCKET, Key=archive)
+        else:
+            whole = experiment.s3.get_object(Bucket=BUCKET, Key=archive)["Body"].read()
+            body = whole[: len(whole) // 2] if how == "truncated" else b"garbage"
+            experiment.s3.put_object(Bucket=BUCKET, Key=archive, Body=body)
         experiment.release(0)
     assert experiment.ends() == ["Completed", "Interrupted", "Completed", "Completed"]
     assert experiment.reasons(1)[0] == (
-        "the source was deleted from S3 before its job had begun; it was uploaded again"
+        "the source in S3 was deleted or changed before its job had begun; it was uploaded again"
     )
     assert experiment.epochs(1) == experiment.epochs(2) == [1, 2]
     assert experiment.objects("cloudtune/code/") == [archive]
