@@ -1,9 +1,10 @@
-"""What it costs to ship a tuner: launching it, and its first trial there."""
+"""What it costs to ship a tuner: launching it, with a small source or a large one, and its first trial there."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarking.overhead.measurement import Row, seconds
+from benchmarking.overhead.measurement import Row, in_turn, seconds
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.backend.sagemaker_backend import SageMakerBackend, TrainingJob
 from cloudtune.backend.trial_backend import TrialBackend
@@ -27,6 +28,9 @@ ROLE = "arn:aws:iam::123456789012:role/tuning"
 LAUNCHES = 20
 #: What the issue allows, in seconds.
 LAUNCH_TIME, FIRST_TRIAL_TIME = 0.5, 2.0
+#: Bytes of the large source, in so many files; what it may take, in uploads of as many bytes.
+LARGE, LARGE_FILES, LARGE_REPEATS = 50_000_000, 10, 3
+LARGE_FACTOR = 1.5
 
 _TRAIN = """
 import argparse, time
@@ -42,7 +46,7 @@ Reporter()(loss=1.0)
 def measure(repeats: int) -> list[Row]:
     """All rows about remote tuners."""
     del repeats
-    return [*_launching(), *_first_trial()]
+    return [*_launching(), *_large_source(), *_first_trial()]
 
 
 @contextlib.contextmanager
@@ -55,9 +59,12 @@ def cloud_with_script(**settings: Any) -> Iterator[tuple[LocalCloud, Path]]:
         yield cloud, script
 
 
-def make_tuner(script: Path, trials: int = 2, **options: Any) -> Tuner:
-    """Random search with trials that are training jobs."""
-    job = TrainingJob(script, instance_type="ml.m5.large", image_uri=IMAGE, role=ROLE, volume_size=1, max_run=3600)
+def make_tuner(script: Path, trials: int = 2, source: Path | None = None, **options: Any) -> Tuner:
+    """Random search with trials that are training jobs; ``source``: the folder that the script lies in travels."""
+    described: dict[str, Any] = {"instance_type": "ml.m5.large", "image_uri": IMAGE, "role": ROLE, "volume_size": 1}
+    if source is not None:
+        described["source_dir"] = source
+    job = TrainingJob(script if source is None else script.name, max_run=3600, **described)
     backend: TrialBackend = SageMakerBackend(job, f"s3://{BUCKET}")
     return Tuner(
         trial_backend=backend,
@@ -99,6 +106,44 @@ def _launching() -> list[Row]:
         Row("... against its AWS calls one after another", median, calls * one_call, "s", None, f"{calls:.0f} calls"),
         Row("... the first time in a process", first, median, "s", None, "the next ones"),
         Row(f"uploads of the archive by {LAUNCHES + 1} launches", uploads, 1, "puts", 1.0, "one"),
+    ]
+
+
+def _large_source() -> list[Row]:
+    """The first launch of 50 MB that cannot be packed, and boto3's own upload of as many, in turn.
+
+    What may come on top of the upload: reading, hashing and packing what is sent, which takes its own time for each
+    byte (the factor), and what launching takes in any case (the constant).
+    """
+    os.environ["CLOUDTUNE_AWS_RATES"] = "sagemaker:*=inf"
+    with cloud_with_script(start_delay=10_000.0) as (cloud, script):
+        s3, source = cloud.client("s3"), script.parent
+        _launch(make_tuner(script, tuner_name="imports"))
+        numbers = iter(range(LARGE_REPEATS))
+
+        def launch() -> float:
+            number = next(numbers)
+            for part in range(LARGE_FILES):
+                noise = random.Random(f"{number} {part}").randbytes(LARGE // LARGE_FILES)
+                source.joinpath(f"{part}.bin").write_bytes(noise)
+            tuner = make_tuner(script, source=source, tuner_name=f"large-{number}")
+            return seconds(lambda: _launch(tuner))
+
+        def upload() -> float:
+            whole = source.parent / f"{source.name}.whole"
+            whole.write_bytes(b"".join(path.read_bytes() for path in sorted(source.glob("*.bin"))))
+            try:
+                return seconds(lambda: s3.upload_file(str(whole), BUCKET, "floor"))
+            finally:
+                whole.unlink()
+
+        launching, uploading = in_turn(LARGE_REPEATS, launch, upload)
+    del os.environ["CLOUDTUNE_AWS_RATES"]
+    allowed = LARGE_FACTOR * uploading + LAUNCH_TIME
+    name = f"{LARGE_FACTOR} x a bare upload + {LAUNCH_TIME} s"
+    return [
+        Row(f"... {LARGE // 1_000_000} MB source, the first time", launching, allowed, "s", 1.0, name),
+        Row("... against the bare upload alone", launching, uploading, "s", None, "boto3's upload_file"),
     ]
 
 
