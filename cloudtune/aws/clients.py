@@ -175,6 +175,7 @@ class Aws:
         *,
         patience: float | None = None,
         cancel: threading.Event | None = None,
+        confirm: Callable[[], object] | None = None,
         **params: Any,
     ) -> dict[str, Any]:
         """Calls an operation, within the rate budget, and again where that helps.
@@ -185,6 +186,7 @@ class Aws:
             patience: For how many seconds a call is repeated that was throttled, not answered, or failed by AWS's own
                 fault. 0: never. None: 60; while AWS throttles, 600.
             cancel: Ends the waiting when it is set.
+            confirm: Called right before each try, after all waiting; what it raises ends the call.
             **params: Of the operation.
 
         Returns:
@@ -201,7 +203,7 @@ class Aws:
             answer: dict[str, Any] = getattr(self.client(service, attempts), operation)(**params)
             return answer
 
-        return self.attempt(api, doing, do, patience=patience, cancel=cancel)
+        return self.attempt(api, doing, do, patience=patience, cancel=cancel, confirm=confirm)
 
     def attempt(
         self,
@@ -211,6 +213,7 @@ class Aws:
         *,
         patience: float | None = None,
         cancel: threading.Event | None = None,
+        confirm: Callable[[], object] | None = None,
     ) -> T:
         """Runs ``do`` as :meth:`call` runs a call: paced, repeated, its errors classified.
 
@@ -220,6 +223,7 @@ class Aws:
             do: Calls boto3, with a client that it asks for each time.
             patience: See :meth:`call`.
             cancel: See :meth:`call`.
+            confirm: See :meth:`call`.
 
         Raises:
             AwsError: See :meth:`call`.
@@ -229,6 +233,8 @@ class Aws:
         while True:
             if not self.budget.acquire(operation, cancel):
                 raise Cancelled(f"{doing} was given up before AWS was asked.", "Cancelled", operation)
+            if confirm is not None:
+                confirm()
             connections = self._connections
             try:
                 answer = do()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import builtins
 import datetime as dt
+import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cloudtune.aws.clients import Aws
-from cloudtune.aws.errors import InvalidRequest
+from cloudtune.aws.errors import PASSING, InvalidRequest
+
+logger = logging.getLogger(__name__)
 
 TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
 
@@ -85,13 +88,26 @@ class TrainingJobs:
     Args:
         aws: Account and region.
         cancel: Ends all waiting, with :class:`~cloudtune.aws.errors.Cancelled`.
+        confirm: Called right before each call that changes a job; what it raises keeps the call from being made. Where
+            it has no answer (:data:`~cloudtune.aws.errors.PASSING`), jobs are stopped all the same.
 
     All methods raise subclasses of :class:`~cloudtune.aws.errors.AwsError`; ``patience`` is that of :meth:`Aws.call`.
     """
 
-    def __init__(self, aws: Aws, cancel: threading.Event | None = None) -> None:
+    def __init__(
+        self, aws: Aws, cancel: threading.Event | None = None, confirm: Callable[[], object] | None = None
+    ) -> None:
         self.aws = aws
         self._cancel = cancel
+        self._confirm = confirm
+
+    def _confirm_if_possible(self) -> None:
+        """As :meth:`_confirm`, unless nobody answers: then a job costs money until it is stopped."""
+        try:
+            if self._confirm is not None:
+                self._confirm()
+        except PASSING as error:
+            logger.debug("whether the job may be stopped is not known, and it is: %s", error)
 
     def create(
         self, request: Mapping[str, Any], patience: float | None = 0, cancel: threading.Event | None = None
@@ -111,7 +127,9 @@ class TrainingJobs:
             QuotaReached: No more instances are allowed at the moment.
             Unreachable: Whether the job was created is not known.
         """
-        self.aws.call("sagemaker", "create_training_job", patience=patience, cancel=cancel, **request)
+        self.aws.call(
+            "sagemaker", "create_training_job", patience=patience, cancel=cancel, confirm=self._confirm, **request
+        )
 
     def describe(self, name: str, patience: float | None = None) -> JobState:
         """A job. Raises NotFound where there is none of that name."""
@@ -131,7 +149,12 @@ class TrainingJobs:
         """
         try:
             self.aws.call(
-                "sagemaker", "stop_training_job", patience=patience, cancel=self._cancel, TrainingJobName=name
+                "sagemaker",
+                "stop_training_job",
+                patience=patience,
+                cancel=self._cancel,
+                confirm=self._confirm_if_possible,
+                TrainingJobName=name,
             )
         except InvalidRequest:
             # SageMaker refuses with the code that it has for any wrong request; only the job itself tells why.
@@ -177,6 +200,7 @@ class TrainingJobs:
                 "update_training_job",
                 patience=patience,
                 cancel=self._cancel,
+                confirm=self._confirm,
                 TrainingJobName=name,
                 ResourceConfig={"KeepAlivePeriodInSeconds": 0},
             )

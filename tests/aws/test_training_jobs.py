@@ -16,10 +16,12 @@ from cloudtune.aws.errors import (
     QuotaReached,
     ServiceFailure,
     Throttled,
+    Unreachable,
 )
 from cloudtune.aws.rate_budget import RateBudget
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
+from cloudtune.errors import Fenced
 from cloudtune.localcloud import LocalCloud
 from cloudtune.localcloud.cloud import CloudFaults
 from tests.aws.conftest import training_request, wait_until
@@ -153,6 +155,37 @@ def test_stop_ends_a_job_and_then_has_nothing_to_do(jobs: TrainingJobs, local_cl
     local_cloud.wait_for_job("job-a")
     assert jobs.describe("job-a").status == "Stopped"
     assert not jobs.stop("job-a")
+
+
+def test_nothing_is_changed_without_a_confirmation(
+    aws: Aws, jobs: TrainingJobs, local_cloud: LocalCloud, faults: CloudFaults
+) -> None:
+    """It is asked for before each try; without an answer nothing is created, and jobs are stopped all the same."""
+    answers: list[Exception | None] = []
+
+    def confirm() -> None:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+
+    careful = TrainingJobs(aws, confirm=confirm)
+    for refusal in (Fenced("another drives"), Unreachable("no answer")):
+        answers[:] = [refusal]
+        with pytest.raises(type(refusal)):
+            careful.create(training_request("job-a", SLEEPER))
+    assert local_cloud.jobs() == []
+    faults.add("throttle", operation="sagemaker:CreateTrainingJob", count=1)
+    answers[:] = [None, Fenced("another drives")]
+    with pytest.raises(Fenced):
+        careful.create(training_request("job-a", SLEEPER), patience=60)
+    assert (answers, local_cloud.jobs()) == ([], [])
+    jobs.create(training_request("job-a", SLEEPER))
+    answers[:] = [Fenced("another drives"), Unreachable("no answer")]
+    with pytest.raises(Fenced):
+        careful.stop("job-a")
+    assert not jobs.describe("job-a").is_terminal
+    careful.stop("job-a")
+    assert local_cloud.wait_for_job("job-a")["status"] == "Stopped"
 
 
 @pytest.mark.defect("R11")

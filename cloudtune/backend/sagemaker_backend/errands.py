@@ -18,10 +18,12 @@ class Errands:
 
     Args:
         desk: Its lock guards the books.
+        confirm: Called before each errand; raises Fenced if another tuner drives the experiment now.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, confirm: Callable[[], None] | None = None) -> None:
         self._desk = desk
+        self._confirm = confirm
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="cloudtune errand")
         self._last: dict[int, Future[None]] = {}
         self._errors: dict[int, Exception] = {}
@@ -43,6 +45,8 @@ class Errands:
             def do() -> None:
                 wait(before)
                 try:
+                    if self._confirm is not None:
+                        self._confirm()
                     work()
                 except Exception as error:  # noqa: BLE001 - whatever it is, it is told where it matters
                     self._failed(what, error, needed_by)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 import uuid
 
 from cloudtune.agent import protocol
 from cloudtune.agent.forms import Life
-from cloudtune.aws.errors import Conflict
+from cloudtune.aws.errors import PASSING, Conflict
 from cloudtune.aws.s3 import Bucket, Got
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.service import Service, now
 from cloudtune.errors import Fenced
 
+logger = logging.getLogger(__name__)
+
 #: Shortest time between two writes, so that many wishes go into one.
 _SHORTEST = 0.1
+#: For so many seconds since the last answer that told it, nobody else is taken to drive the experiment.
+_CERTAIN_FOR = 5.0
 
 
 class LifeWriter(Service):
@@ -39,6 +44,7 @@ class LifeWriter(Service):
         self._stop_all: str | None = None
         self._changed = False
         self._next = 0.0
+        self._certain_at = 0.0
 
     def begin(self, bucket: Bucket | None = None) -> None:
         """The first sign of life, whoever wrote before. Raises what S3 answers: this is the first thing written.
@@ -47,8 +53,10 @@ class LifeWriter(Service):
             bucket: The same bucket with more patience.
         """
         patient = bucket or self._bucket
+        asked = _with_sleep()
         self._former = patient.get(self._key)
         self._etag = patient.put(self._key, self._body())
+        self._certain_at = asked
         self._next = now() + self._interval
 
     @property
@@ -81,7 +89,24 @@ class LifeWriter(Service):
         Raises:
             Fenced: One has. It may have done so long ago: this machine may have slept.
         """
+        asked = _with_sleep()
         self._own_etag()
+        self._certain_at = asked
+
+    def confirm_unless_certain(self) -> None:
+        """As :meth:`confirm`, without asking S3 if it has said so within the last seconds.
+
+        For what changes jobs: between a decision and what is done about it this process may have stood still for hours.
+        """
+        if _with_sleep() - self._certain_at > _CERTAIN_FOR:
+            self.confirm()
+
+    def confirm_if_possible(self) -> None:
+        """As :meth:`confirm_unless_certain`, where S3 answers."""
+        try:
+            self.confirm_unless_certain()
+        except PASSING as error:
+            logger.debug("whether another tuner drives the experiment is not known: %s", error)
 
     def turn(self) -> float | None:
         with self.desk.lock:
@@ -91,6 +116,7 @@ class LifeWriter(Service):
                 body = self._body()
         if not due:
             return max(0.0, self._next - now())
+        asked = _with_sleep()
         try:
             self._etag = self._bucket.put(self._key, body, if_match=self._etag)
         except Conflict as error:
@@ -100,6 +126,7 @@ class LifeWriter(Service):
             with self.desk.lock:
                 self._changed = True
             raise
+        self._certain_at = asked
         self._next = now() + self._interval
         return _SHORTEST
 
@@ -137,3 +164,8 @@ class LifeWriter(Service):
             "unix": time.time(),
         }
         return json.dumps(life).encode()
+
+
+def _with_sleep() -> float:
+    """Seconds of a clock that nobody sets, and that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

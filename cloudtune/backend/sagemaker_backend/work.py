@@ -99,10 +99,13 @@ class Work:
             settings.pass_args_as_json,
             settings.metrics_names,
         )
-        self._jobs = TrainingJobs(aws, cancel=self.desk.closing)
         self._logs = JobLogs(aws)
         self._ending = Ending(self.desk)
-        self._errands = Errands(self.desk)
+        # Their threads wait by themselves where S3 does not answer, so that closing is never kept waiting.
+        impatient = self._bucket.with_patience(0)
+        self._life = LifeWriter(self.desk, impatient, self._keys, cadence.life)
+        self._jobs = TrainingJobs(aws, cancel=self.desk.closing, confirm=self._life.confirm_unless_certain)
+        self._errands = Errands(self.desk, self._life.confirm_if_possible)
         self._saved = SavedCheckpoints(
             self.desk,
             self._errands,
@@ -110,9 +113,6 @@ class Work:
             SyncedCheckpoints(aws, self._bucket, self._requests.checkpoint_uri),
             agents_save=settings.uses_s3,
         )
-        # Their threads wait by themselves where S3 does not answer, so that closing is never kept waiting.
-        impatient = self._bucket.with_patience(0)
-        self._life = LifeWriter(self.desk, impatient, self._keys, cadence.life)
         self._inbox = Inbox(self.desk, impatient, self._keys, self._ending, cadence.poll)
         self._log_reader = LogReader(
             self.desk,

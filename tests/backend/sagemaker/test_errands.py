@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.errands import Errands
+from cloudtune.errors import Fenced
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=2, unique=True), max_size=30))
@@ -43,6 +44,22 @@ def test_others_do_not_wait() -> None:
     runner.close()
     desk.bell.close()
     assert runner.are_done(0)
+
+
+def test_nothing_is_done_for_an_experiment_that_is_anothers() -> None:
+    """An errand that was given before another tuner took over, and would begin afterwards, is not done."""
+    desk = Desk()
+
+    def confirm() -> None:
+        raise Fenced("another tuner drives")
+
+    runner = Errands(desk, confirm)
+    done: list[int] = []
+    runner.run("deleting a checkpoint", lambda: done.append(0), (0,), needed_by=1)
+    runner.close()
+    desk.bell.close()
+    assert done == []
+    assert isinstance(runner.error_of(1), Fenced)
 
 
 def test_a_failure_is_told_to_the_trial_that_needs_it(caplog: pytest.LogCaptureFixture) -> None:

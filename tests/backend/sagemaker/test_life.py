@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from cloudtune.agent.protocol import Keys
+from cloudtune.aws.errors import ServiceFailure
 from cloudtune.aws.s3 import Bucket
+from cloudtune.backend.sagemaker_backend import life as life_module
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.life import LifeWriter
 from cloudtune.errors import Fenced
@@ -83,6 +85,33 @@ def test_who_drives_can_be_asked(bucket: Bucket, desk: Desk) -> None:
         old.confirm()
     bucket.delete([LIFE])
     new.confirm()
+
+
+def test_who_has_stood_still_asks_before_it_changes_a_job(
+    bucket: Bucket, desk: Desk, local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seconds after a sign of life nobody is asked; later S3 is, once, by a clock that went on meanwhile."""
+    clock = 1000.0
+    monkeypatch.setattr(life_module, "_with_sleep", lambda: clock)
+    old = LifeWriter(desk, bucket, KEYS, interval=1000)
+    old.begin()
+    gets = local_cloud.call_counts()["s3:GetObject"]
+    old.confirm_unless_certain()
+    assert local_cloud.call_counts()["s3:GetObject"] == gets
+    clock += 60.0
+    for _ in range(2):
+        old.confirm_unless_certain()
+    assert local_cloud.call_counts()["s3:GetObject"] == gets + 1
+    LifeWriter(desk, bucket, KEYS, interval=1000).begin()
+    clock += 60.0
+    for confirm in (old.confirm_unless_certain, old.confirm_if_possible):
+        with pytest.raises(Fenced):
+            confirm()
+    local_cloud.faults.add("internal_error", operation="s3:GetObject")
+    impatient = LifeWriter(desk, bucket.with_patience(0), KEYS, interval=1000)
+    impatient.confirm_if_possible()
+    with pytest.raises(ServiceFailure):
+        impatient.confirm_unless_certain()
 
 
 def test_a_lost_answer_is_no_fence(bucket: Bucket, desk: Desk, local_cloud: LocalCloud) -> None:
