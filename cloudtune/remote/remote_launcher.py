@@ -80,7 +80,8 @@ class RemoteLauncher:
         profile: Of the AWS credentials file, for this machine; it does not travel.
         max_run: Seconds that the job may run. Default: as long as the stopping criterion allows, with a margin. An
             experiment that takes longer is carried on by a successor.
-        use_spot: Run the tuner on spot capacity: it continues after each interruption.
+        use_spot: Run the tuner on spot capacity: it continues after each interruption. Before ``max_wait`` is over,
+            which counts its waits for machines too, a successor carries on.
         store_logs_localbackend: Keep logs and checkpoints of trials that run on the tuner's machine in S3.
         leave_trials_when_stopped: When the tuner's job is stopped, the jobs of its trials go on; the next launch takes
             them over. By default they are stopped, with their checkpoints saved.

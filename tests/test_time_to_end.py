@@ -1,0 +1,90 @@
+"""A tuner whose process is ended by force some time after SIGTERM: it ends in order before, whatever its trials do."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from cloudtune.callbacks.tuner_callback import TunerCallback
+from cloudtune.config_space import uniform
+from cloudtune.interruption import SignalWatch, TuningInterrupted
+from cloudtune.optimizer.baselines import RandomSearch
+from cloudtune.store import entries
+from cloudtune.trial import Outcome
+from tests.virtual import Machine, Program, VirtualBackend
+from tests.virtual_tuner import curve, make_tuner, of_kind
+
+
+class Deaf(VirtualBackend):
+    """Its trials go on whatever they are told."""
+
+    def __init__(self, machine: Machine, outlive: bool) -> None:
+        super().__init__(machine)
+        self.trials_outlive_tuner = outlive
+        self.hastened: list[float] = []
+        self.closed: list[bool] = []
+
+    def _end(self, trial_id: int, outcome: Outcome) -> None:
+        pass
+
+    def hasten(self, seconds: float) -> None:
+        self.hastened.append(seconds)
+
+    def close(self, stop_running: bool) -> None:
+        self.closed.append(stop_running)
+        super().close(stop_running)
+
+
+class Terminated(TunerCallback):
+    """Sends SIGTERM at the third report."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def on_trial_result(self, *_: Any) -> None:
+        self.seen += 1
+        if self.seen == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("outlive", [True, False])
+def test_trials_that_do_not_end_in_time(outlive: bool) -> None:
+    """They are hastened once, and left if they can live on; the log says interrupted, and that they have no end yet."""
+    machine = Machine(Program(curve, levels=1_000_000))
+    tuner = make_tuner(machine, RandomSearch({"x": uniform(0, 1)}, metric="loss"), callbacks=[Terminated()])
+    backend = tuner.trial_backend = Deaf(machine, outlive)
+    tuner.time_to_end = 0.2
+    with pytest.raises(TuningInterrupted):
+        tuner.run()
+    (seconds,) = backend.hastened
+    assert 0 < seconds <= 0.2
+    assert backend.closed == [not outlive]
+    assert of_kind(machine, entries.FINISH)[-1]["state"] == entries.INTERRUPTED
+    assert not of_kind(machine, entries.END)
+
+
+def test_trials_that_end_in_time() -> None:
+    """Nothing is left: the tuner ends as it does where nobody waits for it."""
+    machine = Machine(Program(curve, levels=1_000_000))
+    tuner = make_tuner(machine, RandomSearch({"x": uniform(0, 1)}, metric="loss"), callbacks=[Terminated()])
+    tuner.time_to_end = 60.0
+    with pytest.raises(TuningInterrupted):
+        tuner.run()
+    assert len(of_kind(machine, entries.END)) == 2
+
+
+def test_the_time_runs_from_the_first_signal() -> None:
+    """Before it, and where there is no limit, there is all the time."""
+    with SignalWatch(lambda _name: None, "name") as watch:
+        assert watch.time_left(10.0) == math.inf
+        began = time.monotonic()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert watch.time_left(None) == math.inf
+        first = watch.time_left(10.0)
+        assert began + 10.0 <= first + time.monotonic() <= time.monotonic() + 10.0
+        assert watch.time_left(10.0) <= first
