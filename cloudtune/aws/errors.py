@@ -93,7 +93,8 @@ _BY_CLASS: Mapping[type[AwsError], str] = {
     """,
     NotFound: """
         ImageNotFoundException NoSuchBucket NoSuchEntity NoSuchKey NoSuchResourceException NoSuchUpload NoSuchVersion
-        NotFound RepositoryNotFoundException ResourceNotFound ResourceNotFoundException 404
+        NotFound NotFoundException RepositoryNotFoundException ResourceNotFound ResourceNotFoundException
+        ServerSideEncryptionConfigurationNotFoundError 404
     """,
     Conflict: """
         BucketAlreadyExists BucketAlreadyOwnedByYou ConditionalRequestConflict ConflictException EntityAlreadyExists

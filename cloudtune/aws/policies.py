@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cloudtune.aws.rights import (
+    BUCKET_KEY,
+    EXTRAS,
     LOOKING,
     OF_CALLER,
+    OF_EXTRAS,
     OF_LAUNCHER,
     OF_ROLE,
     OF_TUNER,
@@ -27,9 +30,9 @@ from cloudtune.aws.rights import (
 
 #: Document -> what it is for.
 DOCUMENTS: Mapping[str, Sequence[Purpose]] = {
-    "user": (*OF_LAUNCHER, *OF_CALLER, *LOOKING),
-    "tuner": (*OF_TUNER, READING, WRITING, *OF_ROLE),
-    "trials": (READING, WRITING, *OF_ROLE),
+    "user": (*OF_LAUNCHER, *OF_CALLER, *LOOKING, BUCKET_KEY),
+    "tuner": (*OF_TUNER, READING, WRITING, *OF_ROLE, *OF_EXTRAS),
+    "trials": (READING, WRITING, *OF_ROLE, *OF_EXTRAS),
 }
 
 #: Who asks IAM about itself where it is a user; a role is named by its ARN.
@@ -47,6 +50,14 @@ _SIDS = {
     "tuning image": "FindTheImageOfTuners",
     "roles": "LookAtRoles",
     "principals": "DoctorAsksWhatIsAllowed",
+    "settings of the bucket": "EncryptionOfTheBucket",
+    "bucket key": "KeyOfTheBucket",
+    "output key": "KeyOfTheOutput",
+    "volume key": "KeyOfTheDisks",
+    "network": "NetworksHaveNoResource",
+    "network interface": "NetworkInterfaces",
+    "subnet": "Subnets",
+    "security group": "SecurityGroups",
 }
 #: Service -> name of the statement about what it lets nobody limit to single resources.
 WITHOUT_RESOURCE = {
@@ -69,6 +80,7 @@ class Site:
         trial_role: ARN of the role of trials' jobs; it may be the same.
         images: ARNs of the repositories in ECR that have the images of the jobs.
         prefix: What stands before ``cloudtune/`` in the bucket.
+        extras: Keys and VPC of the jobs, if they have any, see :mod:`cloudtune.aws.extras`: ARNs by kind.
     """
 
     partition: str
@@ -79,6 +91,7 @@ class Site:
     trial_role: str
     images: tuple[str, ...]
     prefix: str = ""
+    extras: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def things(self) -> Things:
@@ -91,6 +104,7 @@ class Site:
             self.bucket,
             tuner_role=self.tuner_role,
             prefix=self.prefix,
+            extras=self.extras,
         )
 
     def resources(self, kind: str) -> list[str]:
@@ -103,10 +117,10 @@ class Site:
         }
         if kind in several:
             return several[kind]
-        arn = self.things.all(kind)
-        if arn is None:
+        arns = list(self.things.all(kind))
+        if not arns and kind not in EXTRAS:
             raise ValueError(f"no policy can name a {kind} of {self}")
-        return [arn]
+        return arns
 
 
 def policy(document: str, site: Site) -> dict[str, Any]:
@@ -131,10 +145,24 @@ FILES = {
     "trial-role.json": "trials",
     "trust-policy.json": "trust",
 }
+_KEY = "arn:aws:kms:<REGION>:<ACCOUNT>:key/<KEY>"
+_NETWORK = "arn:aws:ec2:<REGION>:<ACCOUNT>:"
+#: File in ``docs/iam`` -> what it is about that only some jobs have: statements to add to the policies.
+OPTIONAL: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "optional-key-of-the-bucket.json": {"bucket key": [_KEY]},
+    "optional-key-of-the-output.json": {"output key": [_KEY]},
+    "optional-key-of-the-disks.json": {"volume key": [_KEY]},
+    "optional-vpc.json": {
+        "network": ["*"],
+        "network interface": [f"{_NETWORK}network-interface/*"],
+        "subnet": [f"{_NETWORK}subnet/<SUBNET>"],
+        "security group": [f"{_NETWORK}security-group/<SECURITY_GROUP>"],
+    },
+}
 
 
 def examples() -> dict[str, dict[str, Any]]:
-    """The policies with placeholders in place of account, region, bucket, roles and image, by the name of the file."""
+    """The policies with placeholders in place of account, region, bucket, roles and so on, by the name of the file."""
     role = "arn:aws:iam::<ACCOUNT>:role/"
     site = Site(
         "aws",
@@ -145,7 +173,10 @@ def examples() -> dict[str, dict[str, Any]]:
         f"{role}<TRIAL_ROLE>",
         ("arn:aws:ecr:<REGION>:<IMAGE_ACCOUNT>:repository/<IMAGE>",),
     )
-    return {name: trust_policy() if what == "trust" else policy(what, site) for name, what in FILES.items()}
+    shown = {name: trust_policy() if what == "trust" else policy(what, site) for name, what in FILES.items()}
+    for name, extras in OPTIONAL.items():
+        shown[name] = _policy(*_statements(OF_EXTRAS, replace(site, extras=extras)))
+    return shown
 
 
 def write_examples(folder: Path) -> None:
@@ -169,6 +200,8 @@ def _statements(purposes: Sequence[Purpose], site: Site) -> Iterator[dict[str, A
             actions.setdefault((sid, kind), {})[action] = None
     for (sid, kind), names in actions.items():
         resources = site.resources(kind)
+        if not resources:
+            continue
         statement: dict[str, Any] = {
             "Sid": sid,
             "Effect": "Allow",

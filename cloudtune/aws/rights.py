@@ -7,7 +7,7 @@ it. What is in no purpose is asked for by doctor itself, which then tells of the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.aws.image_recipe import REPOSITORY
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from cloudtune.aws.clients import Aws
 
 SAGEMAKER = "sagemaker.amazonaws.com"
+#: Kinds of things that only some jobs have: keys of the account's own, a VPC. In a network not all actions are done on
+#: something in particular; that kind is ``*``.
+EXTRAS = ("bucket key", "output key", "volume key", "network", "network interface", "subnet", "security group")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Things:
         repository: ARN of the repository in ECR that has the image of the jobs.
         tuner_role: ARN of the role of tuners' jobs.
         prefix: What stands before ``cloudtune/`` in the bucket.
+        extras: What only some jobs have, see :mod:`cloudtune.aws.extras`: ARNs by kind.
     """
 
     partition: str
@@ -40,6 +44,7 @@ class Things:
     repository: str | None = None
     tuner_role: str | None = None
     prefix: str = ""
+    extras: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, aws: Aws, role: str | None = None, bucket: str | None = None, repository: str | None = None) -> Things:
@@ -52,13 +57,19 @@ class Things:
         within = self.prefix.strip("/")
         return f"{within}/cloudtune/" if within else "cloudtune/"
 
-    def example(self, kind: str) -> str | None:
-        """ARN of one thing of the kind, for IAM to judge."""
-        return self._arn(kind, "cloudtune-doctor", "doctor")
+    def examples(self, kind: str) -> Sequence[str]:
+        """ARNs of things of the kind, for IAM to judge: of each where it is known which there are."""
+        return self._arns(kind, "cloudtune-doctor", "doctor")
 
-    def all(self, kind: str) -> str | None:
-        """ARN of all things of the kind, for a policy."""
-        return self._arn(kind, "*", "*")
+    def all(self, kind: str) -> Sequence[str]:
+        """ARNs that name all things of the kind, for a policy."""
+        return self._arns(kind, "*", "*")
+
+    def _arns(self, kind: str, name: str, key: str) -> Sequence[str]:
+        if kind in EXTRAS:
+            return [arn.replace("/*", f"/{name}") for arn in self.extras.get(kind, ())]
+        arn = self._arn(kind, name, key)
+        return [] if arn is None else [arn]
 
     def _arn(self, kind: str, name: str, key: str) -> str | None:
         here = f"{self.region}:{self.account}"
@@ -71,6 +82,7 @@ class Things:
             + (name if name == "*" else f"log-stream:{name}"),
             "role": self.role,
             "bucket": bucket,
+            "settings of the bucket": bucket,
             "object": None if bucket is None else f"{bucket}/{self.folder}{key}",
             "repository": self.repository,
             "tuner role": self.tuner_role,
@@ -98,16 +110,14 @@ class Purpose:
     def on(self, things: Things) -> Iterator[tuple[str, str]]:
         """Each action with the ARN of something that it is done on."""
         for action, kind in self.actions.items():
-            arn = things.example(kind)
-            if arn is not None:
+            for arn in things.examples(kind):
                 yield action, arn
 
     def policy(self, things: Things) -> dict[str, Any]:
         """A policy that allows all of it, and no more."""
         by_arn: dict[str, list[str]] = {}
         for action, kind in self.actions.items():
-            arn = things.all(kind)
-            if arn is not None:
+            for arn in things.all(kind):
                 by_arn.setdefault(arn, []).append(action)
         statements: list[dict[str, Any]] = [
             {"Effect": "Allow", "Action": actions, "Resource": arn} for arn, actions in by_arn.items()
@@ -194,6 +204,57 @@ OF_ROLE: Sequence[Purpose] = (
     Purpose("uploads", _UPLOADS, "parts of uploads that were broken off stay in the bucket, and cost"),
 )
 
+#: What takes a key of the account's own. A key's policy may allow it as well, which a simulation does not see.
+BUCKET_KEY = Purpose(
+    "key of the bucket",
+    _all_on("bucket key", "kms:GenerateDataKey", "kms:Decrypt"),
+    "what lies in the bucket can be neither written nor read, unless the key's own policy allows it",
+)
+#: What jobs with keys of the account's own, or in a VPC, do with their role (AWS's guide to SageMaker, "How to use
+#: SageMaker AI execution roles", CreateTrainingJob).
+OF_EXTRAS: Sequence[Purpose] = (
+    BUCKET_KEY,
+    Purpose(
+        "key of the output",
+        _all_on("output key", "kms:Encrypt", "kms:GenerateDataKey", "kms:Decrypt"),
+        "jobs fail when SageMaker uploads what they leave, unless the key's own policy allows it",
+    ),
+    Purpose(
+        "key of the disks",
+        _all_on("volume key", "kms:CreateGrant"),
+        "no job can start, unless the key's own policy allows it",
+    ),
+    Purpose(
+        "VPC",
+        {
+            **_all_on(
+                "network interface",
+                "ec2:CreateNetworkInterface",
+                "ec2:CreateNetworkInterfacePermission",
+                "ec2:DeleteNetworkInterface",
+            ),
+            **_all_on(
+                "network",
+                "ec2:DeleteNetworkInterfacePermission",
+                "ec2:DescribeDhcpOptions",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeVpcs",
+            ),
+        },
+        "no job can start in the VPC",
+        is_needed=True,
+    ),
+    Purpose("subnets", _all_on("subnet", "ec2:CreateNetworkInterface"), "no job can start in them", is_needed=True),
+    Purpose(
+        "security groups",
+        _all_on("security group", "ec2:CreateNetworkInterface"),
+        "no job can start with them",
+        is_needed=True,
+    ),
+)
+
 _QUOTAS = _all_on("anything", "servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas")
 
 #: What a tuner that is a job does beside what every job does, with its own role; its trials are jobs with another.
@@ -235,6 +296,11 @@ LOOKING: Sequence[Purpose] = (
     Purpose("quotas", _QUOTAS, "quotas that are too small are found out when jobs are created"),
     Purpose("roles", {"iam:ListRoles": "anything", "iam:GetRole": "roles"}, "roles have to be named by their ARNs"),
     Purpose("doctor", {"iam:SimulatePrincipalPolicy": "principals"}, "what rights are missing is not told"),
+    Purpose(
+        "encryption",
+        {"s3:GetEncryptionConfiguration": "settings of the bucket"},
+        "whether the bucket has a key of its own is not told",
+    ),
 )
 
 #: What is asked for by doctor itself, or only where an option or a place needs it: a refusal is told where it happens.
@@ -246,6 +312,8 @@ ASKED_DIRECTLY: Sequence[str] = (
     "servicequotas:ListServiceQuotas",
     "servicequotas:ListAWSDefaultServiceQuotas",
     "ecr:DescribeImages",  # of an image of one's own
+    "s3:GetEncryptionConfiguration",
+    "kms:DescribeKey",  # of a key that is named by its alias
     "pricing:GetProducts",  # --refresh-prices
     "s3:CreateBucket",  # --create-bucket
     "s3:PutBucketPublicAccessBlock",  # --create-bucket

@@ -11,13 +11,27 @@ from typing import TYPE_CHECKING, Any
 from cloudtune.aws.checks import OK, PROBLEM, WARNING, Finding
 from cloudtune.aws.errors import AccessDenied, InvalidRequest, NotFound
 from cloudtune.aws.policies import trust_policy
-from cloudtune.aws.rights import BUCKET, OF_CALLER, OF_LAUNCHER, OF_ROLE, OF_TUNER, READING, WRITING, Purpose, Things
+from cloudtune.aws.rights import (
+    BUCKET,
+    BUCKET_KEY,
+    OF_CALLER,
+    OF_EXTRAS,
+    OF_LAUNCHER,
+    OF_ROLE,
+    OF_TUNER,
+    READING,
+    WRITING,
+    Purpose,
+    Things,
+)
 from cloudtune.aws.roles import NoExecutionRole, describe_role, get_execution_role, may_be_assumed
 from cloudtune.aws.simulation import denied
 
 if TYPE_CHECKING:
     from cloudtune.aws.clients import Aws
 
+#: Of jobs without keys of the account's own and without a VPC.
+_NO_EXTRAS: Mapping[str, Sequence[str]] = {}
 _CALLER = re.compile(r"arn:(aws[a-z-]*):(?:sts|iam)::(\d{12}):(user|assumed-role)/(.+)")
 #: In the ARN of each role that IAM Identity Center (AWS SSO) has made.
 _IDENTITY_CENTER = ":role/aws-reserved/sso.amazonaws.com/"
@@ -59,9 +73,16 @@ def check_role(
 
 
 def check_role_rights(
-    aws: Aws, role: str, bucket: str, repository: str | None = None, prefix: str = ""
+    aws: Aws,
+    role: str,
+    bucket: str,
+    repository: str | None = None,
+    prefix: str = "",
+    extras: Mapping[str, Sequence[str]] = _NO_EXTRAS,
 ) -> Iterator[Finding]:
-    """Whether jobs may use the bucket, pull their image and write their log; of the last two only what is missing.
+    """Whether jobs may use the bucket, pull their image, write their log, use their keys and run in their VPC.
+
+    Of all but the bucket only what is missing.
 
     Args:
         aws: Who asks.
@@ -69,10 +90,12 @@ def check_role_rights(
         bucket: Its name.
         repository: ARN of the image's repository; None: that the image is pulled is not asked about.
         prefix: What stands before ``cloudtune/`` in the bucket.
+        extras: Their keys and VPC, see :mod:`cloudtune.aws.extras`.
     """
     what = "role's rights"
-    things = replace(Things.of(aws, role, bucket, repository), prefix=prefix)
+    things = replace(Things.of(aws, role, bucket, repository), prefix=prefix, extras=extras)
     purposes = [purpose for purpose in OF_ROLE if purpose.name != "image" or repository is not None]
+    purposes += OF_EXTRAS
     try:
         lacking = _lacking(aws, role, [READING, WRITING, *purposes], things)
     except (AccessDenied, InvalidRequest, NotFound) as error:
@@ -96,11 +119,20 @@ def check_role_rights(
     for purpose in purposes:
         if lacking[purpose.name]:
             text = f"jobs may not {', '.join(lacking[purpose.name])}: {purpose.without}"
-            yield Finding(f"role: {purpose.name}", WARNING, text, _grant(role, purpose.name, purpose.policy(things)))
+            state = PROBLEM if purpose.is_needed else WARNING
+            yield Finding(f"role: {purpose.name}", state, text, _grant(role, purpose.name, purpose.policy(things)))
+    if extras and not any(lacking[purpose.name] for purpose in OF_EXTRAS):
+        named = " and ".join(_told(extras))
+        yield Finding("role: extras", OK, f"jobs may use {named}")
 
 
 def check_caller_rights(
-    aws: Aws, caller: str, role: str | None, bucket: str | None, prefix: str = ""
+    aws: Aws,
+    caller: str,
+    role: str | None,
+    bucket: str | None,
+    prefix: str = "",
+    extras: Mapping[str, Sequence[str]] = _NO_EXTRAS,
 ) -> Iterator[Finding]:
     """Whether the caller may do all that tuning takes: of what trials do without, only what is missing.
 
@@ -110,16 +142,17 @@ def check_caller_rights(
     principal = _principal(aws, caller)
     if principal is None:
         return
-    things = replace(Things.of(aws, role, bucket), prefix=prefix)
+    things = replace(Things.of(aws, role, bucket), prefix=prefix, extras=extras)
+    purposes = [*OF_CALLER, BUCKET_KEY]
     try:
-        lacking = _lacking(aws, principal, OF_CALLER, things)
+        lacking = _lacking(aws, principal, purposes, things)
     except (AccessDenied, InvalidRequest, NotFound) as error:
         fix = f"allow the caller iam:SimulatePrincipalPolicy on {principal}"
         yield Finding(what, WARNING, f"what the caller may do is not known: {error}", fix)
         return
     if not any(lacking[purpose.name] for purpose in OF_CALLER if purpose.is_needed):
         yield Finding(what, OK, "the caller may start and stop jobs, hand them the role and use the bucket")
-    for purpose in OF_CALLER:
+    for purpose in purposes:
         if lacking[purpose.name]:
             yield Finding(
                 what if purpose.is_needed else f"you: {purpose.name}",
@@ -130,7 +163,13 @@ def check_caller_rights(
 
 
 def check_tuner_rights(
-    aws: Aws, caller: str, tuner_role: str, trial_role: str | None, bucket: str | None, prefix: str = ""
+    aws: Aws,
+    caller: str,
+    tuner_role: str,
+    trial_role: str | None,
+    bucket: str | None,
+    prefix: str = "",
+    extras: Mapping[str, Sequence[str]] = _NO_EXTRAS,
 ) -> Iterator[Finding]:
     """Whether a tuner can be launched with a role of its own, and with that role run its trials and carry on.
 
@@ -141,8 +180,9 @@ def check_tuner_rights(
         trial_role: ARN of the role of trials' jobs; None: it is not known, and whether it may be passed is not asked.
         bucket: Of the experiments.
         prefix: What stands before ``cloudtune/`` in it.
+        extras: Keys and VPC of the jobs, see :mod:`cloudtune.aws.extras`.
     """
-    things = replace(Things.of(aws, trial_role, bucket), tuner_role=tuner_role, prefix=prefix)
+    things = replace(Things.of(aws, trial_role, bucket), tuner_role=tuner_role, prefix=prefix, extras=extras)
     launching = [purpose for purpose in OF_LAUNCHER if purpose.is_needed]
     principal = _principal(aws, caller)
     what = "launching"
@@ -161,25 +201,35 @@ def check_tuner_rights(
             if not any(lacking.values()):
                 yield Finding(what, OK, f"the caller may hand tuners the role {tuner_role}")
     what = "tuner's rights"
-    purposes = [*OF_TUNER, *([READING, WRITING] if bucket is not None else [])]
+    purposes = [*OF_TUNER, *([READING, WRITING] if bucket is not None else []), *OF_EXTRAS]
     try:
         lacking = _lacking(aws, tuner_role, purposes, things)
     except (AccessDenied, InvalidRequest, NotFound) as error:
         fix = f"allow the caller iam:SimulatePrincipalPolicy on {tuner_role}"
         yield Finding(what, WARNING, f"what a tuner may do is not known: {error}", fix)
         return
-    if not any(lacking[purpose.name] for purpose in purposes if _stops_tuners(purpose)):
+    if not any(lacking[purpose.name] for purpose in purposes if _stops_tuners(purpose) and purpose not in OF_EXTRAS):
         yield Finding(what, OK, "a tuner may run its trials as jobs, hand them their role and use the bucket")
     for purpose in purposes:
         if lacking[purpose.name]:
             is_needed = _stops_tuners(purpose)
             without = purpose.without or "it keeps its log there and its trials' code"
             yield Finding(
-                what if is_needed else f"tuner: {purpose.name}",
+                what if is_needed and purpose not in OF_EXTRAS else f"tuner: {purpose.name}",
                 PROBLEM if is_needed else WARNING,
                 f"tuners may not {', '.join(lacking[purpose.name])}: {without}",
                 _grant(tuner_role, f"tuner {purpose.name}", purpose.policy(things)),
             )
+
+
+def _told(extras: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Keys and subnets, by their ids."""
+    keys = dict.fromkeys(arn.rpartition("/")[2] for kind, arns in extras.items() if "key" in kind for arn in arns)
+    if keys:
+        yield f"the key{'s' * (len(keys) > 1)} {', '.join(keys)}"
+    subnets = [arn.rpartition("/")[2] for arn in extras.get("subnet", ())]
+    if subnets:
+        yield f"the subnet{'s' * (len(subnets) > 1)} {', '.join(subnets)}"
 
 
 def _stops_tuners(purpose: Purpose) -> bool:
@@ -202,10 +252,10 @@ def _principal(aws: Aws, caller: str) -> str | None:
 
 def _lacking(aws: Aws, principal: str, purposes: Sequence[Purpose], things: Things) -> dict[str, list[str]]:
     """The actions of each purpose, by its name, that the principal may not do."""
-    wanted = {purpose.name: dict(purpose.on(things)) for purpose in purposes}
+    wanted = {purpose.name: list(purpose.on(things)) for purpose in purposes}
     # IAM allows few such calls: all that is done on one thing is asked at once.
-    no = set(denied(aws, principal, [pair for pairs in wanted.values() for pair in pairs.items()]))
-    return {name: [pair[0] for pair in pairs.items() if pair in no] for name, pairs in wanted.items()}
+    no = set(denied(aws, principal, dict.fromkeys(pair for pairs in wanted.values() for pair in pairs)))
+    return {name: list(dict.fromkeys(pair[0] for pair in pairs if pair in no)) for name, pairs in wanted.items()}
 
 
 def _grant(role: str, name: str, policy: Mapping[str, Any]) -> str:

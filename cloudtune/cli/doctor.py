@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -10,22 +11,38 @@ import click
 from cloudtune.cli.failures import debug_option, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cloudtune.aws.checks import Finding
     from cloudtune.aws.clients import Aws
+    from cloudtune.aws.extras import Named
 
 _DEFAULT_INSTANCE = "ml.g4dn.xlarge"
 
 
 @click.command("doctor")
-@click.option("--instance-type", default=_DEFAULT_INSTANCE, show_default=True, metavar="TYPE", help="Of the trials.")
+@click.option(
+    "--instance-type",
+    "instance_types",
+    multiple=True,
+    default=(_DEFAULT_INSTANCE,),
+    show_default=True,
+    metavar="TYPE",
+    help="Of the trials; repeatable, for types that they choose from or fall back on.",
+)
 @click.option("--image", metavar="URI", help="Of the trials. [default: AWS's PyTorch image for this Python]")
 @click.option("--role", metavar="ROLE", help="Of the trials: ARN or name. [default: the one that is found]")
 @click.option(
     "--tuner-role", metavar="ROLE", help="Of tuners in the cloud: ARN or name; looks at what remote tuners need, too."
 )
 @click.option("--bucket", metavar="NAME", help="Of the experiments. [default: sagemaker-REGION-ACCOUNT]")
+@click.option(
+    "--kms-key", metavar="KEY", help="That encrypts what is written to the bucket. [default: what the bucket is set to]"
+)
+@click.option("--output-kms-key", metavar="KEY", help="Of the trials' jobs. [default: --kms-key]")
+@click.option("--volume-kms-key", metavar="KEY", help="Of the disks of the trials' jobs.")
+@click.option("--subnet", "subnets", multiple=True, metavar="ID", help="Of the trials' jobs; repeatable.")
+@click.option("--security-group", "groups", multiple=True, metavar="ID", help="Of the trials' jobs; repeatable.")
 @click.option("--create-bucket", is_flag=True, help="Create the bucket, closed to the public, if it is missing.")
 @click.option("--refresh-prices", is_flag=True, help="Ask AWS for the region's prices, and keep them.")
 @click.option("--region", metavar="NAME", help="To look at. [default: what AWS_REGION or the profile says]")
@@ -33,11 +50,16 @@ _DEFAULT_INSTANCE = "ml.g4dn.xlarge"
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @debug_option
 def doctor_command(
-    instance_type: str,
+    instance_types: tuple[str, ...],
     image: str | None,
     role: str | None,
     tuner_role: str | None,
     bucket: str | None,
+    kms_key: str | None,
+    output_kms_key: str | None,
+    volume_kms_key: str | None,
+    subnets: tuple[str, ...],
+    groups: tuple[str, ...],
     create_bucket: bool,
     refresh_prices: bool,
     region: str | None,
@@ -46,8 +68,9 @@ def doctor_command(
 ) -> None:
     """Checks all that trials on SageMaker need, and prints the fix for what is wrong.
 
-    Looks at credentials, region, role, bucket, rights, quotas, image and prices. Starts no job and,
-    unless asked to, changes nothing. The exit code is 1 if there is a problem.
+    Looks at credentials, region, role, bucket, rights, quotas, image and prices; where jobs have
+    keys of your own or a VPC, at the rights for these. Starts no job and, unless asked to, changes
+    nothing. The exit code is 1 if there is a problem.
 
     \b
     Example:
@@ -57,10 +80,14 @@ def doctor_command(
 
     from cloudtune.aws.checks import PROBLEM
     from cloudtune.aws.clients import aws_for
+    from cloudtune.aws.extras import Named
 
     findings: list[Finding] = []
     aws = aws_for(region, profile)
-    for finding in _findings(aws, instance_type, image, role, tuner_role, bucket, create_bucket, refresh_prices):
+    named = Named(kms_key, output_kms_key, volume_kms_key, subnets, groups)
+    for finding in _findings(
+        aws, instance_types, image, role, tuner_role, bucket, named, create_bucket, refresh_prices
+    ):
         findings.append(finding)
         if not as_json:
             _show(finding)
@@ -86,16 +113,18 @@ def _show(finding: Finding) -> None:
 
 def _findings(
     aws: Aws,
-    instance_type: str,
+    types: Sequence[str],
     image: str | None,
     role: str | None,
     tuner_role: str | None,
     bucket: str | None,
+    named: Named,
     create_bucket: bool,
     refresh_prices: bool,
 ) -> Iterator[Finding]:
     """All findings, each as soon as it is known."""
-    from cloudtune.aws import checks, instance_types, role_checks
+    from cloudtune.aws import checks, role_checks
+    from cloudtune.aws.extras import look_at_extras
 
     region = checks.check_region(aws)
     yield region
@@ -109,6 +138,7 @@ def _findings(
     arn: str | None = None
     name: str | None = None
     prefix = ""
+    extras: dict[str, Sequence[str]] = {}
 
     def look_at_role() -> Iterator[Finding]:
         nonlocal arn
@@ -122,11 +152,33 @@ def _findings(
             name, prefix = found.name, found.prefix
         yield finding
 
+    def look_around() -> Iterator[Finding]:
+        nonlocal extras
+        findings, extras = look_at_extras(aws, named, name)
+        yield from findings
+
     def look_at_rights() -> Iterator[Finding]:
         if arn is not None and name is not None:
-            repository = checks.image_repository(aws, image, instance_type)
-            yield from role_checks.check_role_rights(aws, arn, name, repository, prefix)
-        yield from role_checks.check_caller_rights(aws, caller, arn, name, prefix)
+            repository = checks.image_repository(aws, image, types[0])
+            yield from role_checks.check_role_rights(aws, arn, name, repository, prefix, extras)
+        yield from role_checks.check_caller_rights(aws, caller, arn, name, prefix, extras)
+
+    yield from _survived("role", look_at_role)
+    yield from _survived("bucket", look_at_bucket)
+    yield from _survived("encryption", look_around)
+    yield from _survived("rights", look_at_rights)
+    yield from _survived("tuner's role", lambda: _of_tuners(aws, tuner_role, caller, arn, name, prefix, extras))
+    if refresh_prices:
+        yield from _survived("price list", lambda: _refreshed(aws))
+    yield from _of_type(aws, types[0], image)
+    for other in dict.fromkeys(types[1:]):
+        if other != types[0]:
+            yield from _of_other_type(aws, other)
+
+
+def _of_type(aws: Aws, instance_type: str, image: str | None) -> Iterator[Finding]:
+    """What the trials' machines need."""
+    from cloudtune.aws import checks, instance_types
 
     is_type = True
 
@@ -136,12 +188,6 @@ def _findings(
         is_type = finding.state != checks.PROBLEM
         yield finding
 
-    yield from _survived("role", look_at_role)
-    yield from _survived("bucket", look_at_bucket)
-    yield from _survived("rights", look_at_rights)
-    yield from _survived("tuner's role", lambda: _of_tuners(aws, tuner_role, caller, arn, name, prefix))
-    if refresh_prices:
-        yield from _survived("price list", lambda: _refreshed(aws))
     yield from _survived("instance type", look_at_type)
     if is_type:
         yield from _survived("quota", lambda: checks.check_quotas(aws, instance_type))
@@ -151,8 +197,31 @@ def _findings(
         yield from _survived("price", lambda: iter([checks.check_price(aws, instance_type)]))
 
 
+def _of_other_type(aws: Aws, instance_type: str) -> Iterator[Finding]:
+    """What a further type of the trials needs; each finding is called after it."""
+    from cloudtune.aws import checks, instance_types
+
+    def called(finding: Finding) -> Finding:
+        return replace(finding, what=f"{instance_type}: {finding.what}")
+
+    def look() -> Iterator[Finding]:
+        finding = instance_types.check_instance_type(aws, instance_type)
+        yield finding
+        if finding.state != checks.PROBLEM:
+            yield from checks.check_quotas(aws, instance_type)
+            yield checks.check_price(aws, instance_type)
+
+    yield from map(called, _survived("instance type", look))
+
+
 def _of_tuners(
-    aws: Aws, given: str | None, caller: str, trial_role: str | None, bucket: str | None, prefix: str
+    aws: Aws,
+    given: str | None,
+    caller: str,
+    trial_role: str | None,
+    bucket: str | None,
+    prefix: str,
+    extras: Mapping[str, Sequence[str]],
 ) -> Iterator[Finding]:
     """What remote tuners need; nothing where no role for them is named."""
     from cloudtune.aws import role_checks
@@ -162,7 +231,7 @@ def _of_tuners(
     finding, role = role_checks.check_role(aws, given, "tuner's role", "--tuner-role")
     yield finding
     if role is not None:
-        yield from role_checks.check_tuner_rights(aws, caller, role, trial_role, bucket, prefix)
+        yield from role_checks.check_tuner_rights(aws, caller, role, trial_role, bucket, prefix, extras)
 
 
 def _refreshed(aws: Aws) -> Iterator[Finding]:

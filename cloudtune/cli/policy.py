@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     metavar="URI",
     help="That the jobs of the role run in; repeatable. [default: AWS's PyTorch image, and that of `cloudtune image`]",
 )
+@click.option("--kms-key", metavar="KEY", help="That encrypts what is written to the bucket.")
+@click.option("--output-kms-key", metavar="KEY", help="Of the jobs. [default: --kms-key]")
+@click.option("--volume-kms-key", metavar="KEY", help="Of the disks of the jobs.")
+@click.option("--subnet", "subnets", multiple=True, metavar="ID", help="Of the jobs; repeatable.")
+@click.option("--security-group", "groups", multiple=True, metavar="ID", help="Of the jobs; repeatable.")
 @click.option("--instance-type", default="ml.m5.large", show_default=True, metavar="TYPE", help="Of the default image.")
 @click.option("--region", metavar="NAME", help="Of the jobs. [default: what AWS_REGION or the profile says]")
 @click.option("--profile", metavar="NAME", help="Of your AWS configuration.")
@@ -41,6 +46,11 @@ def policy_command(
     tuner_role: str,
     trial_role: str,
     images: tuple[str, ...],
+    kms_key: str | None,
+    output_kms_key: str | None,
+    volume_kms_key: str | None,
+    subnets: tuple[str, ...],
+    groups: tuple[str, ...],
     instance_type: str,
     region: str | None,
     profile: str | None,
@@ -64,11 +74,18 @@ def policy_command(
         click.echo(json.dumps(trust_policy(), indent=2))
         return
     from cloudtune.aws.buckets import default_bucket_name, parse_bucket
+    from cloudtune.aws.checks import OK
     from cloudtune.aws.clients import aws_for
+    from cloudtune.aws.extras import Named, look_at_extras
     from cloudtune.aws.policies import Site
 
     aws = aws_for(region, profile)
     name, prefix = parse_bucket(bucket) if bucket else (default_bucket_name(aws), "")
+    named = Named(kms_key, output_kms_key, volume_kms_key, subnets, groups)
+    findings, extras = look_at_extras(aws, named, None)
+    for finding in findings:
+        if finding.state != OK:
+            raise click.UsageError(f"{finding.text}; {finding.fix}")
     site = Site(
         aws.partition,
         aws.region,
@@ -78,6 +95,7 @@ def policy_command(
         _role_arn(aws, trial_role),
         _repositories(aws, images, instance_type),
         prefix,
+        extras,
     )
     click.echo(json.dumps(policy(of_whom, site), indent=2))
 
@@ -98,7 +116,5 @@ def _repositories(aws: Aws, images: tuple[str, ...], instance_type: str) -> tupl
             raise click.UsageError(f"{image or 'the default image'} is in no repository of ECR; name one that is")
         found[repository] = None
     if not images:
-        own = Things.of(aws).all("tuning image")
-        assert own is not None
-        found[own] = None
+        found.update(dict.fromkeys(Things.of(aws).all("tuning image")))
     return tuple(found)

@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cloudtune.aws.policies import DOCUMENTS, FILES, Site, examples, policy, trust_policy, write_examples
+from cloudtune.aws.policies import DOCUMENTS, FILES, OPTIONAL, Site, examples, policy, trust_policy, write_examples
 from cloudtune.cli import main
 from cloudtune.localcloud import LocalCloud
+from tests.aws.test_rights import ALL_EXTRAS
 
 IAM_DOCS = Path(__file__).parents[2] / "docs" / "iam"
 REGENERATE = (
     "python -c 'from pathlib import Path; from cloudtune.aws.policies import write_examples; "
     'write_examples(Path("docs/iam"))\''
 )
+KMS = "arn:aws:kms:us-east-1:123456789012:key/"
 ROLES = "arn:aws:iam::123456789012:role/"
 SITE = Site(
     "aws", "eu-west-1", "123456789012", "data", f"{ROLES}tuner", f"{ROLES}trial", ("arn:aws:ecr:x:1:repository/i",)
@@ -30,15 +32,16 @@ SITE = Site(
 def test_the_files_in_the_documentation_are_up_to_date(tmp_path: Path) -> None:
     """They are generated; who changes the table of rights writes them anew."""
     write_examples(tmp_path)
-    assert {path.name for path in IAM_DOCS.iterdir()} == set(FILES) == set(examples())
-    for name in FILES:
+    assert {path.name for path in IAM_DOCS.iterdir()} == {*FILES, *OPTIONAL} == set(examples())
+    for name in (*FILES, *OPTIONAL):
         assert (IAM_DOCS / name).read_text() == (tmp_path / name).read_text(), f"regenerate with: {REGENERATE}"
 
 
+@pytest.mark.parametrize("site", [SITE, replace(SITE, extras=ALL_EXTRAS)], ids=["plain", "extras"])
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_policies_are_as_iam_wants_them(document: str) -> None:
+def test_policies_are_as_iam_wants_them(document: str, site: Site) -> None:
     """Each statement has a name of its own in letters and digits, and no placeholder or None in what it names."""
-    statements = policy(document, SITE)["Statement"]
+    statements = policy(document, site)["Statement"]
     names = [statement["Sid"] for statement in statements]
     assert len(set(names)) == len(names)
     assert all(name.isalnum() for name in names)
@@ -97,6 +100,58 @@ def test_the_command_knows_the_usual_names(local_cloud: LocalCloud) -> None:
     assert by_name["PassTheRoleOfTrials"] == f"{ROLES}cloudtune-trial"
     assert by_name["PassTheRoleOfTuners"] == f"{ROLES}cloudtune-tuner"
     assert "arn:aws:ecr:us-east-1:123456789012:repository/cloudtune-tuner" in by_name["PullTheImage"]
+
+
+def test_keys_and_networks_are_added_where_they_are_named(local_cloud: LocalCloud) -> None:
+    """They are what the optional files in the documentation have; the user takes the bucket's key only."""
+    options = ["--kms-key", f"{KMS}1", "--volume-kms-key", f"{KMS}2", "--subnet", "subnet-1", "--subnet", "subnet-2"]
+    added = {}
+    for document in DOCUMENTS:
+        done = CliRunner().invoke(main, ["policy", document, *options, "--security-group", "sg-1"])
+        assert done.exit_code == 0, done.output
+        plain = CliRunner().invoke(main, ["policy", document])
+        before = json.loads(plain.output)["Statement"]
+        added[document] = {
+            one["Sid"]: one["Resource"] for one in json.loads(done.output)["Statement"] if one not in before
+        }
+    ec2 = "arn:aws:ec2:us-east-1:123456789012:"
+    assert added["user"] == {"KeyOfTheBucket": f"{KMS}1"}
+    assert added["tuner"] == added["trials"]
+    assert added["trials"] == {
+        "KeyOfTheBucket": f"{KMS}1",
+        "KeyOfTheOutput": f"{KMS}1",
+        "KeyOfTheDisks": f"{KMS}2",
+        "NetworkInterfaces": f"{ec2}network-interface/*",
+        "NetworksHaveNoResource": "*",
+        "Subnets": [f"{ec2}subnet/subnet-1", f"{ec2}subnet/subnet-2"],
+        "SecurityGroups": f"{ec2}security-group/sg-1",
+    }
+    shown = {one["Sid"]: one["Action"] for name in OPTIONAL for one in examples()[name]["Statement"]}
+    assert shown == {
+        one["Sid"]: one["Action"] for one in json.loads(done.output)["Statement"] if one["Sid"] in added["trials"]
+    }
+
+
+def test_only_what_aws_cannot_limit_is_allowed_on_everything() -> None:
+    """Looks at networks, and to take back a permission on an interface, which has no resource."""
+    everything = [
+        one
+        for name in OPTIONAL
+        for one in examples()[name]["Statement"]
+        if one["Resource"] == "*" or "*" in "".join(one["Action"])
+    ]
+    (statement,) = everything
+    assert statement["Sid"] == "NetworksHaveNoResource"
+    assert [action for action in statement["Action"] if not action.startswith("ec2:Describe")] == [
+        "ec2:DeleteNetworkInterfacePermission"
+    ]
+
+
+def test_subnets_without_groups_are_refused(local_cloud: LocalCloud) -> None:
+    """As SageMaker would refuse them."""
+    done = CliRunner().invoke(main, ["policy", "trials", "--subnet", "subnet-1"])
+    assert done.exit_code != 0
+    assert "SageMaker wants subnets and security groups, or neither; add --security-group" in done.output
 
 
 def test_the_command_prints_the_trust(monkeypatch: pytest.MonkeyPatch) -> None:

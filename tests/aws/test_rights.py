@@ -12,7 +12,18 @@ from botocore import xform_name
 
 import cloudtune
 from cloudtune.aws import build_role
-from cloudtune.aws.rights import ASKED_DIRECTLY, BUCKET, OF_CALLER, OF_ROLE, READING, WRITING, Purpose, Things
+from cloudtune.aws.rights import (
+    ASKED_DIRECTLY,
+    BUCKET,
+    EXTRAS,
+    OF_CALLER,
+    OF_EXTRAS,
+    OF_ROLE,
+    READING,
+    WRITING,
+    Purpose,
+    Things,
+)
 
 PACKAGE = Path(cloudtune.__file__).parent
 #: Services whose operations are looked for. IAM has a name of its own for some.
@@ -20,6 +31,7 @@ SERVICES = {
     "codebuild": "codebuild",
     "ecr": "ecr",
     "iam": "iam",
+    "kms": "kms",
     "logs": "logs",
     "pricing": "pricing",
     "s3": "s3",
@@ -33,6 +45,7 @@ ACTIONS = {
     "s3:CopyObject": "s3:PutObject",
     "s3:CreateMultipartUpload": "s3:PutObject",
     "s3:DeleteObjects": "s3:DeleteObject",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
     "s3:HeadBucket": "s3:ListBucket",
     "s3:HeadObject": "s3:GetObject",
     "s3:ListObjectsV2": "s3:ListBucket",
@@ -84,10 +97,29 @@ def test_every_call_of_an_agent_is_listed() -> None:
     assert set(BUCKET.actions) == set(READING.actions) | set(WRITING.actions)
 
 
-@pytest.mark.parametrize("purpose", [*OF_CALLER, *OF_ROLE, BUCKET], ids=lambda purpose: str(purpose.name))
+#: Where there are keys and a VPC.
+ALL_EXTRAS = {
+    **{kind: [f"arn:aws:kms:eu-west-1:123456789012:key/{kind[0]}"] for kind in EXTRAS if kind.endswith("key")},
+    "network": ["*"],
+    **{
+        kind: [f"arn:aws:ec2:eu-west-1:123456789012:{kind.replace(' ', '-')}/{name}"]
+        for kind, name in (("network interface", "*"), ("subnet", "subnet-1"), ("security group", "sg-1"))
+    },
+}
+
+
+@pytest.mark.parametrize("purpose", [*OF_CALLER, *OF_ROLE, BUCKET, *OF_EXTRAS], ids=lambda purpose: str(purpose.name))
 def test_policies_allow_what_is_asked_about_and_no_more(purpose: Purpose) -> None:
     """Each action on the kind of thing that it is judged on; an administrator who reads it finds no star too many."""
-    things = Things("aws", "eu-west-1", "123456789012", "arn:aws:iam::123456789012:role/r", "data", "arn:aws:ecr:x")
+    things = Things(
+        "aws",
+        "eu-west-1",
+        "123456789012",
+        "arn:aws:iam::123456789012:role/r",
+        "data",
+        "arn:aws:ecr:x",
+        extras=ALL_EXTRAS,
+    )
     policy = purpose.policy(things)
     allowed = {action: one["Resource"] for one in policy["Statement"] for action in one["Action"]}
     asked = dict(purpose.on(things))
@@ -98,7 +130,11 @@ def test_policies_allow_what_is_asked_about_and_no_more(purpose: Purpose) -> Non
 
 
 def test_what_is_not_there_is_not_asked_about() -> None:
-    """Without role and bucket nothing is asked that is done on them."""
-    pairs = [pair for purpose in OF_CALLER for pair in purpose.on(Things("aws", "eu-west-1", "123456789012"))]
+    """Without role and bucket nothing is asked that is done on them, nor anything of keys and networks."""
+    assert ALL_EXTRAS.keys() == set(EXTRAS)
+    pairs = [
+        pair for purpose in (*OF_CALLER, *OF_EXTRAS) for pair in purpose.on(Things("aws", "eu-west-1", "123456789012"))
+    ]
     assert not {action for action, _ in pairs} & {"iam:PassRole", "s3:GetObject", "s3:ListBucket"}
+    assert not {action for action, _ in pairs if action.startswith(("kms:", "ec2:"))}
     assert all("None" not in arn for _, arn in pairs)

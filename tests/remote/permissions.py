@@ -100,6 +100,8 @@ def _of_s3(call: Call) -> Iterator[Need]:
         yield Need("s3:ListBucket", bucket)
     elif call.operation in ("ListObjectsV2", "ListObjects"):
         yield Need("s3:ListBucket", bucket, (("s3:prefix", call.about),))
+    elif call.operation == "GetBucketEncryption":
+        yield Need("s3:GetEncryptionConfiguration", bucket)
     elif call.operation == "DeleteObjects":
         yield Need("s3:DeleteObject", f"arn:aws:s3:::{call.about}")
     else:

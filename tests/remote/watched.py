@@ -64,7 +64,13 @@ SHOWN: Mapping[str, Mapping[str, set[str]]] = {
         "trials": set(),
     },
     "looking": {
-        "user": {"iam:GetRole", "iam:ListRoles", "iam:SimulatePrincipalPolicy", "ecr:DescribeImages"},
+        "user": {
+            "iam:GetRole",
+            "iam:ListRoles",
+            "iam:SimulatePrincipalPolicy",
+            "ecr:DescribeImages",
+            "s3:GetEncryptionConfiguration",
+        },
         "tuner": set(),
         "trials": set(),
     },

@@ -169,3 +169,14 @@ def test_a_bad_file_of_prices_is_a_problem(ready: LocalCloud, settings: Path) ->
     found = doctor()
     assert found.problems() == ["price"]
     assert str(settings / "prices.json") in found.text("price")
+
+
+def test_further_types_are_looked_at_too(ready: LocalCloud, fresh_quotas: None) -> None:
+    """Those that trials choose or fall back on: each with its quotas and price, under its name."""
+    ready.set_quota("ml.g5.xlarge for training job usage", 0)
+    types = ("ml.g4dn.xlarge", "ml.g5.xlarge", "ml.nosuch.large", "ml.g5.xlarge")
+    found = doctor(*(word for one in types for word in ("--instance-type", one)))
+    assert found.problems() == ["ml.g5.xlarge: quota", "ml.nosuch.large: instance type"]
+    assert "request-service-quota-increase" in found.fix("ml.g5.xlarge: quota")
+    assert found.state("quota") == "ok"
+    assert {"ml.g5.xlarge: spot quota", "ml.g5.xlarge: warm pools", "ml.g5.xlarge: price"} <= found.findings.keys()
