@@ -127,6 +127,6 @@ def test_groups_of_machines(account: Account) -> None:
         {"InstanceGroupName": name, "InstanceType": one, "InstanceCount": count}
         for name, one, count in (("a", SMALL, 1), ("b", LARGE, 2), ("c", SMALL, 1))
     ]
-    account.running = {SMALL: 8, LARGE: 7}
+    account.running = {SMALL: 7, LARGE: 8}
     (told,) = account.short(instance_type=DEFAULT, instance_groups=groups)
-    assert told.startswith(f"the account may use 7 {LARGE} at once, and 4 workers may want 8")
+    assert told.startswith(f"the account may use 7 {SMALL} at once, and 4 workers may want 8")
