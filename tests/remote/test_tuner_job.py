@@ -91,10 +91,18 @@ def test_a_tuners_job_is_found_and_is_no_orphan(aws: Aws, place: TunerPlace, scr
 
 
 def test_whose_job_has_the_name(aws: Aws, place: TunerPlace, script: Path) -> None:
-    """A repeated request knows its own job; another experiment's request of that name is told apart."""
+    """A repeated request knows its own job; those of another launch or experiment of that name are told apart."""
     request = make_request(aws, place, script)
     TrainingJobs(aws).create(request)
     assert is_ours(aws, request["TrainingJobName"], request)
+    launched_again = successor_of(
+        request,
+        request["TrainingJobName"],
+        request["InputDataConfig"][1]["DataSource"]["S3DataSource"]["S3Uri"],
+        0,
+        "x",
+    )
+    assert not is_ours(aws, request["TrainingJobName"], launched_again)
     elsewhere = make_request(aws, TunerPlace(place.bucket, "other/cloudtune/digits/digits/"), script)
     assert elsewhere["TrainingJobName"] == request["TrainingJobName"]
     assert not is_ours(aws, request["TrainingJobName"], elsewhere)
