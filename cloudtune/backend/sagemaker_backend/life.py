@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 #: Shortest time between two writes, so that many wishes go into one.
 _SHORTEST = 0.1
 #: For so many seconds since the last answer that told it, nobody else is taken to drive the experiment.
-_CERTAIN_FOR = 5.0
+_CERTAIN_FOR = 1.0
 
 
 class LifeWriter(Service):
@@ -94,7 +94,7 @@ class LifeWriter(Service):
         self._certain_at = asked
 
     def confirm_unless_certain(self) -> None:
-        """As :meth:`confirm`, without asking S3 if it has said so within the last seconds.
+        """As :meth:`confirm`, without asking S3 if it has said so within the last second.
 
         For what changes jobs: between a decision and what is done about it this process may have stood still for hours.
         """

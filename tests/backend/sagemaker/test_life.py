@@ -90,7 +90,7 @@ def test_who_drives_can_be_asked(bucket: Bucket, desk: Desk) -> None:
 def test_who_has_stood_still_asks_before_it_changes_a_job(
     bucket: Bucket, desk: Desk, local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seconds after a sign of life nobody is asked; later S3 is, once, by a clock that went on meanwhile."""
+    """Within a second of a sign of life nobody is asked; later S3 is, once, by a clock that went on meanwhile."""
     clock = 1000.0
     monkeypatch.setattr(life_module, "_with_sleep", lambda: clock)
     old = LifeWriter(desk, bucket, KEYS, interval=1000)
