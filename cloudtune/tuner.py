@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import importlib
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import dill
-
-from cloudtune import __version__, constants
 from cloudtune.backend.trial_backend import ExperimentPlace, TrialBackend
 from cloudtune.callbacks.log_output import log_shown
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.tuner_callback import TunerCallback
 from cloudtune.continuing import adopt, left_running, replay
-from cloudtune.errors import CloudtuneError, ExperimentLocked, ExperimentMismatch, ExperimentNotFound, Fenced
+from cloudtune.errors import CloudtuneError, ExperimentMismatch, ExperimentNotFound, Fenced
 from cloudtune.interruption import SignalWatch, first_word, reserve_standard_descriptors
+from cloudtune.new_experiment import claim
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.stopping_criterion import Criterion, as_criterion
 from cloudtune.store import entries, places
 from cloudtune.store.local_store import LocalStore
 from cloudtune.store.store import Store
 from cloudtune.trial import Config
+from cloudtune.tuner_arguments import check_arguments, check_metadata
+from cloudtune.tuner_metadata import metadata_at_end, metadata_at_start
+from cloudtune.tuner_pickle import pickled, read_pickle
 from cloudtune.tuning_loop import TuningLoop
 from cloudtune.tuning_status import TuningStatus
 
@@ -83,26 +83,13 @@ class Tuner:
         trial_backend_path: str | Path | None = None,
         store: Store | None = None,
     ) -> None:
-        if not isinstance(n_workers, int) or n_workers < 1:
-            raise ValueError(
-                f"n_workers must be at least 1, got {n_workers!r}; it is how many trials run at the same time"
-            )
-        for name, seconds in (
-            ("print_update_interval", print_update_interval),
-            ("results_update_interval", results_update_interval),
-        ):
-            if not seconds > 0:
-                raise ValueError(f"{name} must be above 0 seconds, got {seconds!r}")
-        if not hasattr(scheduler, "num_suggestions"):
-            raise TypeError(
-                f"{type(scheduler).__name__} is no complete scheduler; "
-                "derive it from TrialScheduler and call super().__init__(config_space) in its constructor"
-            )
-        for callback in callbacks or ():
-            if not isinstance(callback, TunerCallback):
-                raise TypeError(f"a callback must be derived from TunerCallback, {type(callback).__name__} is not")
-        if max_failures < 0:
-            raise ValueError(f"max_failures must be 0 or more, got {max_failures}")
+        check_arguments(
+            scheduler,
+            n_workers,
+            max_failures,
+            callbacks or (),
+            {"print_update_interval": print_update_interval, "results_update_interval": results_update_interval},
+        )
         self.trial_backend = trial_backend
         self.scheduler = scheduler
         self.stop_criterion = as_criterion(stop_criterion)
@@ -116,7 +103,7 @@ class Tuner:
             trial_backend.start_jobs_without_delay if start_jobs_without_delay is None else start_jobs_without_delay
         )
         self.metadata = dict(metadata or {})
-        self._check_metadata()
+        check_metadata(self.metadata, scheduler)
         self.callbacks: list[TunerCallback] = list(callbacks or ())
         if not any(isinstance(callback, ProgressCallback) for callback in self.callbacks):
             self.callbacks.append(ProgressCallback(print_update_interval))
@@ -143,18 +130,6 @@ class Tuner:
         self._loop: TuningLoop | None = None
         self._experiment_id = ""
         self._start_time = created
-
-    def _check_metadata(self) -> None:
-        try:
-            json.dumps(self.metadata)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"metadata cannot be written as JSON ({error}); use numbers, strings, lists and dicts"
-            ) from error
-        own = self.scheduler.metadata()
-        for key in self.metadata:
-            if key in own or key.startswith(constants.RESERVED_PREFIX):
-                raise ValueError(f"metadata: the key '{key}' is one that cloudtune writes itself; choose another name")
 
     def keep_in(self, store: Store, tag: str = "") -> None:
         """Has the experiment lie in a store, under the name it has now.
@@ -219,30 +194,22 @@ class Tuner:
         loop.raise_if_failed()
 
     def _open_store(self, takeover: bool) -> Store:
-        """Takes the lease; a suffixed name that another tuner took in the same millisecond is replaced by the next."""
+        """Takes the lease; a new experiment gets a name that nobody has."""
         if self._store is not None:
             self._store.open(takeover=takeover)
             return self._store
+        if self._unclaimed:
+            claimed = claim(self.base_name, self.creation_time, self.tuner_path, self.results_update_interval)
+            self.name, self.tuner_path, self.creation_time = claimed.name, claimed.path, claimed.created
+            self._unclaimed = False
+            return claimed.store
         store = LocalStore(self.tuner_path, self.results_update_interval)
-        while self._unclaimed:
-            try:
-                if not store.exists():
-                    self._mention_unfinished()
-                    store.open()
-                    self._unclaimed = False
-                    return store
-            except ExperimentLocked:
-                logger.debug("the name %s was just taken", self.name)
-            self.creation_time += 0.001
-            self.name = places.suffixed_name(self.base_name, self.creation_time)
-            self.tuner_path = places.experiment_path(self.name)
-            store = LocalStore(self.tuner_path, self.results_update_interval)
         store.open(takeover=takeover)
         return store
 
     def _drive(self, store: Store, watch: SignalWatch) -> TuningLoop:
         """Everything that happens while the lease is held."""
-        snapshot = self._pickled() if self.save_tuner and self._position == 0 else None
+        snapshot = pickled(self, self.name) if self.save_tuner and self._position == 0 else None
         self._catch_up(store)
         if snapshot is not None:
             store.snapshot(snapshot)
@@ -407,36 +374,18 @@ class Tuner:
         store.flush()
         store.write_metadata(self._all_metadata())
 
-    def _mention_unfinished(self) -> None:
-        unfinished = places.latest_unfinished(self.base_name)
-        if unfinished is not None:
-            logger.info(
-                "experiment '%s' is not finished; to continue it, run `cloudtune resume %s` "
-                "or use tuner_name='%s', suffix_tuner_name=False",
-                unfinished,
-                unfinished,
-                unfinished,
-            )
-
     def _all_metadata(self, end: float | None = None) -> dict[str, Any]:
-        metadata: dict[str, Any] = {
-            constants.ST_TUNER_CREATION_TIMESTAMP: self.creation_time,
-            constants.ST_TUNER_START_TIMESTAMP: self._start_time,
-            "name": self.name,
-            "backend": type(self.trial_backend).__name__,
-            "entrypoint": self.trial_backend.default_name,
-            "n_workers": self.n_workers,
-            "cloudtune_version": __version__,
-            constants.ST_LIMITS: {name: limit for name, limit, _ in self.stop_criterion.describe()},
-            **self.scheduler.metadata(),
-            **self.metadata,
-        }
-        if end is not None:
-            metadata["st_tuner_end_timestamp"] = end
-            metadata["st_finished_why"] = self.status.finished_why
-            if self.status.cost:
-                metadata["st_cost"] = round(self.status.cost, 6)
-        return metadata
+        metadata = metadata_at_start(
+            self.name,
+            self.creation_time,
+            self._start_time,
+            self.n_workers,
+            self.trial_backend,
+            self.scheduler,
+            self.stop_criterion,
+            self.metadata,
+        )
+        return metadata if end is None else {**metadata, **metadata_at_end(self.status, end)}
 
     # ------------------------------------------------------------------ results and snapshots
 
@@ -457,24 +406,6 @@ class Tuner:
         if best is None:
             raise ValueError(f"experiment '{self.name}' has no result yet: {self.status.why_no_result()}")
         return best[1], self.status.records[best[1]].trial.config
-
-    def _pickled(self) -> bytes | None:
-        """This tuner before it has run: small, and with the log all it takes to build the tuner as it is at any time.
-
-        Nothing depends on it, so an object that cannot be pickled only costs a warning.
-        """
-        try:
-            pickled: bytes = dill.dumps(self, recurse=True)
-        except Exception as error:  # noqa: BLE001 - whatever a user's object raises while it is pickled
-            logger.warning(
-                "tuner.dill was not written (%s: %s): `cloudtune resume %s` will not work, the script itself will; "
-                "make backend, scheduler, criterion and callbacks picklable, or pass save_tuner=False",
-                type(error).__name__,
-                error,
-                self.name,
-            )
-            return None
-        return pickled
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
@@ -546,13 +477,4 @@ def unpickled(state: bytes, where: str) -> Tuner:
     Raises:
         ExperimentNotFound: It holds no tuner, or cannot be read here.
     """
-    try:
-        tuner = dill.loads(state)
-    except Exception as error:  # what a broken pickle, or one of other modules, raises may be anything
-        raise ExperimentNotFound(
-            f"{where} cannot be read ({type(error).__name__}: {error}): run the script that began the experiment, "
-            "which continues from the log"
-        ) from error
-    if not isinstance(tuner, Tuner):
-        raise ExperimentNotFound(f"{where} holds no tuner; run the script that began the experiment again")
-    return tuner
+    return read_pickle(state, where, Tuner)
