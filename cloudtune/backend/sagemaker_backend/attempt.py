@@ -60,6 +60,7 @@ class Attempt:
         self._newest_head = (-1, -1)
         self.lists_without_head = 0
         self.told_silent = False
+        self.has_changed_to_log = False  # an earlier run has reported through S3, this one does through its log
         self.mark: EndForm | None = None
         self.mark_at: float | None = None
         self.last_state: JobState | None = None  # of a job that is over, while the end of its log is awaited
@@ -105,11 +106,12 @@ class Attempt:
         """
         if (head["run"], head["beat"]) < self._newest_head:
             return []
+        if (head["run"], head["beat"]) > self._newest_head:  # else it was read before
+            self.heard_at = now
+            self.told_silent = self.has_changed_to_log = False
         self._newest_head = (head["run"], head["beat"])
         self.has_head = True
         self.is_ending = head["state"] in (ENDING, ENDED)
-        self.heard_at = now
-        self.told_silent = False
         new: list[Report] = []
         for run, first, _ in head["chunks"]:
             if (run, first) in chunks:
@@ -139,6 +141,16 @@ class Attempt:
                 known = number + 1
         if known:
             self.delivered[run] = known
+
+    @property
+    def reads_wishes(self) -> bool:
+        """Whether its agent is known to look at the life object."""
+        return self.has_head and self.use_s3 and not self.has_changed_to_log
+
+    @property
+    def runs_heard(self) -> int:
+        """How many runs have reported through S3, as far as its head tells."""
+        return self._newest_head[0] + 1
 
     def is_asked_to_end(self) -> bool:
         """Whether the tuner wants it to stop or to pause."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from cloudtune.agent.log_lines import without_reports
+from cloudtune.agent.protocol import TERMINATED
 from cloudtune.aws.errors import AwsError
 from cloudtune.aws.logs import JobLogs
 from cloudtune.aws.training_jobs import JobState
@@ -42,7 +43,7 @@ class LastWords:
             return True
         if attempt.use_s3:
             self._inbox.fetch(attempt)
-            if attempt.has_head or attempt.end_delivered:
+            if attempt.end_delivered or (attempt.has_head and not _last_run_is_missing(attempt, state)):
                 return True
         if not state.has_run and not attempt.delivered:
             return True  # its container was never started: there is no log to wait for
@@ -65,3 +66,13 @@ class LastWords:
         except AwsError as error:
             logger.info("the log of %s could not be read: %s", attempt.job_name, error)
             return ""
+
+
+def _last_run_is_missing(attempt: Attempt, state: JobState) -> bool:
+    """Whether the newest run has told nothing in S3, where earlier ones have: it may have lost its rights there."""
+    if attempt.has_changed_to_log:
+        return True
+    is_interrupted = attempt.mark is not None and attempt.mark["outcome"] == TERMINATED
+    return (is_interrupted and state.status in ("Completed", "Failed")) or (
+        attempt.mark is None and state.status == "Completed"
+    )

@@ -63,9 +63,9 @@ class _Run:
 class LogAttempt:
     """Puts runs, and reports within a run, in order. Does nothing by itself; told of events and of the time.
 
-    A run is a stream ``<job>/algo-1-<epoch>``; runs are numbered by their epochs. If the job may be restarted, a
-    stream gets its number only some time after it was seen first: an earlier one may come late. What the runs before
-    have still to say comes first, for the same time.
+    A run is a stream ``<job>/algo-1-<epoch>``; runs are numbered by their epochs, from ``first_run`` on. If the job may
+    be restarted, a stream gets its number only some time after it was seen first: an earlier one may come late. What
+    the runs before have still to say comes first, for the same time.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class LogAttempt:
         agent: bool,
         may_restart: bool,
         patience: Patience,
+        first_run: int = 0,
     ) -> None:
         self.job_name = job_name
         self.trial = trial
@@ -87,6 +88,7 @@ class LogAttempt:
         self.quiet_at: float | None = None  # when the last of them began
         self._delivered = dict(delivered)
         self._may_restart = may_restart
+        self._first_run = first_run
         self._patience = patience
         self._runs: dict[int, _Run] = {}  # by epoch
         self._told: set[str] = set()
@@ -247,7 +249,7 @@ class LogAttempt:
         certain = [e for e in new if at_once or not self._may_restart or now - self._runs[e].first_seen >= wait]
         if not certain:
             return
-        free = len(self._runs) - len(new)
+        free = self._first_run + len(self._runs) - len(new)
         newest = max((epoch for epoch, run in self._runs.items() if run.number is not None), default=0)
         for number, epoch in enumerate((e for e in new if e <= certain[-1]), free):
             if epoch < newest:

@@ -110,6 +110,7 @@ class LogChannel:
         agent: bool,
         may_restart: bool = True,
         hosts: int = 1,
+        first_run: int = 0,
     ) -> None:
         """Reports of this job are wanted from now on. Best called before the job is created.
 
@@ -122,9 +123,10 @@ class LogChannel:
             may_restart: Whether the container may be started anew (spot, RetryStrategy). The first reports of such a
                 run are given some seconds later: the log of an earlier run might still come.
             hosts: Of the job; each writes a log, though only the first one's counts.
+            first_run: Number of the first run that reports through the log; those before have reported elsewhere.
         """
         with self._lock:
-            watched = LogAttempt(job_name, trial, attempt, delivered, agent, may_restart, self._patience)
+            watched = LogAttempt(job_name, trial, attempt, delivered, agent, may_restart, self._patience, first_run)
             self._attempts[job_name] = watched
             self._over.discard(job_name)
             self._attempts_of[trial] = max(attempt + 1, self._attempts_of.get(trial, 0))
@@ -136,7 +138,8 @@ class LogChannel:
             for event in self._unclaimed.pop(job_name, ()):
                 if watched.take_event(event, now):
                     self._restless.add(job_name)
-            if job_name in self._dropped:
+            if job_name in self._dropped or first_run:
+                # It may have written for long, when nobody wanted its lines.
                 self._dropped.discard(job_name)
                 self._read_alone(watched)
 

@@ -53,6 +53,7 @@ class LogReader(Service):
         self._interval = interval
         self._may_restart = may_restart
         self._watched: dict[str, Attempt] = {}
+        self._watched_since: dict[str, float] = {}
         self._ended: set[str] = set()
         self._complete: set[str] = set()
         self._may_not_read = False
@@ -63,6 +64,7 @@ class LogReader(Service):
             if attempt.job_name in self._watched or (self._may_not_read and attempt.use_s3):
                 return
             self._watched[attempt.job_name] = attempt
+            self._watched_since[attempt.job_name] = now()
             self._channel.watch(
                 attempt.job_name,
                 *attempt.key,
@@ -70,6 +72,7 @@ class LogReader(Service):
                 agent=attempt.has_agent,
                 may_restart=self._may_restart,
                 hosts=attempt.instance_count,
+                first_run=attempt.runs_heard,
             )
         self.wake()
 
@@ -89,12 +92,13 @@ class LogReader(Service):
 
     def turn(self) -> float | None:
         with self.desk.lock:
-            for heard in [a for a in self._watched.values() if a.use_s3 and a.has_head]:
+            for heard in [a for a in self._watched.values() if a.use_s3 and self._was_heard_since(a)]:
                 self.forget(heard)  # through S3: it was only slow to begin
             if not self._watched:
                 return None
         begin = now()
         fallen_back: list[Attempt] = []
+        changed: list[Attempt] = []
         try:
             found = self._channel.look()
         except AccessDenied as error:
@@ -110,6 +114,9 @@ class LogReader(Service):
                     attempt.use_s3 = False
                     self.desk.jobs_without_s3 += 1
                     fallen_back.append(attempt)
+                elif events and attempt.use_s3 and not attempt.has_changed_to_log:
+                    attempt.has_changed_to_log = True
+                    changed.append(attempt)
                 if news.end is not None:
                     attempt.take_mark(news.end.end, now())
                     events.extend(self._ending.by_mark(attempt))
@@ -124,7 +131,19 @@ class LogReader(Service):
                 attempt.job_name,
                 self._why_without_s3(attempt) or "`cloudtune doctor` tells what is missing",
             )
+        for attempt in changed:
+            logger.warning(
+                "trial %d was started again by SageMaker and cannot use S3 any more from its job %s, so its reports "
+                "come from its log, and no further checkpoint is kept: %s",
+                attempt.trial_id,
+                attempt.job_name,
+                self._why_without_s3(attempt) or "`cloudtune doctor` tells what is missing",
+            )
         return max(0.0, begin + self._interval - now())
+
+    def _was_heard_since(self, attempt: Attempt) -> bool:
+        """Whether the attempt has told something in S3 since its log is read."""
+        return attempt.heard_at is not None and attempt.heard_at > self._watched_since[attempt.job_name]
 
     def _do_without(self, error: AccessDenied) -> None:
         """Logs may not be read: a pity where reports come through S3, and the end where they come from nowhere else."""
@@ -149,6 +168,7 @@ class LogReader(Service):
     def forget(self, attempt: Attempt) -> None:
         """Nothing more is wanted of the attempt's log; the desk's lock is held."""
         if self._watched.pop(attempt.job_name, None) is not None:
+            self._watched_since.pop(attempt.job_name)
             self._channel.forget(attempt.job_name)
             self._ended.discard(attempt.job_name)
             self._complete.discard(attempt.job_name)

@@ -325,9 +325,10 @@ class Watcher(Service):
             attempt.heard_at is not None
             and not attempt.told_silent
             and now() - attempt.heard_at > self._cadence.silence
-            and attempt.mark is None
+            and (attempt.mark is None or attempt.mark["outcome"] == protocol.TERMINATED)
         ):
             attempt.told_silent = True
+            self._last_words.read_log_of(attempt)  # SageMaker may have started it again, without rights on S3
             logger.warning(
                 "nothing was heard of trial %d for %.0f seconds although its job %s is in progress",
                 attempt.trial_id,

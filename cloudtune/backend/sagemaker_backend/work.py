@@ -336,7 +336,7 @@ class Work:
             if first:
                 grace = self._settings.stop_grace + self._settings.cadence.stop_margin
                 # A job whose agent was not heard of yet still starts: SageMaker stops it sooner than a wish would.
-                attempt.stop_job_at = now() + (grace if attempt.has_head and attempt.use_s3 else 0.0)
+                attempt.stop_job_at = now() + (grace if attempt.reads_wishes else 0.0)
         self._watcher.wake()
 
     def _has_ended(self, attempt: Attempt) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from cloudtune.localcloud import Fault
 from tests.backend.sagemaker.failures.commands import Commands
-from tests.backend.sagemaker.failures.experiment import Experiment
+from tests.backend.sagemaker.failures.experiment import Experiment, wait_until
 
 CHANNELS = [("s3", "logs"), ("logs", "s3"), ("logs", "auto")]
 
@@ -90,6 +90,33 @@ def test_what_was_found_out_about_rights_is_kept(experiment: Experiment, command
     keys = experiment.keys
     for trial, attempt in ((2, 0), (2, 1), (3, 0)):
         assert experiment.describe(trial, attempt)["CheckpointConfig"]["S3Uri"].endswith(keys.synced(trial))
+    experiment.check_whole()
+
+
+@pytest.mark.parametrize("at_its_end", [False, True])
+def test_a_job_that_loses_its_rights_between_two_runs(experiment: Experiment, at_its_end: bool) -> None:
+    """A spot job that is started again and cannot use S3 any more is read by its log: soon, or when it has ended."""
+    work: dict[str, Any] = {
+        "configs": [{"epochs": 4, "hold": 2}],
+        "job": {"use_spot": True},
+        "cadence": {"silence": 1000.0 if at_its_end else 4.0},
+    }
+    with experiment.running(**work):
+        experiment.wait_for_epoch(2)
+        wait_until(lambda: experiment.saved() == 2, "a checkpoint")
+        looks, lists = (experiment.count(name) for name in ("logs:FilterLogEvents", "sagemaker:ListTrainingJobs"))
+        wait_until(lambda: experiment.count("sagemaker:ListTrainingJobs") > lists + 2, "some more listings")
+        assert experiment.count("logs:FilterLogEvents") == looks, "its log is read although S3 tells everything"
+        experiment.cloud.faults.add(Fault("access_denied", "s3:*", who="job:*"))
+        experiment.cloud.interrupt_job(experiment.job(), notice=False)
+        if not at_its_end:
+            wait_until(lambda: experiment.epochs() == [1, 2, 1, 2], "reports of the second run")
+        experiment.release(0)
+    assert [(report["run"], report["metrics"]["epoch"]) for report in experiment.reports()] == [
+        (0, 1), (0, 2), (1, 1), (1, 2), (1, 3), (1, 4),
+    ]  # fmt: skip
+    assert experiment.ends() == ["Completed"]
+    assert experiment.says("was started again by SageMaker and cannot use S3 any more from its job")
     experiment.check_whole()
 
 
