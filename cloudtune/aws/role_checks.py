@@ -215,7 +215,7 @@ def check_tuner_rights(
             is_needed = _stops_tuners(purpose)
             without = purpose.without or "it keeps its log there and its trials' code"
             yield Finding(
-                what if is_needed and purpose not in OF_EXTRAS else f"tuner: {purpose.name}",
+                what if is_needed and purpose in OF_TUNER else f"tuner: {purpose.name}",
                 PROBLEM if is_needed else WARNING,
                 f"tuners may not {', '.join(lacking[purpose.name])}: {without}",
                 _grant(tuner_role, f"tuner {purpose.name}", purpose.policy(things)),

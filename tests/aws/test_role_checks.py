@@ -229,6 +229,20 @@ def test_every_right_of_a_tuner_is_missed(lacking: tuple[str, str]) -> None:
     assert all(lacking[0] in one.text and lacking[0] in one.fix for one in found)
 
 
+def test_all_that_a_tuner_lacks_is_told_of_once() -> None:
+    """Each under a name of its own, be it needed or not."""
+    caller = f"arn:aws:iam::{ACCOUNT}:user/me"
+    every = list(check_tuner_rights(Iam(set()), caller, TUNER, ROLE, "data"))  # type: ignore[arg-type] # as above
+    names = [one.what for one in every]
+    assert len(set(names)) == len(names)
+    assert {one.what for one in every if one.state == PROBLEM} == {
+        "launching",
+        "tuner's rights",
+        "tuner: reading",
+        "tuner: writing",
+    }
+
+
 def test_where_the_trials_role_is_not_known_it_is_not_asked_about() -> None:
     """Trials beside the loop need none."""
     assert tuner_rights(Iam(OF_TUNERS - {("iam:PassRole", ROLE)}), None)["tuner's rights"].state == OK
