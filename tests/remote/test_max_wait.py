@@ -47,6 +47,7 @@ def test_a_tuner_that_got_no_machine(tuning: RemoteTuning, faults: CloudFaults) 
     assert told["state"] == "unfinished"
     assert told["why"].endswith("max_wait allows; `cloudtune resume afar` continues with another one")
     faults.clear()
-    again = json.loads(run("resume", NAME, "--json").stdout)["job"]
+    # A limit that is changed gives the next job the time that it needs.
+    again = json.loads(run("resume", NAME, "--max-wallclock-time", "2000", "--json").stdout)["job"]
     wait_until(lambda: tuning.job(again)["status"] == "Completed", "the end of the second job")
     tuning.check_whole({0: 2})
