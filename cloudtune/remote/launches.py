@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cloudtune.agent import protocol
-from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import NotFound
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
@@ -27,7 +26,7 @@ _SUFFIX = re.compile(r",? exit code: -?\d+$", re.IGNORECASE)
 
 def experiment_of(place: TunerPlace) -> str:
     """Name of the experiment that lies there."""
-    return place.root.rstrip("/").rpartition("/")[2]
+    return place.experiment
 
 
 def writable(experiment: S3Experiment) -> S3Experiment:
@@ -40,23 +39,6 @@ def writable(experiment: S3Experiment) -> S3Experiment:
             key = json.loads(got.body).get("kms_key")
             return replace(experiment, bucket=Bucket(bucket.aws, bucket.name, bucket.owner, key))
     return experiment
-
-
-class JobEnded:
-    """Whether a training job has ended. Picklable, unlike a function made for it.
-
-    Args:
-        aws: Account and region.
-    """
-
-    def __init__(self, aws: Aws) -> None:
-        self._aws = aws
-
-    def __call__(self, job: str) -> bool:
-        try:
-            return TrainingJobs(self._aws).describe(job).is_terminal
-        except NotFound:
-            return True
 
 
 def newest_launch(

@@ -16,7 +16,6 @@ from typing import Any
 from cloudtune.aws.errors import PASSING, AwsError, Conflict
 from cloudtune.aws.s3 import Seen
 from cloudtune.errors import ExperimentLocked
-from cloudtune.remote.launches import experiment_of
 from cloudtune.remote.tuner_job import TRIAL, Settings, TunerPlace
 from cloudtune.store.lease import describe_holder, ourselves
 from cloudtune.store.processes import is_same_space, lives, process_identity
@@ -131,7 +130,7 @@ def _elsewhere(place: TunerPlace, seen: Seen | None) -> LaunchedElsewhere:
     known = {"pid", "host", "user", "since"} <= claim.keys()
     job = claim.get("job")
     who = (f"training job {job}, " if job else "") + describe_holder(claim if known else None)
-    name = experiment_of(place)
+    name = place.experiment
     left = LONGEST_LAUNCH if seen is None or seen.age_seconds is None else max(1.0, LONGEST_LAUNCH - seen.age_seconds)
     return LaunchedElsewhere(
         f"another launch of experiment '{name}' has just been made, by {who}: `cloudtune status {name}` shows what "

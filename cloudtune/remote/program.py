@@ -23,7 +23,7 @@ from cloudtune.errors import CloudtuneError, ExperimentLocked
 from cloudtune.interruption import TuningInterrupted
 from cloudtune.remote.changes import change
 from cloudtune.remote.hand_over import HandOver
-from cloudtune.remote.launches import JobEnded
+from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.own_job import OwnJob
 from cloudtune.remote.tuner_job import (
     ENV_LAUNCH,

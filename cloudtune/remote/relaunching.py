@@ -12,7 +12,8 @@ from cloudtune.errors import CloudtuneError, ExperimentLocked, ExperimentNotFoun
 from cloudtune.experiments.course import Course
 from cloudtune.experiments.s3_finding import S3Experiment
 from cloudtune.remote.changes import longest_time
-from cloudtune.remote.launches import JobEnded, launches, newest_launch, writable
+from cloudtune.remote.job_ended import JobEnded
+from cloudtune.remote.launches import launches, newest_launch, writable
 from cloudtune.remote.launching import check_none_under_way
 from cloudtune.remote.shipped import newest_shipped
 from cloudtune.remote.successor import create_successor

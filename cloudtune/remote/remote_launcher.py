@@ -24,7 +24,8 @@ from cloudtune.callbacks.console_metrics import metric_names
 from cloudtune.continuing import check_same
 from cloudtune.errors import ExperimentMismatch
 from cloudtune.remote import program, time_limit
-from cloudtune.remote.launches import JobEnded, newest_launch
+from cloudtune.remote.job_ended import JobEnded
+from cloudtune.remote.launches import newest_launch
 from cloudtune.remote.launching import check_none_under_way, launch
 from cloudtune.remote.secret_values import check_text, secret_values
 from cloudtune.remote.shipment import Shipment, pack

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloudtune.errors import ExperimentNotFound
-from cloudtune.remote.launches import experiment_of
 from cloudtune.remote.tuner_job import MANIFEST, PICKLE, TRIAL, TunerPlace
 from cloudtune.remote.unpacking import CannotLoad
 
@@ -69,7 +68,7 @@ def newest_shipped(place: TunerPlace, attempts: Sequence[int] | None = None) -> 
     if damage is not None:
         raise CannotLoad(f"{damage}; run the script that launched it again, which continues from the log")
     raise ExperimentNotFound(
-        f"experiment {experiment_of(place)!r} was not launched by a RemoteLauncher: nothing in "
+        f"experiment {place.experiment!r} was not launched by a RemoteLauncher: nothing in "
         f"{place.bucket.uri(place.root)} continues it; run the script that began it again, with the same tuner_name"
     )
 

@@ -17,7 +17,8 @@ from cloudtune.aws.clients import aws_for
 from cloudtune.aws.errors import NotFound
 from cloudtune.errors import ExperimentNotFound
 from cloudtune.experiments.s3_finding import S3Experiment, find_in_s3
-from cloudtune.remote.launches import JobEnded, writable
+from cloudtune.remote.job_ended import JobEnded
+from cloudtune.remote.launches import writable
 from cloudtune.remote.shipped import newest_shipped
 from cloudtune.remote.tuner_job import PICKLE, TRIAL, TunerPlace
 from cloudtune.remote.unpacking import check, load

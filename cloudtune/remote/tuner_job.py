@@ -101,6 +101,11 @@ class TunerPlace:
         """``s3://...`` of the folder."""
         return self.bucket.uri(self.keys.prefix)
 
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment that lies there."""
+        return self.root.rstrip("/").rpartition("/")[2]
+
     def attempts(self) -> list[int]:
         """Numbers of the launches so far."""
         folder = f"{self.keys.prefix}trials/{TRIAL}/"
