@@ -38,8 +38,8 @@ def test_trials_beyond_the_quota_wait(experiment: Experiment) -> None:
     refused = [call for call in experiment.cloud.calls("sagemaker:CreateTrainingJob") if call.error]
     assert {call.error for call in refused} == {"ResourceLimitExceeded"}
     assert experiment.says(
-        "the account may use 1 ml.m5.large at once, and 3 workers want 3: some trials will wait; ask for more with "
-        "AWS Service Quotas, or use fewer workers"
+        "the account may use 1 ml.m5.large at once, and 3 workers may want 3: some trials will wait; ask for more of "
+        f"'{QUOTA}' with AWS Service Quotas, or use fewer workers"
     )
     assert experiment.says(
         "no further ml.m5.large at the moment (the account's quota is used up: ask for more with AWS Service Quotas, "
