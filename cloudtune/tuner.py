@@ -218,7 +218,9 @@ class Tuner:
             loop = self._begin(store, watch)
             if watch.received is not None:
                 loop.interrupted_by = "interrupted while starting"
-            store.update_results()
+            if not self.status.num_evaluations:
+                # Else the store does so with the next report: to write those of a long log takes a second.
+                store.update_results()
             for callback in self.callbacks:
                 callback.on_tuning_start(self)
             logger.info("results of trials will be saved on %s", self.results_place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import statistics
@@ -160,6 +161,7 @@ class Decides(TunerCallback):
 
 def run(folder: str, workers: int, running: int, from_snapshot: bool) -> None:
     """What a process does that is started again: it drives the experiment, from all that stands in S3."""
+    logging.getLogger("cloudtune").setLevel(logging.ERROR)
     bucket = Bucket(aws_for(None, None), BUCKET)
     store = S3Store(bucket, ROOT)
     if from_snapshot:
