@@ -324,3 +324,23 @@ def test_a_changed_setting_of_the_method_is_refused_by_name() -> None:
     )
     with pytest.raises(ExperimentMismatch, match=r"began with grace_period = 1, now it is 3"):
         make_tuner(machine, other).run()
+
+
+def test_results_are_not_written_again_before_the_first_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a long log take a second: a new experiment has its (empty) results at once, a continued one later."""
+    done: list[str] = []
+    for owner, name in ((MemoryStore, "update_results"), (RandomSearch, "suggest")):
+        method = getattr(owner, name)
+
+        def noting(self: Any, *, method: Any = method, name: str = name) -> Any:
+            done.append(name)
+            return method(self)
+
+        monkeypatch.setattr(owner, name, noting)
+    machine = Machine(Program(curve, levels=3))
+    make_tuner(machine, make_scheduler("random", 1), trials=2).run()
+    assert done[0] == "update_results"
+    done.clear()
+    make_tuner(machine, make_scheduler("random", 1), trials=3).run()
+    assert done[0] == "suggest"
+    assert done[-1] == "update_results"
