@@ -39,12 +39,21 @@ class SignalWatch:
         on_signal: Called from the handler with the signal's name, once; answers True if it tells the user itself.
         name: Of the experiment, to say how it is continued.
         trials_outlive: Whether trials, and what is kept for them, go on where the tuner ends at once.
+        outer: One that is entered already: what it has received counts for this one, and the other way round.
     """
 
-    def __init__(self, on_signal: Callable[[str], bool | None], name: str, trials_outlive: bool = False) -> None:
+    def __init__(
+        self,
+        on_signal: Callable[[str], bool | None] = lambda _name: None,
+        name: str = "",
+        trials_outlive: bool = False,
+        outer: SignalWatch | None = None,
+    ) -> None:
         self._on_signal = on_signal
-        self._name = name
+        #: Of the experiment, as far as it is known.
+        self.name = name
         self._trials_outlive = trials_outlive
+        self._outer = outer
         self._before: dict[int, Any] = {}
         self.received: int | None = None
         #: When the first signal came, by a clock that nobody sets.
@@ -60,6 +69,9 @@ class SignalWatch:
                 if before not in (signal.SIG_IGN, None):
                     self._before[number] = before
                     signal.signal(number, self._handle)
+        # Now that none goes past this one.
+        if self.received is None and self._outer is not None and self._outer.received is not None:
+            self.received, self.received_at = self._outer.received, self._outer.received_at
         return self
 
     def __exit__(
@@ -77,7 +89,7 @@ class SignalWatch:
             return
         name = signal.Signals(number).name
         if self.received is None:
-            self.received, self.received_at = number, time.monotonic()
+            self._receive(number, time.monotonic())
             if not self._on_signal(name):
                 _say(f"\n{first_word(name)}\n")
             return
@@ -85,15 +97,26 @@ class SignalWatch:
             raise KeyboardInterrupt
         # Everything is in the log up to the last turn, and local trials die with this process.
         show_cursor = _SHOW_CURSOR if sys.stderr is not None and sys.stderr.isatty() else ""
-        left = f", or end what it leaves with `cloudtune reap {self._name}`" if self._trials_outlive else ""
-        _say(f"{show_cursor}\n{name} again: ending at once; continue with `cloudtune resume {self._name}`{left}\n")
+        left = f", or end what it leaves with `cloudtune reap {self.name}`" if self._trials_outlive else ""
+        _say(f"{show_cursor}\n{name} again: ending at once; continue with `cloudtune resume {self.name}`{left}\n")
         os._exit(128 + number)
+
+    def _receive(self, number: int, at: float) -> None:
+        if self.received is None:
+            self.received, self.received_at = number, at
+        if self._outer is not None:
+            self._outer._receive(number, at)
 
     def time_left(self, seconds: float | None) -> float:
         """What is left of so many seconds since the first signal; infinite before it, or where there is no limit."""
         if self.received is None or seconds is None:
             return math.inf
         return self.received_at + seconds - time.monotonic()
+
+    def raise_if_received(self) -> None:
+        """Raises :meth:`error` if a signal has come."""
+        if self.received is not None:
+            raise self.error()
 
     def error(self) -> BaseException:
         """What to raise once everything is stored: an interactive session is interrupted, a program ends."""

@@ -122,6 +122,8 @@ class Tuner:
         self.decide_leaving: Callable[[], bool] | None = None
         #: Seconds after a signal by which :meth:`run` has returned, whatever its trials do. None: once they have ended.
         self.time_to_end: float | None = None
+        #: Watches for signals from before :meth:`run` on, where the program that calls it does so.
+        self.signals: SignalWatch | None = None
         self.status = self._fresh_status()
         #: Number of log entries that status and scheduler of this object have taken in.
         self._position = 0
@@ -183,14 +185,14 @@ class Tuner:
                 "make the tuner and its scheduler anew, as the script does, to continue"
             )
         reserve_standard_descriptors()
-        store = self._open_store(takeover)
-        try:
-            with SignalWatch(self._on_signal, self.name, self.trial_backend.trials_outlive_tuner) as watch:
+        with SignalWatch(self._on_signal, self.name, self.trial_backend.trials_outlive_tuner, self.signals) as watch:
+            store = self._open_store(takeover)
+            watch.name = self.name
+            try:
                 loop = self._drive(store, watch)
-        finally:
-            store.close()
-        if watch.received is not None:
-            raise watch.error()
+            finally:
+                store.close()
+        watch.raise_if_received()
         loop.raise_if_failed()
 
     def _open_store(self, takeover: bool) -> Store:
@@ -411,7 +413,7 @@ class Tuner:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state["_loop"] = state["decide_leaving"] = None
+        state["_loop"] = state["decide_leaving"] = state["signals"] = None
         return state
 
     @staticmethod

@@ -35,6 +35,23 @@ def test_handlers_are_put_back() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_what_came_before_a_watch_counts_for_it() -> None:
+    """One that is entered within another knows what that one has received, and tells it what itself receives."""
+    with SignalWatch() as outer:
+        with SignalWatch(outer=outer) as watch:
+            assert watch.received is None
+        os.kill(os.getpid(), signal.SIGTERM)
+        with SignalWatch(outer=outer) as watch:
+            assert watch.received == signal.SIGTERM
+            assert watch.received_at == outer.received_at
+            with pytest.raises(TuningInterrupted):
+                watch.raise_if_received()
+    with SignalWatch() as outer:
+        with SignalWatch(outer=outer):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert outer.received == signal.SIGINT
+
+
 def test_an_ignored_signal_stays_ignored() -> None:
     """A background job of a shell script, or nohup, ignores SIGINT: the tuner leaves it so."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -16,7 +16,8 @@ from cloudtune.interruption import SignalWatch, TuningInterrupted
 from cloudtune.optimizer.baselines import RandomSearch
 from cloudtune.store import entries
 from cloudtune.trial import Outcome
-from tests.virtual import Machine, Program, VirtualBackend
+from tests.virtual import Machine, MemoryStore, Program, VirtualBackend
+from tests.virtual_machine import Terms
 from tests.virtual_tuner import curve, make_tuner, of_kind
 
 
@@ -76,6 +77,36 @@ def test_trials_that_end_in_time() -> None:
     with pytest.raises(TuningInterrupted):
         tuner.run()
     assert len(of_kind(machine, entries.END)) == 2
+
+
+@pytest.mark.parametrize("when", ["before", "while it is opened"])
+def test_a_signal_before_the_first_turn(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes while the log of an earlier run is read, or earlier: trials left running end, and the log is whole."""
+    machine = Machine(Program(curve, levels=1_000_000), Terms(outlives=True))
+    first = make_tuner(machine, callbacks=[Terminated()])
+    first.decide_leaving = lambda: True
+    with pytest.raises(TuningInterrupted):
+        first.run()
+    assert (len(machine.running()), of_kind(machine, entries.END)) == (2, [])
+    reports = len(of_kind(machine, entries.REPORT))
+    open_store = MemoryStore.open
+
+    def interrupted(store: MemoryStore, takeover: bool = False) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        open_store(store, takeover)
+
+    tuner = make_tuner(machine)
+    with SignalWatch() as signals, pytest.raises(TuningInterrupted):
+        if when == "before":
+            tuner.signals = signals
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            monkeypatch.setattr(MemoryStore, "open", interrupted)
+        tuner.run()
+    assert (len(machine.running()), len(of_kind(machine, entries.END))) == (0, 2)
+    assert [entry["state"] for entry in of_kind(machine, entries.FINISH)] == [entries.INTERRUPTED] * 2
+    assert len(of_kind(machine, entries.SUGGEST)) == 2
+    assert len(of_kind(machine, entries.REPORT)) <= reports + 2
 
 
 def test_the_time_runs_from_the_first_signal() -> None:
