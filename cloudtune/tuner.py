@@ -111,7 +111,7 @@ class Tuner:
         base = places.validate_name(trial_backend.default_name if tuner_name is None else tuner_name)
         self.base_name = base
         #: True until a name with a time stamp is known to be nobody else's.
-        self._unclaimed = suffix_tuner_name
+        self.is_unclaimed = suffix_tuner_name
         self.name = places.suffixed_name(base, created) if suffix_tuner_name else base
         self.creation_time = created
         self.tuner_path = places.experiment_path(self.name)
@@ -141,8 +141,16 @@ class Tuner:
             tag: What experiments of one study have in common.
         """
         self._store = store
-        self._unclaimed = False
+        self.is_unclaimed = False
         self.tag = tag
+
+    def take_next_name(self) -> None:
+        """Leaves the name to another experiment that has it, and takes that of the next millisecond."""
+        before = self.name
+        while self.name == before:
+            self.creation_time += 0.001
+            self.name = places.suffixed_name(self.base_name, self.creation_time)
+        self.tuner_path = places.experiment_path(self.name)
 
     @property
     def results_place(self) -> str:
@@ -200,10 +208,10 @@ class Tuner:
         if self._store is not None:
             self._store.open(takeover=takeover)
             return self._store
-        if self._unclaimed:
+        if self.is_unclaimed:
             claimed = claim(self.base_name, self.creation_time, self.tuner_path, self.results_update_interval)
             self.name, self.tuner_path, self.creation_time = claimed.name, claimed.path, claimed.created
-            self._unclaimed = False
+            self.is_unclaimed = False
             return claimed.store
         store = LocalStore(self.tuner_path, self.results_update_interval)
         store.open(takeover=takeover)

@@ -26,9 +26,11 @@ from cloudtune.errors import ExperimentMismatch
 from cloudtune.remote import program, time_limit
 from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.launches import newest_launch
-from cloudtune.remote.launching import check_none_under_way, launch
+from cloudtune.remote.launching import LaunchedElsewhere, check_none_under_way, launch
+from cloudtune.remote.new_names import NameTaken, Unfinished, reserve_name
 from cloudtune.remote.secret_values import check_text, secret_values
 from cloudtune.remote.shipment import Shipment, pack
+from cloudtune.remote.shipped import shipped_scheduler
 from cloudtune.remote.tuner_job import MANIFEST, PICKLE, Settings, TunerPlace, is_ours
 from cloudtune.store.entries import EXPERIMENT
 from cloudtune.store.s3_lease import check_free, read_lease
@@ -64,7 +66,8 @@ class RemoteLauncher:
 
     Trials run on that machine (:class:`LocalBackend`, :class:`PythonBackend`) or as training jobs of their own
     (:class:`SageMakerBackend`). What the tuner decides and learns stands in S3 and nowhere else: the machine may be
-    taken away, and the same command continues. The tuner given is left as it is.
+    taken away, and the same command continues. The tuner given is left as it is, but for
+    the time in its name, which moves on by milliseconds where another experiment has it.
 
     Args:
         tuner: What is run. It must be picklable; lambdas and closures are.
@@ -74,8 +77,9 @@ class RemoteLauncher:
         dependencies: Further files and folders that the tuner needs there. What the pickled tuner imports from beside
             the script is found without.
         requirements: What pip is to install there. Default: what the tuner imports, in the versions installed here.
-        s3_path: Where experiments lie, ``s3://bucket`` or ``s3://bucket/prefix``. Default: that of the tuner's
-            SageMakerBackend, else the account's own ``sagemaker-<region>-<account>``.
+        s3_path: Where experiments lie, ``s3://bucket`` or ``s3://bucket/prefix``, with the trials of a SageMakerBackend
+            that names no place of its own. Default: that backend's, else the account's own
+            ``sagemaker-<region>-<account>``.
         tag: What experiments of one study have in common.
         region: Of the job. Default: that of the backend, else of the environment.
         profile: Of the AWS credentials file, for this machine; it does not travel.
@@ -90,7 +94,8 @@ class RemoteLauncher:
         no_tuner_logging: Write no messages but warnings.
         publish_tuning_metrics: SageMaker's console draws the best value, the trials and the cost.
         create_bucket: Create the account's default bucket if it is missing.
-        kms_key: Key that encrypts what is written to S3. Default: the bucket's own encryption.
+        kms_key: Key that encrypts what is written to S3, by trials too unless their backend has a key of its own.
+            Default: that key, else the bucket's own encryption.
         **job_options: Further members of :class:`TrainingJob`, such as ``subnets``, ``tags``, ``environment``.
 
     Raises:
@@ -184,6 +189,20 @@ class RemoteLauncher:
         # What a job is described with can be read by whoever may describe it.
         described = json.dumps(asdict(self.job), default=str)
         check_text(described, "the description of the tuner's job", secret_values(os.environ, aws))
+        while tuner.is_unclaimed:
+            reserve_name(tuner)
+            try:
+                return self._launch_as_named(aws, takeover)
+            except (NameTaken, LaunchedElsewhere) as taken:
+                if not tuner.is_unclaimed:
+                    raise
+                logger.debug("%s", taken)
+                tuner.take_next_name()
+        return self._launch_as_named(aws, takeover)
+
+    def _launch_as_named(self, aws: Aws, takeover: bool) -> RemoteExperiment:
+        """Raises NameTaken: a new experiment was to have the name of another one."""
+        tuner, is_new = self.tuner, self.tuner.is_unclaimed
         shipment = pack(tuner, self.dependencies, self.requirements, aws=aws)
         found = find_bucket(aws, self.s3_path, create=self.create_bucket)
         bucket = Bucket(aws, found.name, found.owner, self.kms_key)
@@ -192,11 +211,15 @@ class RemoteLauncher:
         check_length(place.uri)
         attempts = place.attempts()
         lease = read_lease(bucket, root)
-        if attempts or lease is not None:
-            self._check_same(bucket, root)
+        if is_new and (attempts or lease is not None):
+            raise NameTaken(f"there is an experiment '{tuner.name}'")
+        has_begun = bool(attempts or lease is not None) and self._check_same(bucket, root)
         newest = newest_launch(place, attempts=attempts)
         if newest is not None and not newest[1].is_terminal:
             running = newest[1].name
+            shipped = None if has_begun else shipped_scheduler(place, newest[0])
+            if shipped is not None:
+                check_same(tuner.scheduler, shipped, tuner.name)
             logger.info("the tuner of '%s' runs already, as training job %s", tuner.name, running)
             return RemoteExperiment(tuner.name, running, bucket.uri(root))
         check_none_under_way(place, attempts, None if newest is None else newest[0])
@@ -213,16 +236,20 @@ class RemoteLauncher:
             leave_trials=self.leave_trials_when_stopped,
             takeover_from=lease.nonce if takeover and lease is not None else "",
         )
+        unfinished = Unfinished(bucket, found.prefix, self.tag, tuner) if is_new else None
         name = self._create(aws, place, settings, shipment, max(attempts, default=-1) + 1, found.prefix)
+        if unfinished is not None:
+            unfinished.mention()
         logger.info("the tuner of '%s' runs as training job %s; results: %s", tuner.name, name, bucket.uri(root))
         return RemoteExperiment(tuner.name, name, bucket.uri(root))
 
-    def _check_same(self, bucket: Bucket, root: str) -> None:
-        """Raises ExperimentMismatch if the experiment that lies there is another one."""
+    def _check_same(self, bucket: Bucket, root: str) -> bool:
+        """Whether an experiment has begun there. Raises ExperimentMismatch if it is another one."""
         view = S3LogView(bucket, root)
         header = next((entry for entry in view.entries() if entry["event"] == EXPERIMENT), None)
         if header is not None:
             check_same(self.tuner.scheduler, header["scheduler"], self.tuner.name)
+        return header is not None
 
     def _create(
         self, aws: Aws, place: TunerPlace, settings: Settings, shipment: Shipment, attempt: int, prefix: str
@@ -247,6 +274,7 @@ class RemoteLauncher:
         metrics = metric_names(self.tuner) if self.publish_tuning_metrics else []
         for number in range(attempt, attempt + _NAMES):
             with launch(place, number, settings, shipped) as launched:
+                self.tuner.is_unclaimed = False  # launched again, it continues
                 request = place.request(number, settings, resolved, code_uri, metrics, launched)
                 try:
                     TrainingJobs(aws).create(request, patience=None)

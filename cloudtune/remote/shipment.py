@@ -49,7 +49,8 @@ class Shipment:
     Args:
         bundle: The archive: agent, cloudtune, source. Same source, same digest.
         tuner_pickle: The tuner.
-        manifest: JSON: versions, digests of both, and where the paths of this machine are in the archive.
+        manifest: JSON: versions, digests of both, where the paths of this machine are in the archive, and what the
+            tuner's log will say of the scheduler.
     """
 
     bundle: Bundle
@@ -114,5 +115,6 @@ def pack(
         "tuner": hashlib.sha256(pickle.data).hexdigest(),
         "paths": [[path.as_posix(), place] for path, place in cargo.places.items()],
         "requirements": lines,
+        "scheduler": tuner.scheduler.metadata(),
     }
     return Shipment(bundle, pickle.data, manifest)

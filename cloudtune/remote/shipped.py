@@ -73,6 +73,14 @@ def newest_shipped(place: TunerPlace, attempts: Sequence[int] | None = None) -> 
     )
 
 
+def shipped_scheduler(place: TunerPlace, attempt: int) -> dict[str, Any] | None:
+    """What a launch has said of its scheduler, as the log's first entry does; None where that cannot be read."""
+    got = place.bucket.get(place.keys.task_folder(TRIAL, attempt) + MANIFEST)
+    manifest = None if got is None else _manifest(got.body)
+    scheduler = None if manifest is None else manifest.get("scheduler")
+    return scheduler if isinstance(scheduler, dict) else None
+
+
 def _manifest(body: bytes) -> dict[str, Any] | None:
     """A manifest; None if it cannot be one."""
     try:

@@ -79,7 +79,21 @@ def suffixed_name(base: str, unix_time: float) -> str:
     """
     milliseconds = int(unix_time * 1000)
     moment = datetime.fromtimestamp(milliseconds // 1000, tz=timezone.utc)
-    return f"{_shortened_base(base)}-{moment:%Y-%m-%d-%H-%M-%S}-{milliseconds % 1000:03d}"
+    return f"{shortened_base(base)}-{moment:%Y-%m-%d-%H-%M-%S}-{milliseconds % 1000:03d}"
+
+
+def shortened_base(base: str) -> str:
+    """What stands before the time in the names that :func:`suffixed_name` makes, without the dash."""
+    room = MAX_NAME_LENGTH - _SUFFIX_LENGTH
+    if len(validate_name(base)) <= room:
+        return base
+    digest = hashlib.sha256(base.encode()).hexdigest()[:4]
+    return f"{base[: room - 5].rstrip('-')}-{digest}"
+
+
+def is_suffix(text: str) -> bool:
+    """Whether it is what :func:`suffixed_name` appends."""
+    return _SUFFIX.fullmatch(text) is not None
 
 
 def new_experiment_id() -> str:
@@ -98,7 +112,7 @@ def latest_unfinished(base: str) -> str | None:
     An experiment that a tuner on this machine drives right now is not counted: it needs nobody to continue it.
     A log that cannot be read is passed over with a warning.
     """
-    prefix = _shortened_base(base)
+    prefix = shortened_base(base)
     for path in sorted(_suffixed_experiments(prefix), key=lambda path: path.name, reverse=True):
         try:
             last = LogView(path / "log").last_entry()
@@ -117,16 +131,8 @@ def _suffixed_experiments(prefix: str) -> Iterator[Path]:
     if not root.is_dir():
         return
     for path in root.iterdir():
-        if path.name.startswith(prefix) and _SUFFIX.fullmatch(path.name[len(prefix) :]) and is_experiment(path):
+        if path.name.startswith(prefix) and is_suffix(path.name[len(prefix) :]) and is_experiment(path):
             yield path
-
-
-def _shortened_base(base: str) -> str:
-    room = MAX_NAME_LENGTH - _SUFFIX_LENGTH
-    if len(validate_name(base)) <= room:
-        return base
-    digest = hashlib.sha256(base.encode()).hexdigest()[:4]
-    return f"{base[: room - 5].rstrip('-')}-{digest}"
 
 
 def _similar_valid_name(name: str) -> str:
