@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections import defaultdict
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 # The contract suites are imported by the test modules; their asserts deserve the same failure messages.
@@ -39,6 +41,17 @@ def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     for name in ("COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """What a command says about the library's log, which it may do for good, counts for its test alone."""
+    library = logging.getLogger("cloudtune")
+    handlers, propagate, level = list(library.handlers), library.propagate, library.level
+    yield
+    library.handlers[:] = handlers
+    library.propagate = propagate
+    library.setLevel(level)
 
 
 def pytest_configure(config: pytest.Config) -> None:
