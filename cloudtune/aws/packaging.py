@@ -399,7 +399,7 @@ def _too_large(where: object, source: SourceFolder, limit: int) -> str:
     return (
         f"{where} holds {_readable(total)} in {len(source.files)} files{more}, which is more than {_readable(limit)} "
         f"when packed; the largest: {named}. List in {IGNORE_FILES[0]} what the jobs do not need, and give data as an "
-        "input channel."
+        "input channel; source_limit allows more."
     )
 
 

@@ -16,10 +16,11 @@ from cloudtune.aws.errors import Conflict
 from cloudtune.aws.experiment_place import check_length
 from cloudtune.aws.images import tuning_image
 from cloudtune.aws.job_template import TrainingJob, template_of
-from cloudtune.aws.packaging import upload_bundle
+from cloudtune.aws.packaging import DEFAULT_LIMIT, upload_bundle
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.aws.trial_request import resolve
+from cloudtune.backend.sagemaker_backend.option_checks import check_source_limit
 from cloudtune.callbacks.console_metrics import metric_names
 from cloudtune.continuing import check_same
 from cloudtune.errors import ExperimentMismatch
@@ -93,6 +94,8 @@ class RemoteLauncher:
         log_level: Of the messages that the job writes.
         no_tuner_logging: Write no messages but warnings.
         publish_tuning_metrics: SageMaker's console draws the best value, the trials and the cost.
+        source_limit: Most bytes that the archive of all that travels may have. Default: that of the tuner's
+            SageMakerBackend, else 50 MiB.
         create_bucket: Create the account's default bucket if it is missing.
         kms_key: Key that encrypts what is written to S3, by trials too unless their backend has a key of its own.
             Default: that key, else the bucket's own encryption.
@@ -123,6 +126,7 @@ class RemoteLauncher:
         log_level: str = "INFO",
         no_tuner_logging: bool = False,
         publish_tuning_metrics: bool = True,
+        source_limit: int | None = None,
         create_bucket: bool = False,
         kms_key: str | None = None,
         **job_options: Any,
@@ -143,6 +147,8 @@ class RemoteLauncher:
         self.leave_trials_when_stopped = leave_trials_when_stopped
         self.log_level = "WARNING" if no_tuner_logging else log_level
         self.publish_tuning_metrics = publish_tuning_metrics
+        self.source_limit = getattr(backend, "source_limit", None) if source_limit is None else source_limit
+        check_source_limit(self.source_limit)
         self.create_bucket = create_bucket or bool(getattr(backend, "create_bucket", False))
         self.kms_key = kms_key or getattr(backend, "kms_key", None)
         self.job = TrainingJob(
@@ -203,7 +209,8 @@ class RemoteLauncher:
     def _launch_as_named(self, aws: Aws, takeover: bool) -> RemoteExperiment:
         """Raises NameTaken: a new experiment was to have the name of another one."""
         tuner, is_new = self.tuner, self.tuner.is_unclaimed
-        shipment = pack(tuner, self.dependencies, self.requirements, aws=aws)
+        limit = DEFAULT_LIMIT if self.source_limit is None else self.source_limit
+        shipment = pack(tuner, self.dependencies, self.requirements, limit, aws)
         found = find_bucket(aws, self.s3_path, create=self.create_bucket)
         bucket = Bucket(aws, found.name, found.owner, self.kms_key)
         root = S3Place(found.name, found.prefix).root(tuner.name, self.tag or None)
