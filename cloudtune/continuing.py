@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cloudtune.backend.trial_backend import LeftRunning
+from cloudtune.backend.trial_backend import LeftRunning, TrialBackend
 from cloudtune.end_judge import tell_scheduler
 from cloudtune.errors import ExperimentMismatch
 from cloudtune.optimizer.scheduler import TrialScheduler, TrialSuggestion
 from cloudtune.store import entries
-from cloudtune.store.store import Entry
+from cloudtune.store.store import Entry, Store
 from cloudtune.trial import Trial, TrialStatus
 from cloudtune.tuning_status import TuningStatus
 
@@ -91,6 +91,15 @@ def _restore(entry: Entry, status: TuningStatus, scheduler: TrialScheduler) -> N
     status.apply(entry)
     if not resumed:
         scheduler.on_trial_add(status.records[entry["trial"]].trial)
+
+
+def note_trials_at(backend: TrialBackend, store: Store, status: TuningStatus) -> None:
+    """Puts into the log where the backend, which is open, has its trials: the next tuner looks for them there."""
+    at = dict(backend.trials_at())
+    if at != status.trials_at:
+        entry = {"event": entries.PLACE, "trials_at": at}
+        store.append([entry])
+        status.apply(entry)
 
 
 def left_running(status: TuningStatus) -> list[LeftRunning]:

@@ -13,7 +13,7 @@ from cloudtune.backend.trial_backend import ExperimentPlace, TrialBackend
 from cloudtune.callbacks.log_output import log_shown
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.tuner_callback import TunerCallback
-from cloudtune.continuing import adopt, left_running, replay
+from cloudtune.continuing import adopt, left_running, note_trials_at, replay
 from cloudtune.errors import CloudtuneError, ExperimentMismatch, ExperimentNotFound, Fenced
 from cloudtune.interruption import SignalWatch, first_word, reserve_standard_descriptors
 from cloudtune.new_experiment import claim
@@ -252,8 +252,15 @@ class Tuner:
             n_workers=self.n_workers,
             tag=self.tag,
             config_space=self.scheduler.config_space,
+            # Trials that run already, of which no place is noted, are where the backend by itself looks for them.
+            s3_path=None if self.status.records and not self.status.trials_at else store.s3_path,
+            s3_region=store.s3_region,
+            kms_key=store.kms_key,
+            trials_at=self.status.trials_at,
+            confirm=store.confirm,
         )
         self.trial_backend.open(place)
+        note_trials_at(self.trial_backend, store, self.status)
         self.trial_backend.attach(left_running(self.status))
         self.trial_backend.settle(list(self.status.unsettled))
         self._loop = TuningLoop(

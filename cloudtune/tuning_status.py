@@ -174,6 +174,8 @@ class TuningStatus:
         self.metric_max: dict[str, float] = {}
         #: For each metric its best value so far as (value, trial id, resource level or None).
         self.incumbents: dict[str, Incumbent] = {}
+        #: Where trials are, as the backend has told it; empty as long as none has.
+        self.trials_at: dict[str, str] = {}
         #: Why and how (finished, interrupted, failed) the last tuner ended; None while it has not.
         self.finished_why: str | None = None
         self.finished_state: str | None = None
@@ -220,6 +222,8 @@ class TuningStatus:
             self._on_end(entry)
         elif event == entries.BILL:
             self._on_bill(entry)
+        elif event == entries.PLACE:
+            self.trials_at = entry["trials_at"]
         elif event == entries.FINISH:
             self.finished_why = entry["why"]
             self.finished_state = entry.get("state", entries.FINISHED)

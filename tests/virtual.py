@@ -220,6 +220,10 @@ class MemoryStore(Store):
     def flush(self) -> None:
         self.machine.step()
 
+    def confirm(self) -> None:
+        if self.machine.owner is not self:
+            raise Fenced("another tuner took the virtual experiment over")
+
     def read(self, start: int = 0) -> Iterator[Entry]:
         return iter(self.machine.log[start:])
 

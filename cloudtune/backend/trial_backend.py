@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,13 @@ class ExperimentPlace:
         n_workers: How many trials run at the same time at most.
         tag: What experiments of one study have in common; by default the experiment's own name.
         config_space: What configurations of trials are drawn from.
+        s3_path: ``s3://bucket[/prefix]`` where the experiment's log lies, if it lies in S3. Trials that need a place in
+            S3, and were given none, have theirs beside it.
+        s3_region: Of that bucket.
+        kms_key: What encrypts the log there, if it was chosen.
+        trials_at: What :meth:`TrialBackend.trials_at` has told an earlier tuner of the experiment.
+        confirm: Returns if this tuner still has the experiment's log, and raises Fenced if another has it. It asks
+            whoever knows, and may be called from any thread.
     """
 
     name: str
@@ -31,6 +38,11 @@ class ExperimentPlace:
     n_workers: int
     tag: str = ""
     config_space: Mapping[str, Any] = field(default_factory=dict)
+    s3_path: str | None = None
+    s3_region: str | None = None
+    kms_key: str | None = None
+    trials_at: Mapping[str, str] = field(default_factory=dict)
+    confirm: Callable[[], None] = field(default=lambda: None, compare=False)
 
     @property
     def marker(self) -> str:
@@ -85,6 +97,22 @@ class TrialBackend(ABC):
     @abstractmethod
     def open(self, place: ExperimentPlace) -> None:
         """Gets ready to run trials of the experiment at ``place``."""
+
+    def use_credentials(self, region: str | None, profile: str | None) -> None:  # noqa: B027 - most need none
+        """Told before :meth:`open` how the user reaches AWS from this machine, which may not be that of its making.
+
+        Args:
+            region: Of AWS; counts where nothing else says which.
+            profile: Of the AWS credentials file; None: as the backend was made.
+        """
+
+    def trials_at(self) -> Mapping[str, str]:
+        """Where its trials are, as far as the next tuner's backend could take another place for it. While it is open.
+
+        It stands in the log before any trial is started, and is given to every later :meth:`open`, which refuses
+        another place.
+        """
+        return {}
 
     @abstractmethod
     def attach(self, trials: Sequence[LeftRunning]) -> None:

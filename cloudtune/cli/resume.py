@@ -66,6 +66,7 @@ def resume_command(
         if here or follow:
             raise click.UsageError(f"--here and --follow are for remote experiments; that of {found} lies here")
         tuner = Tuner.load(found)
+        tuner.trial_backend.use_credentials(region, profile)
     elif here:
         tuner = Tuner.takeover(found.uri, region=region, profile=profile)
         tuner.read_log()

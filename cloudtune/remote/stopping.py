@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cloudtune.agent.protocol import WISH_PAUSE, WISH_STOP
+from cloudtune.aws.clients import aws_for
 from cloudtune.aws.job_names import job_name_prefix
 from cloudtune.aws.our_jobs import find_our_jobs
 from cloudtune.aws.reaping import reap
@@ -18,7 +19,7 @@ from cloudtune.experiments.s3_finding import S3Experiment
 from cloudtune.remote.launches import newest_launch, writable
 from cloudtune.remote.standing import driver_of
 from cloudtune.remote.tuner_job import TunerPlace
-from cloudtune.store.entries import EXPERIMENT
+from cloudtune.store.entries import EXPERIMENT, PLACE, SUGGEST
 from cloudtune.store.s3_lease import read_lease
 from cloudtune.store.s3_log import S3LogView
 
@@ -67,8 +68,10 @@ class Stopping:
         interval: float = _INTERVAL,
     ) -> None:
         self._experiment = experiment = writable(experiment)
-        self._aws = experiment.bucket.aws
-        self._training = TrainingJobs(self._aws)
+        self._training = TrainingJobs(experiment.bucket.aws)
+        # Trials may be in another region.
+        self._trials_aws = experiment.bucket.aws
+        self._trials = self._training
         self._place = TunerPlace(experiment.bucket, experiment.root)
         self._leave_trials = leave_trials
         self._grace = grace
@@ -94,7 +97,7 @@ class Stopping:
         else:
             self._refuse_another(None if newest is None else newest[1])
             self._tell(f"no tuner of {self._experiment.name} lives")
-        self._prefix = self._prefix_of_trials()
+        self._find_trials()
         running = self._running()
         if wait and result.job is not None:
             result.job_status = self._await_job(result.job)
@@ -123,16 +126,24 @@ class Stopping:
                 "end it there with Ctrl-C, or if it has died try again in two minutes"
             )
 
-    def _prefix_of_trials(self) -> str:
-        entries = S3LogView(self._experiment.bucket, self._experiment.root).entries()
-        header = next((entry for entry in entries if entry["event"] == EXPERIMENT), None)
-        return "" if header is None else job_name_prefix(self._experiment.name, header["experiment_id"])
+    def _find_trials(self) -> None:
+        """Learns from the log what the jobs of trials are called, and in which region they are."""
+        for entry in S3LogView(self._experiment.bucket, self._experiment.root).entries():
+            if entry["event"] == EXPERIMENT:
+                self._prefix = job_name_prefix(self._experiment.name, entry["experiment_id"])
+            elif entry["event"] == PLACE:
+                region = entry["trials_at"].get("region", self._trials_aws.region)
+                if region != self._trials_aws.region:
+                    self._trials_aws = aws_for(region, self._trials_aws.profile)
+                    self._trials = TrainingJobs(self._trials_aws)
+            if entry["event"] in (PLACE, SUGGEST):
+                return
 
     def _running(self) -> set[str]:
         """Names of jobs of trials that have not ended."""
         if not self._prefix:
             return set()
-        found = [job for status in ("InProgress", "Stopping") for job in self._training.list(self._prefix, status)]
+        found = [job for status in ("InProgress", "Stopping") for job in self._trials.list(self._prefix, status)]
         return {job.name for job in found if job.name.startswith(self._prefix)}
 
     def _await_job(self, name: str) -> str:
@@ -159,12 +170,13 @@ class Stopping:
         """Ends jobs that the tuner has not ended."""
         if not self._running():
             return
-        found = find_our_jobs(self._aws)
-        ours = [job for job in found.jobs if job.place.startswith(self._experiment.uri) and not job.is_tuner]
+        found = find_our_jobs(self._trials_aws)
+        # By their names, which hold the experiment's id: their files may lie elsewhere than its log.
+        ours = [job for job in found.jobs if job.name.startswith(self._prefix) and not job.is_tuner]
         if not ours:
             return
-        signs = signs_of(self._aws, ours)
-        result.failed = reap(self._aws, ours, signs, grace=self._grace, tell=self._tell).failed
+        signs = signs_of(self._trials_aws, ours)
+        result.failed = reap(self._trials_aws, ours, signs, grace=self._grace, tell=self._tell).failed
 
     def _await_trials(self) -> None:
         until = time.monotonic() + _LONGEST_END

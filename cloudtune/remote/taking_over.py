@@ -44,6 +44,7 @@ def take_over(
         _fetch_checkpoints(found, tuner.tuner_path)
     return tuner
 
+    tuner.trial_backend.use_credentials(found.bucket.aws.region, profile)
 
 def load_tuner(experiment: S3Experiment) -> Tuner:
     """The tuner of an experiment as it is now: what was launched, or stored, brought up to date by the log.

@@ -8,6 +8,8 @@ event           meaning and fields
                 what of the log was lost before, if anything was. Written by the store itself.
 ``experiment``  Once, first after epoch 1: ``name``, ``experiment_id``, ``scheduler`` (what must not change: class,
                 config space, metric names and modes, seed), ``metadata`` (as in metadata.json), ``unix``.
+``place``       Where trials are from now on, as their backend tells it: ``trials_at`` (with SageMaker ``place`` and
+                ``region``). Durable before the first trial is started.
 ``suggest``     The scheduler wants a trial run: ``number`` (of the suggestion, from 0), ``trial``, ``attempt`` (0: new
                 trial; more: resume), ``config``, ``checkpoint_from`` (a trial id or null), ``computed_at`` (number of
                 log entries the scheduler had seen), ``time``. Durable before the trial is started.
@@ -35,6 +37,7 @@ LOG_FORMAT = 1
 
 EPOCH = "epoch"
 EXPERIMENT = "experiment"
+PLACE = "place"
 SUGGEST = "suggest"
 RETRY = "retry"
 REPORT = "report"

@@ -162,6 +162,10 @@ class LocalStore(Store):
         """
         self._check_owner()
 
+    def confirm(self) -> None:
+        """Looks at the lock file (see :meth:`Store.confirm`)."""
+        self._check_owner()
+
     def read(self, start: int = 0) -> Iterator[Entry]:
         """Yields the entries from number ``start`` on, as they stand at the time of the call."""
         return LogView(self.log_folder).entries(start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +36,10 @@ _ROW_GROWTH = 0.1
 _LARGEST_WAITING = 4 << 20
 #: For so many seconds at most a store that is closed tries to reach S3: a job that was told to stop has 120.
 _PATIENCE_AT_END = 60.0
+
+
+#: Root of an experiment: [prefix/]cloudtune/<tag>/<name>/
+_USUAL = re.compile(r"(?:(?P<prefix>.+)/)?cloudtune/[^/]+/[^/]+/")
 
 
 class S3Store(Store):
@@ -115,6 +120,22 @@ class S3Store(Store):
     def root(self) -> str:
         """Prefix of the experiment, with a slash at its end."""
         return self.keys.root
+
+    @property
+    def s3_path(self) -> str | None:  # type: ignore[override]
+        """See :attr:`Store.s3_path`. None where the root is none that :class:`S3Place` makes."""
+        usual = _USUAL.fullmatch(self.root)
+        return None if usual is None else self.bucket.uri(usual["prefix"] or "").rstrip("/")
+
+    @property
+    def s3_region(self) -> str | None:  # type: ignore[override]
+        """See :attr:`Store.s3_region`."""
+        return self.bucket.aws.region
+
+    @property
+    def kms_key(self) -> str | None:  # type: ignore[override]
+        """See :attr:`Store.kms_key`."""
+        return self.bucket.kms_key
 
     @property
     def uri(self) -> str:
@@ -224,6 +245,13 @@ class S3Store(Store):
         writer = self._check_owner()
         writer.put(self._check_owner)
         self._anchor = None
+
+    def confirm(self) -> None:
+        """Asks S3 for the lease (see :meth:`Store.confirm`). Raises AwsError where S3 does not answer, too."""
+        self._check_owner()
+        lease = self._lease
+        assert lease is not None
+        lease.confirm()
 
     def read(self, start: int = 0) -> Iterator[Entry]:
         """The entries from number ``start`` on, as they stand at the time of the call."""

@@ -17,6 +17,13 @@ class Store(ABC):
     Reading needs no lease.
     """
 
+    #: ``s3://bucket[/prefix]`` below which the experiment lies, where it does so in S3.
+    s3_path: str | None = None
+    #: Region of that bucket.
+    s3_region: str | None = None
+    #: Key that encrypts what is written there, where one was chosen.
+    kms_key: str | None = None
+
     @abstractmethod
     def exists(self) -> bool:
         """True if the experiment has a log."""
@@ -45,6 +52,14 @@ class Store(ABC):
     @abstractmethod
     def flush(self) -> None:
         """Returns when everything appended so far survives a crash of this process. Raises as :meth:`append`."""
+
+    @abstractmethod
+    def confirm(self) -> None:
+        """Returns if this store still has the experiment. Asks whoever knows; may be called from any thread.
+
+        Raises:
+            Fenced: Another tuner has it.
+        """
 
     @abstractmethod
     def read(self, start: int = 0) -> Iterator[Entry]:

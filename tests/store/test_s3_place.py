@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from cloudtune.agent import protocol
 from cloudtune.aws.buckets import BucketUnusable
+from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import InvalidRequest
 from cloudtune.aws.experiment_place import experiment_prefix
+from cloudtune.aws.s3 import Bucket
 from cloudtune.store.s3_place import S3Place
 from cloudtune.store.s3_segments import LogKeys
+from cloudtune.store.s3_store import S3Store
 
 
 @pytest.mark.parametrize(
@@ -63,3 +66,19 @@ def test_an_empty_root_is_refused() -> None:
     for root in ("", "/"):
         with pytest.raises(ValueError, match="prefix"):
             LogKeys(root)
+
+
+@pytest.mark.parametrize(
+    ("root", "s3_path"),
+    [
+        ("cloudtune/study/asha-1/", "s3://data"),
+        ("team/a/cloudtune/study/asha-1/", "s3://data/team/a"),
+        ("cloudtune/cloudtune/asha-1/", "s3://data"),
+        ("a/cloudtune/cloudtune/cloudtune/", "s3://data/a"),
+        ("elsewhere/asha-1/", None),
+    ],
+)
+def test_a_store_tells_where_experiments_lie(root: str, s3_path: str | None) -> None:
+    """What stands before its usual root; nothing where somebody has chosen another root. The key is the bucket's."""
+    store = S3Store(Bucket(Aws("eu-west-1"), "data", kms_key="key"), root)
+    assert (store.s3_path, store.s3_region, store.kms_key) == (s3_path, "eu-west-1", "key")

@@ -24,6 +24,7 @@ from cloudtune.backend.sagemaker_backend.option_checks import (
     check_switches,
     check_texts,
 )
+from cloudtune.backend.sagemaker_backend.same_place import chosen_region
 from cloudtune.backend.sagemaker_backend.work import Work
 from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning, TrialBackend, moved_path
 from cloudtune.trial import Trial, TrialEvent
@@ -44,8 +45,8 @@ class SageMakerBackend(TrialBackend):
     Args:
         sm_estimator: What a job is: a :class:`TrainingJob`, an Estimator of the SageMaker SDK v2, or a ModelTrainer of
             its v3. Its image, role, inputs, network, encryption, tags, limits, spot and warm pool settings are kept.
-        s3_path: Where experiments lie: ``s3://bucket`` or ``s3://bucket/prefix``. Default: the account's own
-            ``sagemaker-<region>-<account>``.
+        s3_path: Where experiments lie: ``s3://bucket`` or ``s3://bucket/prefix``. Default: where the experiment's log
+            lies if that is in S3 (see :class:`RemoteLauncher`), else the account's ``sagemaker-<region>-<account>``.
         inputs: Further input channels, as the SDK's ``fit`` takes them.
         region: Region of the jobs. Default: that of the environment.
         profile: Of the AWS credentials file.
@@ -64,7 +65,7 @@ class SageMakerBackend(TrialBackend):
             hour after the tuner's end they pause by themselves.
         metrics_names: Metrics that SageMaker's console is to plot.
         create_bucket: Create the bucket that ``s3_path`` names, or else the account's default one, if it is missing.
-        kms_key: Key that encrypts what is written to S3. Default: the bucket's own encryption.
+        kms_key: Key that encrypts what is written to S3. Default: that of the log in S3, else the bucket's encryption.
         source_limit: Most bytes that the archive of the source may have.
         cadence: How often to look and to write.
 
@@ -132,6 +133,7 @@ class SageMakerBackend(TrialBackend):
             check_instance_type(instance_type)
         self.s3_path = s3_path
         self.region = region
+        self._region_is_default = False
         self.profile = profile
         self.fallback_instance_types = tuple(fallback_instance_types)
         self.report_channel = report_channel
@@ -192,7 +194,8 @@ class SageMakerBackend(TrialBackend):
         if self._work is not None:
             raise RuntimeError("this backend is open already; close it first")
         check_choices(place.config_space, self.template.has_groups)
-        aws = aws_for(self.region or self.template.region, self.profile or self.template.profile)
+        region = chosen_region(self.region or self.template.region, self._region_is_default, place)
+        aws = aws_for(region, self.profile or self.template.profile)
         work = Work(self, aws, place)
         try:
             work.start()
@@ -200,6 +203,16 @@ class SageMakerBackend(TrialBackend):
             work.close(stop_running=False)
             raise
         self._work = work
+
+    def use_credentials(self, region: str | None, profile: str | None) -> None:
+        """See :meth:`TrialBackend.use_credentials`: a region is taken where neither backend nor job name one."""
+        if region is not None and self.region is None and self.template.region is None:
+            self.region = region
+            self._region_is_default = True
+        self.profile = profile or self.profile
+
+    def trials_at(self) -> Mapping[str, str]:
+        return self._opened().trials_at
 
     def attach(self, trials: Sequence[LeftRunning]) -> None:
         self._opened().attach(trials)

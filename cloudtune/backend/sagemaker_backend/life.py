@@ -6,6 +6,7 @@ import json
 import logging
 import time
 import uuid
+from collections.abc import Callable
 
 from cloudtune.agent import protocol
 from cloudtune.agent.forms import Life
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 #: Shortest time between two writes, so that many wishes go into one.
 _SHORTEST = 0.1
+#: So often the first sign of life is tried that changes each time between our look and our write.
+_TRIES = 20
 #: For so many seconds since the last answer that told it, nobody else is taken to drive the experiment.
 _CERTAIN_FOR = 1.0
 
@@ -26,12 +29,28 @@ _CERTAIN_FOR = 1.0
 class LifeWriter(Service):
     """Writes the life object: at intervals, and at once where there is a new wish.
 
-    Every write but the first is on the condition that nobody else has written since: a second tuner that takes the
-    experiment over is noticed, and this one stops.
+    Every write is on the condition that nobody else has written since this one looked: a second tuner that takes the
+    experiment over is noticed, and this one stops. Where it is to write over what is not its own, it asks the
+    experiment's log first. Whoever has the log last has written last here: it goes on, and nobody else does.
+
+    Args:
+        desk: Shared with the other services.
+        bucket: Where the object lies.
+        keys: Of the experiment.
+        interval: Seconds between two signs of life.
+        confirm_log: Raises Fenced if the experiment's log is another tuner's now. Called from any thread.
     """
 
-    def __init__(self, desk: Desk, bucket: Bucket, keys: protocol.Keys, interval: float) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        bucket: Bucket,
+        keys: protocol.Keys,
+        interval: float,
+        confirm_log: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(desk, "writing the tuner's sign of life to S3")
+        self._confirm_log = confirm_log
         self._bucket = bucket
         self._key = keys.life
         self._place = f"s3://{bucket.name}/{keys.prefix}"
@@ -47,17 +66,35 @@ class LifeWriter(Service):
         self._certain_at = 0.0
 
     def begin(self, bucket: Bucket | None = None) -> None:
-        """The first sign of life, whoever wrote before. Raises what S3 answers: this is the first thing written.
+        """The first sign of life, over whatever an earlier tuner has left. It is the first thing that is written.
 
         Args:
             bucket: The same bucket with more patience.
+
+        Raises:
+            Fenced: Another tuner has the experiment's log by now.
+            AwsError: S3 does not answer, or refuses.
         """
         patient = bucket or self._bucket
-        asked = _with_sleep()
-        self._former = patient.get(self._key)
-        self._etag = patient.put(self._key, self._body())
-        self._certain_at = asked
-        self._next = now() + self._interval
+        for last in (False,) * (_TRIES - 1) + (True,):
+            asked = _with_sleep()
+            former = patient.get(self._key)
+            # Then the log: a tuner that takes it from now on will write here from now on, and our write is refused.
+            self._confirm_log()
+            self._former = former or self._former
+            try:
+                self._etag = self._put(patient, self._body(), None if former is None else former.etag)
+            except Conflict:
+                there = patient.get(self._key)
+                if there is not None and self._is_own(there):  # no answer came when it was written
+                    self._etag = there.etag
+                elif last:
+                    raise
+                else:
+                    continue
+            self._certain_at = asked
+            self._next = now() + self._interval
+            return
 
     @property
     def has_taken_over(self) -> bool:
@@ -118,7 +155,7 @@ class LifeWriter(Service):
             return max(0.0, self._next - now())
         asked = _with_sleep()
         try:
-            self._etag = self._bucket.put(self._key, body, if_match=self._etag)
+            self._etag = self._put(self._bucket, body, self._etag)
         except Conflict as error:
             self._look_who_wrote(error)
             return 0.0
@@ -142,16 +179,25 @@ class LifeWriter(Service):
     def _own_etag(self) -> str | None:
         """Of what stands there. None: somebody has deleted it, so that it is to be written anew."""
         got = self._bucket.get(self._key)
-        if got is None:
-            return None
         # What stood there before is no sign of another tuner: our first write has not taken effect, and is repeated.
-        is_former = self._former is not None and got.etag == self._former.etag
-        if self._nonce.encode() not in got.body and not is_former:
+        if got is None or (self._former is not None and got.etag == self._former.etag):
+            self._confirm_log()
+            return None if got is None else got.etag
+        if not self._is_own(got):
             raise Fenced(
                 f"another tuner drives the experiment at {self._place} now: this one stops and leaves all training "
                 "jobs to that one"
             )
         return got.etag
+
+    def _is_own(self, got: Got) -> bool:
+        return self._nonce.encode() in got.body
+
+    def _put(self, bucket: Bucket, body: bytes, etag: str | None) -> str:
+        """Writes over what has this ETag, or, without one, where there is nothing."""
+        if etag is None:
+            return bucket.put(self._key, body, if_none_match=True)
+        return bucket.put(self._key, body, if_match=etag)
 
     def _body(self) -> bytes:
         self._beat += 1

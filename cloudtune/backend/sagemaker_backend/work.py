@@ -36,7 +36,7 @@ from cloudtune.backend.sagemaker_backend.log_reader import LogReader
 from cloudtune.backend.sagemaker_backend.machines import Machines
 from cloudtune.backend.sagemaker_backend.outcome import never_began
 from cloudtune.backend.sagemaker_backend.quota_preflight import what_is_short
-from cloudtune.backend.sagemaker_backend.same_place import check_same_place
+from cloudtune.backend.sagemaker_backend.same_place import PLACE, REGION, check_same_place, chosen_path
 from cloudtune.backend.sagemaker_backend.saved_checkpoints import SavedCheckpoints
 from cloudtune.backend.sagemaker_backend.service import Service, now
 from cloudtune.backend.sagemaker_backend.source_archive import SourceArchive
@@ -73,16 +73,18 @@ class Work:
         self._aws = aws
         self._place = place
         template, cadence = settings.template, settings.cadence
-        found = find_bucket(aws, settings.s3_path, create=settings.create_bucket)
-        self._bucket = Bucket(aws, found.name, found.owner, settings.kms_key)
+        kms_key = settings.kms_key or place.kms_key
+        found = find_bucket(aws, chosen_path(settings.s3_path, aws.region, place), create=settings.create_bucket)
+        self._bucket = Bucket(aws, found.name, found.owner, kms_key)
         within = f"{found.prefix}/" if found.prefix else ""
         self._keys = protocol.Keys(experiment_prefix(found.prefix, place.tag, place.name) + place.experiment_id)
         where = self._bucket.uri(self._keys.prefix)
         check_length(where)
-        check_same_place(place.path, place.experiment_id, where)
+        check_same_place(place, where)
+        self.trials_at = {PLACE: where, REGION: aws.region}
         self._job_prefix = job_name_prefix(place.name, place.experiment_id)
         output = f"{self._keys.prefix}output"
-        resolved = resolve(template, aws, bucket=found.name, output_prefix=output, kms_key=settings.kms_key)
+        resolved = resolve(template, aws, bucket=found.name, output_prefix=output, kms_key=kms_key)
         archive = self._upload_source(f"{within}cloudtune/code")
         self.desk = Desk()
         self.bills = Bills(self.desk, aws.region, template.keep_alive_period)
@@ -103,7 +105,7 @@ class Work:
         self._ending = Ending(self.desk)
         # Their threads wait by themselves where S3 does not answer, so that closing is never kept waiting.
         impatient = self._bucket.with_patience(0)
-        self._life = LifeWriter(self.desk, impatient, self._keys, cadence.life)
+        self._life = LifeWriter(self.desk, impatient, self._keys, cadence.life, place.confirm)
         self._jobs = TrainingJobs(aws, cancel=self.desk.closing, confirm=self._life.confirm_unless_certain)
         self._errands = Errands(self.desk, self._life.confirm_if_possible)
         self._saved = SavedCheckpoints(
