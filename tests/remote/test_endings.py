@@ -14,8 +14,9 @@ from cloudtune.backend.sagemaker_backend.backend import SageMakerBackend
 from cloudtune.callbacks import TunerCallback
 from cloudtune.errors import ExperimentLocked
 from cloudtune.localcloud.cloud import CloudFaults
+from cloudtune.store.s3_lease import read_lease
 from tests.backend.sagemaker.harness import HURRY, make_backend, training_job
-from tests.remote.remote_experiment import NAME, SCRIPT, RemoteTuning, wait_until
+from tests.remote.remote_experiment import NAME, ROOT, SCRIPT, RemoteTuning, wait_until
 from tests.remote.test_from_any_machine import run, tuning
 
 __all__ = ["tuning"]
@@ -114,6 +115,25 @@ def test_trials_that_only_sagemaker_can_stop(tuning: RemoteTuning) -> None:
     tuning.release(*range(5))
     assert tuning.wait_for_end(tuning.launch(tuner).job_name)["status"] == "Completed"
     tuning.check_whole(dict.fromkeys(range(5), 3))
+
+
+def test_a_deletion_that_is_not_answered(tuning: RemoteTuning, faults: CloudFaults) -> None:
+    """The tuner ends in its time all the same: the log has its last entry, and the lease is given back."""
+    tuner = tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=2)
+    tuner.time_to_end = 6.0
+    tuner.trial_backend.delete_checkpoints = True
+    faults.add("slow_answer", operation="s3:DeleteObject*", seconds=60, who=f"job:{NAME}-tuning-*")
+    job = launch(tuning, tuner)
+    tuning.wait_for_reports(4)
+    tuning.release(0)
+    wait_until(faults.fired, "a deletion")
+    tuning.cloud.stop_job(job)
+    assert tuning.wait_for_end(job)["status"] == "Stopped"
+    assert tuning.entries("finish")[-1]["state"] == "interrupted"
+    lease = read_lease(tuning.bucket, ROOT)
+    assert lease is not None
+    assert lease.released
+    assert "for want of time" in tuning.output(job)
 
 
 def test_trials_that_are_left_report_to_the_next_tuner(tuning: RemoteTuning) -> None:

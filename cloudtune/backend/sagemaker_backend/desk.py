@@ -17,13 +17,16 @@ class Doorbell:
     """Wakes the thread that waits for it. Rung from threads and from signal handlers: a pipe, no lock."""
 
     def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        for fd in (self._read, self._write):
+        self._read, write = os.pipe()
+        self._write: int | None = write
+        for fd in (self._read, write):
             os.set_blocking(fd, False)
             fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
 
     def ring(self) -> None:
-        """Returns at once, however often it is called."""
+        """Returns at once, however often it is called, and after :meth:`close` too."""
+        if self._write is None:
+            return  # a thread that nobody could wait for
         try:
             os.write(self._write, b"x")
         except BlockingIOError:
@@ -42,8 +45,10 @@ class Doorbell:
 
     def close(self) -> None:
         """Frees the pipe."""
+        write, self._write = self._write, None
         os.close(self._read)
-        os.close(self._write)
+        if write is not None:
+            os.close(write)
 
 
 class Desk:

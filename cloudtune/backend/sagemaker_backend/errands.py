@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from cloudtune.backend.sagemaker_backend.desk import Desk
+from cloudtune.backend.sagemaker_backend.service import now
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +27,21 @@ class Errands:
         self._confirm = confirm
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="cloudtune errand")
         self._last: dict[int, Future[None]] = {}
+        self._open: set[Future[None]] = set()
+        self._in_a_hurry = self._closing = False
+        self._left_out = 0
         self._errors: dict[int, Exception] = {}
         #: Called, from a thread, after each errand.
         self.done_listeners: list[Callable[[], None]] = []
 
-    def run(self, what: str, work: Callable[[], object], trials: tuple[int, ...], needed_by: int | None = None) -> None:
+    def run(
+        self,
+        what: str,
+        work: Callable[[], object],
+        trials: tuple[int, ...],
+        needed_by: int | None = None,
+        may_be_left: bool = True,
+    ) -> None:
         """Has the work done soon.
 
         Args:
@@ -38,12 +49,15 @@ class Errands:
             work: May raise; then a warning is logged, and where a trial needs it, that trial cannot start.
             trials: Those it is about.
             needed_by: The trial that cannot start without it.
+            may_be_left: Where there is no time, it need not be done: the next tuner does it.
         """
         with self._desk.lock:
             before = [self._last[trial] for trial in trials if trial in self._last]
 
             def do() -> None:
                 wait(before)
+                if may_be_left and self._is_left_out(needed_by):
+                    return
                 try:
                     if self._confirm is not None:
                         self._confirm()
@@ -56,6 +70,7 @@ class Errands:
                             self._errors.pop(needed_by, None)
 
             future = self._pool.submit(do)
+            self._open.add(future)
             for trial in trials:
                 self._last[trial] = future
             future.add_done_callback(lambda done: self._forget(done, trials))
@@ -75,9 +90,40 @@ class Errands:
         with self._desk.lock:
             return not self._last
 
-    def close(self) -> None:
-        """Returns when all errands are done."""
-        self._pool.shutdown(wait=True)
+    def hasten(self) -> None:
+        """The tuner has little time: what has not begun, and no trial waits for, is left to the next one."""
+        self._in_a_hurry = True
+
+    def close(self, until: float | None = None) -> None:
+        """Returns when all errands are done.
+
+        Args:
+            until: Returns then at the latest, by the clock of :func:`now`; what has not begun is left to the next
+                tuner.
+        """
+        if until is None:
+            self._pool.shutdown(wait=True)
+            return
+        self._closing = True
+        self._pool.shutdown(wait=False)
+        with self._desk.lock:
+            still_open = set(self._open)
+        unfinished = wait(still_open, max(0.0, until - now())).not_done
+        running = sum(future.running() for future in unfinished)
+        left_out = self._left_out + len(unfinished) - running
+        if left_out or running:
+            logger.info(
+                "for want of time %d errands (copies and deletions of checkpoints) are left to the next tuner, and %d "
+                "are not finished",
+                left_out,
+                running,
+            )
+
+    def _is_left_out(self, needed_by: int | None) -> bool:
+        with self._desk.lock:
+            left_out = self._closing or (self._in_a_hurry and needed_by is None)
+            self._left_out += left_out
+        return left_out
 
     def _failed(self, what: str, error: Exception, needed_by: int | None) -> None:
         logger.warning("%s has failed: %s", what, error)
@@ -87,6 +133,7 @@ class Errands:
 
     def _forget(self, future: Future[None], trials: tuple[int, ...]) -> None:
         with self._desk.lock:
+            self._open.discard(future)
             for trial in trials:
                 if self._last.get(trial) is future:
                     del self._last[trial]

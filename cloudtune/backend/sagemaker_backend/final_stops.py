@@ -23,6 +23,10 @@ logger = logging.getLogger(__name__)
 #: the container, and nobody waits any longer.
 _STOP_TAKES = 150.0
 
+#: Threads whose calls of AWS are answered as ever end within so many seconds. What is left of the time when a process
+#: is to be ended by force is for the event log.
+_SHORTEST_CLOSING = 1.0
+
 
 class FinalStops:
     """Of one run. Called by the tuner's thread.
@@ -68,6 +72,11 @@ class FinalStops:
     def are_hastened(self) -> bool:
         """Whether the tuner's process will be ended by force."""
         return self._over_at is not None
+
+    @property
+    def to_be_closed_by(self) -> float | None:
+        """When all is to be closed, by the clock of :func:`now`; None: nobody waits for the end."""
+        return None if self._over_at is None else max(self._over_at, now() + _SHORTEST_CLOSING)
 
     def hasten(self, seconds: float) -> None:
         """The trials were told to end, and the process ends in so many seconds."""

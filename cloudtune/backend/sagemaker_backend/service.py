@@ -49,11 +49,15 @@ class Service(ABC):
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    def join(self) -> None:
-        """Returns when the thread has ended; ``desk.closing`` must be set."""
+    def join(self, until: float | None = None) -> None:
+        """Returns when the thread has ended; ``desk.closing`` must be set.
+
+        Args:
+            until: Returns then at the latest, by the clock of :func:`now`: a call of AWS may be answered later.
+        """
         self.wake()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(None if until is None else max(0.0, until - now()))
 
     def _run(self) -> None:
         closing = self.desk.closing

@@ -60,6 +60,7 @@ class WarmPools:
                     f"giving the machine of {attempt.job_name} back",
                     lambda attempt=attempt: self._end(attempt),  # type: ignore[misc]
                     trials=(attempt.trial_id,),
+                    may_be_left=False,  # it costs money until then
                 )
 
     def give_back_now(self) -> None:

@@ -419,6 +419,7 @@ class Work:
     def hasten(self, seconds: float) -> None:
         """The trials were told to end, and the tuner's process ends in so many seconds."""
         self._final_stops.hasten(seconds)
+        self._errands.hasten()
 
     def close(self, stop_running: bool) -> None:
         """Ends the threads; before, where asked, what still runs and what is kept, in a bounded time."""
@@ -430,9 +431,10 @@ class Work:
                 self._final_stops.tell_of_left()
         finally:
             self.desk.closing.set()
+            until = self._final_stops.to_be_closed_by
             for service in self._services:
-                service.join()
-            self._errands.close()
+                service.join(until)
+            self._errands.close(until)
             self._pools.warn_of_kept()
             self.desk.bell.close()
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.errands import Errands
+from cloudtune.backend.sagemaker_backend.service import now
 from cloudtune.errors import Fenced
 
 
@@ -81,3 +82,43 @@ def test_a_failure_is_told_to_the_trial_that_needs_it(caplog: pytest.LogCaptureF
     runner.close()
     desk.bell.close()
     assert runner.error_of(1) is None
+
+
+def test_in_a_hurry_only_what_a_trial_waits_for_begins() -> None:
+    """Deletions that have not begun are left to the next tuner; a copy for a trial, and what costs money, is done."""
+    desk = Desk()
+    runner = Errands(desk)
+    held = threading.Event()
+    done: list[str] = []
+    runner.run("a long one", held.wait, (0,))
+    runner.run("a deletion", lambda: done.append("deletion"), (0,))
+    runner.run("a copy", lambda: done.append("copy"), (0, 1), needed_by=1)
+    runner.run("giving a machine back", lambda: done.append("machine"), (0,), may_be_left=False)
+    runner.hasten()
+    held.set()
+    runner.close()
+    desk.bell.close()
+    assert done == ["copy", "machine"]
+
+
+def test_closing_waits_no_longer_than_there_is_time(caplog: pytest.LogCaptureFixture) -> None:
+    """One that AWS does not answer keeps nobody waiting, and none begins any more; the log says how many are left."""
+    desk = Desk()
+    runner = Errands(desk)
+    held = threading.Event()
+    done: list[int] = []
+    for trial in range(10):
+        runner.run("a deletion that is not answered", held.wait, (trial,))
+    for trial in range(5):
+        runner.run("a copy", lambda: done.append(0), (trial,), needed_by=trial)
+    runner.hasten()
+    with caplog.at_level(logging.INFO):
+        runner.close(until=now())
+    desk.bell.close()
+    held.set()
+    while not runner.are_all_done():
+        threading.Event().wait(0.01)
+    desk.bell.ring()  # as a thread does that nobody has waited for
+    assert done == []
+    assert "7 errands" in caplog.text
+    assert "8 are not finished" in caplog.text
