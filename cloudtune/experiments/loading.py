@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import json
 import logging
 import os
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ import numpy as np
 
 from cloudtune.constants import ST_TUNER_CREATION_TIMESTAMP
 from cloudtune.errors import CloudtuneError, DamagedLog, ExperimentNotFound, NewerFormat
+from cloudtune.experiments.known_metadata import metadata_in_folder, metadata_in_s3
 from cloudtune.store.entries import EXPERIMENT
 from cloudtune.store.log import LogView, is_experiment
 from cloudtune.store.places import experiment_path, experiments_root
@@ -217,11 +217,11 @@ def _load_from_s3(found: S3Experiment, load_tuner: bool) -> ExperimentResult:
         # By name at the call: what knows how a tuner was shipped stands above this.
         tuner = importlib.import_module("cloudtune.remote.taking_over").load_tuner(found)
     view = S3LogView(found.bucket, found.root)
-    got = found.bucket.get(found.root + "metadata.json")
+    metadata = metadata_in_s3(found.bucket, found.root)
     return ExperimentResult(
         name=found.name,
         results=results_frame(read_results(view.blocks())),
-        metadata=_metadata_of_log(view) if got is None else dict(json.loads(got.body)),
+        metadata=_metadata_of_log(view) if metadata is None else metadata,
         path=experiment_path(found.name),
         tuner=tuner,
         place=found.uri,
@@ -229,12 +229,9 @@ def _load_from_s3(found: S3Experiment, load_tuner: bool) -> ExperimentResult:
 
 
 def _metadata(path: Path, view: LogView) -> dict[str, Any]:
-    """What ``metadata.json`` says or, if the tuner died before it was written, what the log does."""
-    try:
-        metadata = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return _metadata_of_log(view)
-    return dict(metadata)
+    """What ``metadata.json`` says or, if the tuner died before it was written or it is damaged, what the log does."""
+    metadata = metadata_in_folder(path)
+    return _metadata_of_log(view) if metadata is None else metadata
 
 
 def _metadata_of_log(view: LogView | S3LogView) -> dict[str, Any]:

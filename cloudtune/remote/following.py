@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from cloudtune.aws.buckets import parse_bucket
 from cloudtune.aws.clients import Aws
@@ -18,6 +16,7 @@ from cloudtune.callbacks.log_output import log_shown
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.errors import CloudtuneError
 from cloudtune.experiments.course import Course, KnownLimits
+from cloudtune.experiments.known_metadata import metadata_in_s3
 from cloudtune.remote.ctrl_c import CtrlC
 from cloudtune.remote.launches import experiment_of, newest_launch, out_of_time, why_failed
 from cloudtune.remote.tuner_job import TunerPlace
@@ -246,9 +245,9 @@ class _Following:
             self._next_job = float("-inf")
 
     def _read_limits(self) -> None:
-        got = self._place.bucket.get(self._place.root + "metadata.json")
-        if got is not None:
-            self.stop_criterion = KnownLimits(_object(got.body))
+        metadata = metadata_in_s3(self._place.bucket, self._place.root)
+        if metadata is not None:
+            self.stop_criterion = KnownLimits(metadata)
 
     def _apply(self, entry: Entry) -> None:
         """Takes an entry, and tells the display, unless it was there before we began to look."""
@@ -339,11 +338,3 @@ class _Following:
         self._job_name = job
         self.progress.note(f"driven by {lease.describe()}")
         return True
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

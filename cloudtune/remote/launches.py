@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from cloudtune.aws.errors import NotFound
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
 from cloudtune.experiments.s3_finding import S3Experiment
-from cloudtune.remote.tuner_job import TRIAL, TunerPlace
+from cloudtune.remote.tuner_job import TunerPlace
 
 #: What SageMaker puts around the words of a program that has failed.
 _PREFIX = "AlgorithmError: "
@@ -30,14 +29,16 @@ def experiment_of(place: TunerPlace) -> str:
 
 
 def writable(experiment: S3Experiment) -> S3Experiment:
-    """The experiment with the key that its launcher has had everything encrypted with. Raises AwsError."""
+    """The experiment with the key that its launcher has had everything encrypted with, as far as can be read.
+
+    Raises AwsError.
+    """
     place = TunerPlace(experiment.bucket, experiment.root)
     for attempt in reversed(place.attempts()):
-        got = experiment.bucket.get(place.keys.task(TRIAL, attempt))
-        if got is not None:
-            bucket = experiment.bucket
-            key = json.loads(got.body).get("kms_key")
-            return replace(experiment, bucket=Bucket(bucket.aws, bucket.name, bucket.owner, key))
+        task = place.task_of(attempt)
+        if task is not None:
+            bucket, key = experiment.bucket, task.get("kms_key")
+            return replace(experiment, bucket=Bucket(bucket.aws, bucket.name, bucket.owner, key and str(key)))
     return experiment
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.backend import trial_files
 from cloudtune.errors import CloudtuneError
 from cloudtune.experiments.course import Course, S3Course
+from cloudtune.experiments.known_metadata import metadata_in_folder, metadata_in_s3
 from cloudtune.experiments.s3_finding import S3Experiment
 from cloudtune.remote.launches import launches
 from cloudtune.remote.standing import driver_of
@@ -88,8 +88,8 @@ def of_remote_trial(experiment: S3Experiment, trial: int, follow: bool) -> Itera
             return True
         return driver_of(read_lease(experiment.bucket, experiment.root), job) is not None
 
-    got = experiment.bucket.get(experiment.root + "metadata.json")
-    if _runs_as_jobs({} if got is None else json.loads(got.body)):
+    metadata = metadata_in_s3(experiment.bucket, experiment.root)
+    if _is_job(experiment, read(), trial) if metadata is None else _runs_as_jobs(metadata):
         yield from _attempts(experiment.bucket.aws, experiment.name, trial, read, is_driven, follow)
     else:
         yield from _kept(experiment, trial, read, is_driven, follow)
@@ -124,11 +124,7 @@ def of_local_experiment(
     def is_driven() -> bool:
         return lease_holder_is_alive(path / "lock")
 
-    try:
-        metadata = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        metadata = {}
-    if _runs_as_jobs(metadata):
+    if _runs_as_jobs(metadata_in_folder(path) or {}):
         yield from _attempts(aws_for(region, profile), path.name, trial, read, is_driven, follow)
         return
     _record(read(), path.name, trial)
@@ -141,6 +137,17 @@ _FILES = (trial_files.STDOUT, trial_files.STDERR)
 
 def _runs_as_jobs(metadata: Mapping[str, Any]) -> bool:
     return metadata.get("backend") == _JOBS
+
+
+def _is_job(experiment: S3Experiment, course: Course, trial: int) -> bool:
+    """Whether there is, or was, a training job that a trial would have had."""
+    if not course.experiment_id:
+        return False
+    try:
+        TrainingJobs(experiment.bucket.aws).describe(job_name(experiment.name, course.experiment_id, trial, 0))
+    except NotFound:
+        return False
+    return True
 
 
 def _record(course: Course, name: str, trial: int) -> TrialRecord:

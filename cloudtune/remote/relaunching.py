@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from cloudtune.aws.training_jobs import JobState
@@ -22,6 +22,8 @@ from cloudtune.remote.tuner_job import TRIAL, Settings, TunerPlace
 from cloudtune.store.entries import FINISHED
 from cloudtune.store.s3_lease import check_free, read_lease
 from cloudtune.store.s3_log import S3LogView
+
+logger = logging.getLogger(__name__)
 
 
 class NothingToContinue(CloudtuneError):
@@ -58,24 +60,27 @@ def launch_again(experiment: S3Experiment, changes: Mapping[str, Any]) -> str:
     aws = experiment.bucket.aws
     job = place.job_name(experiment.name, shipped.attempt)
     described = aws.call("sagemaker", "describe_training_job", TrainingJobName=job)
-    settings = _settings(place, newest[0]) or _settings(place, shipped.attempt)
-    if settings is None:
-        uri = experiment.bucket.uri(place.keys.task(TRIAL, newest[0]))
-        raise ExperimentNotFound(f"{uri} is gone, or damaged; launch the experiment again by its script")
+    settings = _settings(place, [number for number in attempts if number <= newest[0]])
     settings = replace(settings, changes={**settings.changes, **changes}, takeover_from="")
     settings, described = _with_time(settings, described, changes)
     tags = aws.call("sagemaker", "list_tags", ResourceArn=described["TrainingJobArn"], MaxResults=100)["Tags"]
     return create_successor(place, described, tags, settings, shipped.files, attempts[-1] + 1)
 
 
-def _settings(place: TunerPlace, attempt: int) -> Settings | None:
-    """What the job of a launch was told; None where that cannot be read."""
-    got = place.bucket.get(place.keys.task(TRIAL, attempt))
-    try:
-        told = {} if got is None else json.loads(got.body)["config"]
-        return Settings(**{one.name: told[one.name] for one in fields(Settings) if one.name in told})
-    except (ValueError, KeyError, TypeError):
-        return None
+def _settings(place: TunerPlace, attempts: Sequence[int]) -> Settings:
+    """What the newest launch was told, or else one before it; raises ExperimentNotFound."""
+    for attempt in reversed(attempts):
+        settings = place.settings_of(attempt)
+        if settings is not None:
+            return settings
+        logger.warning(
+            "%s is gone, or damaged: limits that it has changed are what they were before",
+            place.bucket.uri(place.keys.task(TRIAL, attempt)),
+        )
+    raise ExperimentNotFound(
+        f"what the tuner of '{place.experiment}' was told is gone from {place.uri}, or damaged; launch it again by its "
+        "script, or continue it on this machine with --here"
+    )
 
 
 def _check_free(experiment: S3Experiment, attempts: Sequence[int], newest: int, job: JobState) -> None:
@@ -107,6 +112,7 @@ def _with_time(
     max_run = max(settings.max_run, LONGEST_JOB if needed is None else min(LONGEST_JOB, int(needed) + MARGIN))
     condition = dict(described["StoppingCondition"])
     if "MaxWaitTimeInSeconds" in condition:
-        condition["MaxWaitTimeInSeconds"] += max_run - settings.max_run
+        # The job to go by may be of an earlier launch than the settings.
+        condition["MaxWaitTimeInSeconds"] += max_run - condition["MaxRuntimeInSeconds"]
     condition["MaxRuntimeInSeconds"] = max_run
     return replace(settings, max_run=max_run), {**described, "StoppingCondition": condition}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from cloudtune.aws.training_jobs import JobState
 from cloudtune.experiments.course import Course, KnownLimits
+from cloudtune.experiments.known_metadata import metadata_in_folder, metadata_in_s3
 from cloudtune.experiments.s3_finding import S3Experiment
 from cloudtune.remote.launches import newest_launch, out_of_time, why_failed
 from cloudtune.remote.tuner_job import TunerPlace
@@ -131,10 +131,7 @@ def standing_of_folder(path: Path) -> Standing:
     course = _Counting()
     course.apply_all(LogView(path / "log").blocks())
     alive = lease_holder_is_alive(path / "lock")
-    try:
-        metadata = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        metadata = {}
+    metadata = metadata_in_folder(path)
     state = "running" if alive else course.status.finished_state or "unfinished"
     driven_by = describe_holder(read_holder(path / "lock")) if alive else ""
     return _standing(path.name, str(path), state, course, metadata, driven_by=driven_by)
@@ -148,7 +145,6 @@ def standing_in_s3(found: S3Experiment) -> Standing:
     view = S3LogView(found.bucket, found.root)
     course = _Counting()
     course.apply_all(view.blocks())
-    got = found.bucket.get(found.root + "metadata.json")
     driver = driver_of(lease, job)
     state = _state(job, driver, course.status)
     return _standing(
@@ -156,7 +152,7 @@ def standing_in_s3(found: S3Experiment) -> Standing:
         found.uri,
         state,
         course,
-        {} if got is None else json.loads(got.body),
+        metadata_in_s3(found.bucket, found.root),
         driven_by="" if driver is None else driver.describe(),
         last_sign=None if lease is None else lease.age,
         tuner=None if newest is None else _tuner_job(*newest),
@@ -205,7 +201,7 @@ def _standing(
     place: str,
     state: str,
     course: _Counting,
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, Any] | None,
     *,
     driven_by: str,
     last_sign: float | None = None,

@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -116,11 +116,26 @@ class TunerPlace:
         """Of the job of a launch."""
         return job_name(experiment, NAME_PART, TRIAL, attempt)
 
+    def task_of(self, attempt: int) -> dict[str, Any] | None:
+        """What the job of a launch was told; None where that is missing, or damaged."""
+        got = self.bucket.get(self.keys.task(TRIAL, attempt))
+        return None if got is None else _object(got.body) or None
+
+    def settings_of(self, attempt: int) -> Settings | None:
+        """What the program of a launch was told; None where that is missing, or damaged."""
+        told = (self.task_of(attempt) or {}).get("config")
+        if not isinstance(told, dict):
+            return None
+        try:
+            return Settings(**{one.name: told[one.name] for one in fields(Settings) if one.name in told})
+        except TypeError:  # not all of it is there
+            return None
+
     def wish_of(self, attempt: int) -> str | None:
         """What somebody has asked the job to do: to stop or to pause."""
         got = self.bucket.get(self.keys.life)
         life = _object(got.body) if got is not None else {}
-        wish = (life.get("wishes") or {}).get(protocol.wish_key(TRIAL, attempt)) or life.get("stop_all")
+        wish = _wishes(life).get(protocol.wish_key(TRIAL, attempt)) or life.get("stop_all")
         return str(wish) if wish else None
 
     def put_wish(self, attempt: int, wish: str) -> None:
@@ -128,8 +143,9 @@ class TunerPlace:
         while True:
             got = self.bucket.get(self.keys.life)
             life = _object(got.body) if got is not None else {}
-            wishes = {**(life.get("wishes") or {}), protocol.wish_key(TRIAL, attempt): wish}
-            body = json.dumps(_life(int(life.get("beat") or 0) + 1, wishes)).encode()
+            wishes = {**_wishes(life), protocol.wish_key(TRIAL, attempt): wish}
+            beat = life.get("beat")
+            body = json.dumps(_life(beat + 1 if isinstance(beat, int) else 1, wishes)).encode()
             condition: dict[str, Any] = {"if_none_match": True} if got is None else {"if_match": got.etag}
             try:
                 self.bucket.put_own(self.keys.life, body, **condition)
@@ -324,6 +340,11 @@ def _life(beat: int, wishes: Mapping[str, str]) -> Life:
         "wishes": dict(wishes),
         "unix": time.time(),
     }
+
+
+def _wishes(life: Mapping[str, Any]) -> dict[str, Any]:
+    wishes = life.get("wishes")
+    return wishes if isinstance(wishes, dict) else {}
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -98,10 +98,10 @@ def _state(seen: Seen) -> LeaseState:
     except ValueError:
         said = None
     said = said if isinstance(said, dict) else {}
-    owner = said.get("owner")
+    owner, epoch = said.get("owner"), said.get("epoch")
     return LeaseState(
         owner=owner if isinstance(owner, dict) else {},
-        epoch=int(said.get("epoch") or 0),
+        epoch=epoch if isinstance(epoch, int) else 0,
         age=seen.age_seconds,
         released=said.get("released") is True,
         nonce=str(said.get("nonce", "")),

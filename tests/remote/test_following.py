@@ -101,13 +101,13 @@ class Remote:
         self._folder = folder
         self._monkeypatch = monkeypatch
 
-    def launch(self, launch: int = 0) -> str:
-        """Creates a job as that of a launch; its name."""
+    def launch(self, launch: int = 0, **more: Any) -> str:
+        """Creates a job as that of a launch; its name. What else its request has is to be named."""
         name = self.place.job_name(NAME, launch)
         self.place.write_task(launch, Settings(NAME, "", ROOT, 3600), {})
         environment = {protocol.ENV_PLACE: self.place.uri, "GATE": str(self._folder / name)}
         script = "import os; exec(os.environ['SCRIPT'])"
-        request = training_request(name, script, Environment={**environment, "SCRIPT": WAITER})
+        request = training_request(name, script, Environment={**environment, "SCRIPT": WAITER}, **more)
         task = {"S3DataType": "S3Prefix", "S3Uri": self.place.bucket.uri(self.place.keys.task_folder(0, launch))}
         channel = {"ChannelName": protocol.CHANNEL_TASK, "DataSource": {"S3DataSource": task}}
         request["InputDataConfig"] = [channel]
