@@ -128,7 +128,8 @@ class Stopping:
 
     def _find_trials(self) -> None:
         """Learns from the log what the jobs of trials are called, and in which region they are."""
-        for entry in S3LogView(self._experiment.bucket, self._experiment.root).entries():
+        view = S3LogView(self._experiment.bucket, self._experiment.root)
+        for entry in view.entries():
             if entry["event"] == EXPERIMENT:
                 self._prefix = job_name_prefix(self._experiment.name, entry["experiment_id"])
             elif entry["event"] == PLACE:
@@ -138,6 +139,15 @@ class Stopping:
                     self._trials = TrainingJobs(self._trials_aws)
             if entry["event"] in (PLACE, SUGGEST):
                 return
+        if view.damage and not self._prefix:
+            self._prefix = self._prefix_by_tags()
+
+    def _prefix_by_tags(self) -> str:
+        """What the jobs of trials are called, where the log is damaged at its beginning; "" if none is known."""
+        for job in find_our_jobs(self._trials_aws).jobs:
+            if job.place.startswith(self._experiment.uri) and not job.is_tuner:
+                return job_name_prefix(self._experiment.name, job.place.rstrip("/").rpartition("/")[2])
+        return ""
 
     def _running(self) -> set[str]:
         """Names of jobs of trials that have not ended."""

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from cloudtune.agent import protocol
 from cloudtune.aws.job_names import job_name
+from cloudtune.aws.our_jobs import TAG_EXPERIMENT, TAG_PLACE, TAG_TAG, TAG_TRIAL
 from cloudtune.errors import ExperimentNotFound
 from cloudtune.experiments.s3_finding import S3Experiment, find_in_s3
 from cloudtune.remote.changes import changes_of
@@ -79,6 +81,32 @@ def _launch_again_whatever_was_shipped(remote: Remote) -> None:
     remote.place.bucket.delete([f"{ROOT}lease.json"])
     ship(remote, 0, b"pickle")
     launch_again(found(remote), {})
+
+
+def test_stop_finds_trials_without_the_log(remote: Remote) -> None:
+    """Jobs that a dead tuner has left are found by their tags where the log is damaged at its beginning."""
+    remote.open(header(NAME), trial(0, lr=0.1))
+    remote.close()
+    bucket = remote.place.bucket
+    for listed in bucket.list(f"{ROOT}log/"):
+        bucket.put(listed.key, _half(bucket.get(listed.key).body))  # type: ignore[union-attr]
+    name = job_name(NAME, "abc123", 0, 0)
+    place = f"{bucket.uri(ROOT)}abc123/"
+    request = training_request(
+        name,
+        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); time.sleep(1000)",
+        Environment={protocol.ENV_PLACE: place},
+        Tags=[
+            {"Key": TAG_EXPERIMENT, "Value": NAME},
+            {"Key": TAG_TAG, "Value": NAME},
+            {"Key": TAG_TRIAL, "Value": "0"},
+            {"Key": TAG_PLACE, "Value": place},
+        ],
+    )
+    remote.cloud.client("sagemaker").create_training_job(**request)
+    result = Stopping(found(remote), leave_trials=False, grace=0.2, tell=lambda _: None, interval=0.1).run()
+    assert (result.ended, result.running, result.failed) == ([name], [], {})
+    assert standing_in_s3(found(remote)).damage
 
 
 def launched(
