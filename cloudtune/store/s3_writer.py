@@ -89,6 +89,9 @@ class LogWriter:
         """
         while True:
             self._reader.read_on()
+            # A tuner that takes the lease from now on will look at the log from now on: one of us gets the next number,
+            # and whoever does not looks again. A tuner that we took over from may have put one at the last moment.
+            confirm()
             self.epoch = self.chain.highest_epoch + 1
             entry = {
                 "event": EPOCH,
@@ -105,8 +108,6 @@ class LogWriter:
             if self._is_put(self._bucket, segment):
                 self.chain.feed(segment)
                 return
-            # A tuner that we took over from has put one of that number at the last moment: it counts, ours is the next.
-            confirm()
 
     # ------------------------------------------------------------------ growing
 

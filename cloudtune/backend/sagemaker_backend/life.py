@@ -81,20 +81,18 @@ class LifeWriter(Service):
             former = patient.get(self._key)
             # Then the log: a tuner that takes it from now on will write here from now on, and our write is refused.
             self._confirm_log()
-            self._former = former or self._former
+            if former is not None and not self._is_own(former):
+                self._former = former
             try:
                 self._etag = self._put(patient, self._body(), None if former is None else former.etag)
             except Conflict:
-                there = patient.get(self._key)
-                if there is not None and self._is_own(there):  # no answer came when it was written
-                    self._etag = there.etag
-                elif last:
+                # Another has written meanwhile, or we have, and no answer came.
+                if last:
                     raise
-                else:
-                    continue
-            self._certain_at = asked
-            self._next = now() + self._interval
-            return
+            else:
+                self._certain_at = asked
+                self._next = now() + self._interval
+                return
 
     @property
     def has_taken_over(self) -> bool:
