@@ -22,11 +22,13 @@ class Shipped:
 
     Args:
         attempt: Number of the launch.
+        newest: Number of the newest launch, also where it is another one, because what that has shipped is damaged.
         manifest: Of the shipment.
         files: The manifest and the pickled tuner, as files of the input channel, by name.
     """
 
     attempt: int
+    newest: int
     manifest: dict[str, Any]
     files: dict[str, bytes]
 
@@ -50,17 +52,19 @@ def newest_shipped(place: TunerPlace, attempts: Sequence[int] | None = None) -> 
         CannotLoad: All of it is damaged.
     """
     damage: str | None = None
+    newest: int | None = None
     for attempt in sorted(place.attempts() if attempts is None else attempts, reverse=True):
         folder = place.keys.task_folder(TRIAL, attempt)
         got = place.bucket.get_many([folder + MANIFEST, folder + PICKLE])
         if len(got) < 2:
             continue  # that launch did not get so far
+        newest = attempt if newest is None else newest
         files = {key[len(folder) :]: one.body for key, one in got.items()}
         manifest = _manifest(files[MANIFEST])
         if manifest is not None and manifest["tuner"] == hashlib.sha256(files[PICKLE]).hexdigest():
             if damage is not None:
                 logger.warning("%s; what launch %d has shipped is taken instead, and the log", damage, attempt)
-            return Shipped(attempt, manifest, files)
+            return Shipped(attempt, newest, manifest, files)
         damage = damage or (
             f"the pickled tuner {place.bucket.uri(folder + PICKLE)} was changed or damaged after it was uploaded: it "
             f"is not what {MANIFEST} beside it says"

@@ -15,8 +15,10 @@ from cloudtune.agent.unpack import unpack
 from cloudtune.aws.checkpoints import TrialCheckpoints
 from cloudtune.aws.clients import aws_for
 from cloudtune.aws.errors import NotFound
+from cloudtune.aws.s3 import Seen
 from cloudtune.errors import ExperimentNotFound
 from cloudtune.experiments.s3_finding import S3Experiment, find_in_s3
+from cloudtune.remote.changes import change
 from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.launches import writable
 from cloudtune.remote.shipped import newest_shipped
@@ -32,6 +34,8 @@ logger = logging.getLogger(__name__)
 _FOLDER = "remote"
 #: There: which checkpoints were fetched last.
 _GENERATION = "generation"
+#: Seconds by which the ages of two objects may differ that were written at the same time.
+_ROUNDING = 2.0
 
 
 def take_over(
@@ -40,11 +44,11 @@ def take_over(
     """See :meth:`cloudtune.tuner.Tuner.takeover`."""
     found = writable(find_in_s3(experiment, s3_path, aws_for(region, profile)))
     tuner = _kept_in_s3(_tuner_of(found), found)
+    tuner.trial_backend.use_credentials(found.bucket.aws.region, profile)
     if not tuner.trial_backend.trials_outlive_tuner:
         _fetch_checkpoints(found, tuner.tuner_path)
     return tuner
 
-    tuner.trial_backend.use_credentials(found.bucket.aws.region, profile)
 
 def load_tuner(experiment: S3Experiment) -> Tuner:
     """The tuner of an experiment as it is now: what was launched, or stored, brought up to date by the log.
@@ -61,17 +65,40 @@ def load_tuner(experiment: S3Experiment) -> Tuner:
 
 
 def _tuner_of(experiment: S3Experiment) -> Tuner:
-    """What was launched or, of an experiment that runs in no job, what its tuner has stored."""
-    snapshot = experiment.bucket.get(experiment.root + PICKLE)
+    """What was launched or, of an experiment that runs in no job, what its tuner has stored; the newest of both."""
+    place = TunerPlace(experiment.bucket, experiment.root)
+    attempts = place.attempts()
+    snapshot = experiment.bucket.look(experiment.root + PICKLE)
+    task = experiment.bucket.look(place.keys.task(TRIAL, attempts[-1])) if attempts else None
     if snapshot is None:
         return shipped_tuner(experiment)
+    if task is not None and not _is_newer(snapshot, task):
+        try:
+            return shipped_tuner(experiment)
+        except ExperimentNotFound as error:
+            logger.warning("%s; what a tuner has stored is taken instead", error)
     try:
-        return unpickled(snapshot.body, f"{experiment.uri}{PICKLE}")
+        return _stored_tuner(experiment, snapshot.body)
     except ExperimentNotFound as error:
-        if not TunerPlace(experiment.bucket, experiment.root).attempts():
+        if not attempts:
             raise
         logger.warning("%s; what was launched is taken instead", error)
         return shipped_tuner(experiment)
+
+
+def _stored_tuner(experiment: S3Experiment, snapshot: bytes) -> Tuner:
+    tuner = unpickled(snapshot, f"{experiment.uri}{PICKLE}")
+    tuner.tuner_path = experiment_path(experiment.name)
+    if tuner.trial_backend_path is not None and not tuner.trial_backend_path.is_dir():
+        tuner.trial_backend_path = None  # of another machine
+    return tuner
+
+
+def _is_newer(one: Seen, other: Seen) -> bool:
+    """Whether an object was certainly written after another one: S3 tells times in whole seconds."""
+    if one.age_seconds is None or other.age_seconds is None:
+        return False
+    return one.age_seconds + _ROUNDING < other.age_seconds
 
 
 def _kept_in_s3(tuner: Tuner, experiment: S3Experiment) -> Tuner:
@@ -83,7 +110,7 @@ def _kept_in_s3(tuner: Tuner, experiment: S3Experiment) -> Tuner:
 
 
 def shipped_tuner(experiment: S3Experiment) -> Tuner:
-    """The tuner of the newest launch, as it was before it ran; its source lies in the experiment's folder then.
+    """The tuner of the newest launch, as its job began with it; its source lies in the experiment's folder then.
 
     This unpickles.
 
@@ -91,7 +118,8 @@ def shipped_tuner(experiment: S3Experiment) -> Tuner:
         ExperimentNotFound: It was not launched remotely, or what was launched is gone.
         CannotLoad: It was launched with other versions than those installed here, or changed.
     """
-    shipped = newest_shipped(TunerPlace(experiment.bucket, experiment.root))
+    place = TunerPlace(experiment.bucket, experiment.root)
+    shipped = newest_shipped(place)
     manifest, pickle = shipped.manifest, shipped.pickle
     check(manifest, pickle)  # before anything is downloaded
     folder = experiment_path(experiment.name) / _FOLDER / str(manifest["archive"])[:16]
@@ -102,6 +130,15 @@ def shipped_tuner(experiment: S3Experiment) -> Tuner:
         raise ExperimentNotFound(
             f"what was launched as {experiment.name!r} is a tuner of {tuner.name!r}; launch it again by its script"
         )
+    settings = place.settings_of(shipped.newest)
+    if settings is None:
+        logger.warning(
+            "%s is gone, or damaged: limits that a `cloudtune resume` has changed are what they were before",
+            experiment.bucket.uri(place.keys.task(TRIAL, shipped.newest)),
+        )
+        settings = place.settings_of(shipped.attempt)
+    if settings is not None:
+        change(tuner, settings.changes)
     return tuner
 
 
@@ -149,4 +186,5 @@ def _fetch_checkpoints(experiment: S3Experiment, folder: Path) -> None:
     for path in manifest["folders"]:
         folder.joinpath(*path.split("/")).mkdir(parents=True, exist_ok=True)
     experiment.bucket.download_files([(file["key"], file["path"]) for file in manifest["files"]], folder)
+    mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(manifest["generation"], encoding="utf-8")

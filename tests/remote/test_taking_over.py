@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import dill
 import pytest
 
 from cloudtune import StoppingCriterion, Tuner
+from cloudtune.agent.checkpoints import Checkpoints
+from cloudtune.agent.s3 import S3
 from cloudtune.aws.clients import aws_for
 from cloudtune.aws.packaging import upload_bundle
-from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.s3 import Bucket, Seen
 from cloudtune.backend import LocalBackend
 from cloudtune.config_space import choice
 from cloudtune.errors import ExperimentNotFound
 from cloudtune.experiments import load_experiment
+from cloudtune.experiments.s3_finding import find_in_s3
 from cloudtune.localcloud import LocalCloud
 from cloudtune.optimizer.baselines import GridSearch
+from cloudtune.remote import taking_over
+from cloudtune.remote.changes import changes_of
 from cloudtune.remote.shipment import pack
-from cloudtune.remote.tuner_job import MANIFEST, PICKLE, Settings, TunerPlace
+from cloudtune.remote.taking_over import shipped_tuner
+from cloudtune.remote.tuner_job import MANIFEST, PICKLE, TRIAL, Settings, TunerPlace
 from cloudtune.remote.unpacking import CannotLoad
 from cloudtune.store.places import experiment_path
 from cloudtune.store.s3_store import S3Store
+from cloudtune.tuner import unpickled
+from tests.agent.checkpoint_folders import none_shipped, task_of, write_tree
 
 NAME, ROOT = "digits", "team/cloudtune/study/digits/"
 
@@ -53,10 +64,10 @@ class Shipped:
         self.write(0, self.pickle)
         script.unlink()  # nothing of the launching machine is there any more
 
-    def write(self, launch: int, pickle: bytes) -> None:
+    def write(self, launch: int, pickle: bytes, changes: dict[str, Any] | None = None) -> None:
         """Puts the task of a launch."""
         shipped = {PICKLE: pickle, MANIFEST: json.dumps(self.manifest).encode()}
-        self.place.write_task(launch, Settings(NAME, "study", ROOT, 3600), shipped)
+        self.place.write_task(launch, Settings(NAME, "study", ROOT, 3600, changes=changes or {}), shipped)
 
 
 @pytest.fixture
@@ -149,7 +160,75 @@ def test_a_tuner_that_stored_itself(shipped: Shipped) -> None:
     assert loaded.status.num_trials_completed == 2
 
 
-def test_a_stored_tuner_that_cannot_be_read(shipped: Shipped) -> None:
+def store_itself(shipped: Shipped, n_workers: int) -> None:
+    """A tuner of the same experiment stores itself, on a machine whose folders are not here."""
+    own = unpickled(shipped.pickle, "the test")
+    own.n_workers = n_workers
+    own.tuner_path = own.trial_backend_path = Path("/nowhere/digits")
+    shipped.bucket.put(ROOT + PICKLE, dill.dumps(own, recurse=True))
+
+
+def test_what_was_launched_after_it_was_stored(shipped: Shipped, caplog: pytest.LogCaptureFixture) -> None:
+    """It is newer, and counts; of a launch that got no further than its task, what was stored does."""
+    store_itself(shipped, 5)
+    assert Tuner.takeover(NAME).n_workers == 1
+    shipped.bucket.delete([shipped.place.keys.task_folder(0, 0) + MANIFEST])
+    assert Tuner.takeover(NAME).n_workers == 5
+    assert "what a tuner has stored is taken instead" in caplog.text
+
+
+def test_what_was_stored_after_it_was_launched(shipped: Shipped, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts, with the folders of this machine, to which the files of its trials are fetched, and only once."""
+    monkeypatch.setattr(taking_over, "_is_newer", lambda *_: True)
+    store_itself(shipped, 5)
+    keep_files(shipped, {"trials/0/checkpoints/model": b"weights"})
+    here = Tuner.takeover(NAME)
+    assert here.n_workers == 5
+    assert here.tuner_path == experiment_path(NAME)
+    assert here.trial_backend_path is None
+    model = experiment_path(NAME) / "trials/0/checkpoints/model"
+    assert model.read_bytes() == b"weights"
+    model.write_bytes(b"better")
+    Tuner.takeover(NAME)
+    assert model.read_bytes() == b"better"
+
+
+def keep_files(shipped: Shipped, tree: dict[str, bytes | None]) -> None:
+    """The agent of the tuner's job keeps files of trials in S3."""
+    folder = experiment_path("elsewhere")
+    task = task_of(TRIAL) | {"bucket": "experiments", "prefix": shipped.place.keys.prefix}
+    agent = Checkpoints(S3("experiments", "", "us-east-1"), task, 1, str(folder), settle=0.0, patience=0.0)
+    agent.restore()
+    write_tree(folder, tree)
+    assert agent.save_final(none_shipped) is not None
+
+
+@pytest.mark.parametrize(("age", "newer"), [(0.0, True), (7.0, True), (8.5, False), (20.0, False), (None, False)])
+def test_which_of_two_objects_is_newer(age: float | None, newer: bool) -> None:
+    """S3 tells whole seconds: what may be of the same moment is not called newer."""
+    assert taking_over._is_newer(Seen(b"", "", age), Seen(b"", "", 10.0)) is newer
+
+
+def test_a_stored_tuner_that_cannot_be_read(shipped: Shipped, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was launched is taken instead, with the log."""
-    shipped.bucket.put(ROOT + "tuner.dill", b"junk")
+    monkeypatch.setattr(taking_over, "_is_newer", lambda *_: True)
+    shipped.bucket.put(ROOT + PICKLE, b"junk")
     assert Tuner.takeover(NAME).name == NAME
+
+
+def test_limits_that_a_resume_has_changed(shipped: Shipped, caplog: pytest.LogCaptureFixture) -> None:
+    """They hold here as in the job that was resumed with them, unless nobody can read them any more."""
+    caplog.set_level(logging.WARNING, "cloudtune")
+    changes = changes_of(StoppingCriterion(max_num_trials_started=1), n_workers=4, max_failures=7)
+    shipped.write(1, shipped.pickle, changes)
+    for tuner in (Tuner.takeover(NAME), shipped_tuner(find_in_s3(NAME))):
+        assert (tuner.n_workers, tuner.max_failures) == (4, 7)
+        assert tuner.stop_criterion == StoppingCriterion(max_num_trials_started=1)
+    assert caplog.text == ""
+    task = shipped.place.keys.task(0, 1)
+    shipped.bucket.put(task, b"{")
+    assert Tuner.takeover(NAME).n_workers == 1
+    assert f"{shipped.bucket.uri(task)} is gone, or damaged: limits that" in caplog.text
+    # A pickle of an earlier launch is changed as the newest one would have been.
+    shipped.write(2, b"other", changes)
+    assert Tuner.takeover(NAME).n_workers == 4
