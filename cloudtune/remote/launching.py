@@ -105,9 +105,12 @@ def check_none_under_way(place: TunerPlace, attempts: Sequence[int], newest: int
 
 
 def _claim() -> dict[str, Any]:
-    # Not the command: its arguments may hold what nobody else is to read.
-    who = {name: value for name, value in ourselves().items() if name != "command"}
-    return {**who, **process_identity(), "job": os.environ.get("TRAINING_JOB_NAME"), _NONCE: os.urandom(8).hex()}
+    return {
+        **ourselves(),
+        **process_identity(),
+        "job": os.environ.get("TRAINING_JOB_NAME"),
+        _NONCE: os.urandom(8).hex(),
+    }
 
 
 def _claim_of(seen: Seen) -> dict[str, Any]:

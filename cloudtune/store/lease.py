@@ -9,7 +9,6 @@ import functools
 import getpass
 import json
 import os
-import shlex
 import socket
 import sys
 import time
@@ -21,6 +20,8 @@ from typing import Any
 from cloudtune.errors import ExperimentLocked, Fenced
 
 _MAX_COMMAND_LENGTH = 300
+#: What may stand after ``cloudtune`` in the name of a program.
+_OUR_COMMANDS = frozenset({"resume", "tune"})
 
 
 class FileLease:
@@ -182,14 +183,23 @@ def _identity(stat: os.stat_result) -> tuple[int, int]:
 
 
 def ourselves() -> dict[str, Any]:
-    """This process as an owner: ``host``, ``pid``, ``user``, ``since`` (Unix seconds), ``command``."""
+    """This process as an owner: ``host``, ``pid``, ``user``, ``since`` (Unix seconds), ``command`` (the program)."""
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "user": _user(),
         "since": time.time(),
-        "command": shlex.join(sys.argv)[:_MAX_COMMAND_LENGTH],
+        "command": _program()[:_MAX_COMMAND_LENGTH],
     }
+
+
+def _program() -> str:
+    """The name of the program. Its arguments may be what nobody else is to read, and the owner is told to many."""
+    path = Path(sys.argv[0] if sys.argv else "")
+    name = path.parent.name if path.name == "__main__.py" else path.name
+    if name == "cloudtune" and sys.argv[1:2] and sys.argv[1] in _OUR_COMMANDS:
+        return f"{name} {sys.argv[1]}"
+    return name or "python"
 
 
 def _user() -> str:

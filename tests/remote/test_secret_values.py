@@ -31,6 +31,18 @@ VALUE = "0123456789abcdef"
         "APIKEY",
         "SECRETS",
         "GCP_CREDENTIALS",
+        "GITHUB_PAT",
+        "AZURE_DEVOPS_EXT_PAT",
+        "MYSQL_PWD",
+        "SMTP_PASS",
+        "SSHPASS",
+        "PGPASSWORD",
+        "ghtoken",
+        "AWS_SECRETKEY",
+        "DJANGO_SECRET_KEY",
+        "AZURE_STORAGE_KEY",
+        "COSMOS_ACCOUNT_KEY",
+        "DATA_ENCRYPTION_KEY",
     ],
 )
 def test_names_of_secrets_are_recognised(name: str) -> None:
@@ -50,11 +62,58 @@ def test_names_of_secrets_are_recognised(name: str) -> None:
         "AUTHOR",
         "KEYBOARD",
         "XAUTHORITY",
+        "PWD",
+        "OLDPWD",
+        "PATH_PATTERN",
+        "GLOB_PATHS",
+        "CONDA_PYTHON_BYPASS",
+        "AUTH_TYPE",
+        "DB_AUTH_ENDPOINT",
+        "DB_PASSWORD_FILE",
+        "S3_OBJECT_KEY",
+        "SECRETARY",
     ],
 )
 def test_other_names_are_none(name: str) -> None:
     """Places, and words that only look similar."""
     assert secret_values({name: VALUE}) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "secrets"),
+    [
+        ("postgresql://me:hunter2@db.example.com:5432/runs", {"login": "me:hunter2@db.example.com:5432"}),
+        (f"redis://:{VALUE}@cache/0", {"login": f":{VALUE}@cache", "password": VALUE}),
+        (
+            f"https://me:{VALUE}@example.com/simple https://pypi.org",
+            {"login": f"me:{VALUE}@example.com", "password": VALUE},
+        ),
+        (
+            f"DefaultEndpointsProtocol=https;AccountName=me;AccountKey={VALUE}==;EndpointSuffix=x",
+            {"password": f"{VALUE}=="},
+        ),
+        (f"Server=db;Database=runs;Uid=me;Pwd={VALUE};", {"password": VALUE}),
+        ("postgresql://postgres:postgres@localhost:5432/test", {}),
+        ("postgresql://db.example.com:5432/runs?sslmode=require", {}),
+        ("https://example.com/a:b@c/d/e/f/g/h/i", {}),
+        ("arn:aws:iam::123456789012:role/trainer@example.com", {}),
+    ],
+)
+def test_passwords_within_addresses_and_settings(value: str, secrets: dict[str, str]) -> None:
+    """Whatever the variable is called; without a password, or with one that is the user's name, it is none."""
+    found = secret_values({"DATABASE_URL": value})
+    assert found == {f"the {what} in DATABASE_URL": part for what, part in secrets.items()}
+
+
+def test_several_addresses_are_told_apart() -> None:
+    """Each is looked for."""
+    found = secret_values({"PIP_EXTRA_INDEX_URL": f"https://a:{VALUE}1@one.org https://b:{VALUE}2@two.org"})
+    assert found == {
+        "the password in PIP_EXTRA_INDEX_URL": f"{VALUE}1",
+        "the login in PIP_EXTRA_INDEX_URL": f"a:{VALUE}1@one.org",
+        "the password in PIP_EXTRA_INDEX_URL (2)": f"{VALUE}2",
+        "the login in PIP_EXTRA_INDEX_URL (2)": f"b:{VALUE}2@two.org",
+    }
 
 
 def test_short_values_and_paths_are_none() -> None:
