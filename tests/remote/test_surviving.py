@@ -10,14 +10,19 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def test_trials_beside_the_loop(tuning: RemoteTuning) -> None:
-    """Loop and trials run in one job; everything that is known of them stands in S3."""
+    """Loop and trials run in one job; all that is known of them stands in S3, and none of their files: nobody asked."""
     tuner = tuning.tuner(False, {"epochs": 3, "text": "a b'c"}, trials=2)
     launched = tuning.launch(tuner)
     assert tuning.wait_for_end(launched.job_name)["status"] == "Completed"
     tuning.check_whole({0: 3, 1: 3})
     assert len(tuning.cloud.jobs()) == 1
-    found = {one.key.removeprefix("cloudtune/afar/afar/") for one in tuning.bucket.list("cloudtune/afar/afar/")}
-    assert {"lease.json", "metadata.json", "results.csv.zip", "log/00000001.jsonl"} <= found
+    keys = [one.key for one in tuning.bucket.list("") if not one.key.startswith("cloudtune/code/")]
+    found = {key.removeprefix("cloudtune/afar/afar/") for key in keys}
+    known = {"lease.json", "metadata.json", "results.csv.zip", "log/00000001.jsonl"}
+    assert known <= found
+    known |= {"remote/inbox/0-0.json", "remote/life.json", "remote/trials/0/0/end.json"}
+    for key in sorted(found - known):
+        assert key.startswith(("log/", "packed/", "remote/trials/0/0/task/"))
 
 
 def test_a_spot_interruption_of_the_tuner(tuning: RemoteTuning) -> None:
