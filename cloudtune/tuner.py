@@ -229,7 +229,7 @@ class Tuner:
             if watch.received is not None:
                 loop.interrupted_by = "interrupted while starting"
             if not self.status.num_evaluations:
-                # Else the store does so with the next report: to write those of a long log takes a second.
+                # Else the store does so beside the loop: to write those of a long log takes a second.
                 store.update_results()
             for callback in self.callbacks:
                 callback.on_tuning_start(self)

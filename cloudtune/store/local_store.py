@@ -65,6 +65,8 @@ class LocalStore(Store):
         self._rows_written = 0
         self._rows_new = 0
         self._results_stale = False
+        #: An earlier owner may not have come to write the newest results.
+        self._results_are_old = False
         self._columns = Columns()
         self._background: ThreadPoolExecutor | None = None
         self._sync_job: Future[None] | None = None
@@ -117,6 +119,7 @@ class LocalStore(Store):
         try:
             self._remove_leftovers()
             self._begin_epoch(owner)
+            self._results_are_old = self._epoch > 1
         except BaseException:
             lease.release()
             self._reset()
@@ -192,6 +195,7 @@ class LocalStore(Store):
             # What it would raise does not matter any more: the same work is done again now.
             job.exception()
         rows_new = self._rows_new
+        self._results_are_old = False
         self._write_results(rows_new)
         self._rows_new -= rows_new
 
@@ -324,11 +328,12 @@ class LocalStore(Store):
             if not self._results_job.done():
                 return now + self.results_update_interval if self._rows_new else None
             self._finish_results_job()
-        if self._rows_new <= self._rows_written * _ROW_GROWTH:
+        if self._rows_new <= self._rows_written * _ROW_GROWTH and not self._results_are_old:
             return None
         if now < self._last_results + self.results_update_interval:
             return self._last_results + self.results_update_interval
         self._last_results = now
+        self._results_are_old = False
         rows_new, self._rows_new = self._rows_new, 0
         self._results_job = self._in_background(self._write_results, rows_new)
         return None

@@ -95,6 +95,8 @@ class S3Store(Store):
         self._next_packing = float("-inf")
         self._rows_written = 0
         self._rows_new = 0
+        #: An earlier owner may not have come to write the newest results.
+        self._results_are_old = False
         #: Number of entries that the results were last written from.
         self._results_length = -1
         self._columns = Columns()
@@ -180,6 +182,7 @@ class S3Store(Store):
             reader.chain.close()
             raise
         lease.begin_epoch(writer.epoch)
+        self._results_are_old = writer.epoch > 1
         self._lease, self._writer = lease, writer
         self._packer = Packer(self.bucket, self.keys, reader.chain, reader.packs)
 
@@ -299,6 +302,7 @@ class S3Store(Store):
             job.exception()
         self.flush()
         rows_new = self._rows_new
+        self._results_are_old = False
         self._write_results()
         self._rows_new -= rows_new
 
@@ -410,12 +414,13 @@ class S3Store(Store):
                 job.result()
             except (StorageFull, AwsError, OSError) as error:
                 logger.warning("results.csv.zip is behind the event log, which has everything: %s", error)
-        if self._rows_new <= self._rows_written * _ROW_GROWTH:
+        if self._rows_new <= self._rows_written * _ROW_GROWTH and not self._results_are_old:
             return None
         if now < self._last_results + self.results_update_interval:
             return self._last_results + self.results_update_interval
         self._last_results = now
         self._rows_new = 0
+        self._results_are_old = False
         self._results_job = self._in_background(self._refresh_results)
         return None
 

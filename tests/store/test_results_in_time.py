@@ -13,7 +13,7 @@ import pytest
 
 from cloudtune.store.local_store import LocalStore
 from tests.contracts.store_contract import ENTRY_SOURCE, report
-from tests.store.opened import opened
+from tests.store.opened import forget, opened
 
 
 def wait_for_results(store: LocalStore) -> None:
@@ -45,6 +45,25 @@ def test_results_are_refreshed_when_due(path: Path) -> None:
     store.append([report(111)])
     store.close()
     assert len(pd.read_csv(file)) == 112
+
+
+def test_results_of_a_killed_owner_are_refreshed_without_a_report(path: Path) -> None:
+    """They may be far behind: the next owner writes them with its first maintenance, once, beside its other work."""
+    killed = opened(path)
+    killed.append([report(number) for number in range(5)])
+    killed.flush()
+    forget(killed)
+    store = opened(path)
+    file = path / "results.csv.zip"
+    assert not file.exists()
+    store.maintain(1000.0)
+    wait_for_results(store)
+    assert len(pd.read_csv(file)) == 5
+    before = file.stat().st_mtime_ns
+    store.maintain(2000.0)
+    wait_for_results(store)
+    assert file.stat().st_mtime_ns == before
+    store.close()
 
 
 RESULTS_WRITER = """

@@ -9,7 +9,7 @@ from cloudtune.localcloud.cloud import CloudFaults
 from tests.contracts.store_contract import report, suggest
 from tests.store.conftest import ROOT
 from tests.store.memory_s3 import MemoryBucket, MemoryS3
-from tests.store.opened_s3 import numbers, opened, results, settle
+from tests.store.opened_s3 import forget, numbers, opened, results, settle
 
 
 @pytest.fixture
@@ -53,6 +53,24 @@ def test_results_are_those_of_the_whole_log(memory: MemoryBucket) -> None:
     puts = memory.s3.puts
     store.close()
     assert memory.s3.puts == puts + 1, "only the lease: results are up to date"
+
+
+def test_results_of_a_killed_owner_are_refreshed_without_a_report(memory: MemoryBucket) -> None:
+    """They may be far behind: the next owner writes them with its first maintenance, once, beside its other work."""
+    killed = opened(memory)
+    killed.append([suggest(0, lr=0.5), *(report(number) for number in range(5))])
+    killed.flush()
+    forget(killed)
+    store = opened(memory)
+    assert not memory.exists(ROOT + "results.csv.zip")
+    store.maintain(1000.0)
+    settle(store)
+    assert len(results(memory)) == 5
+    puts = memory.s3.puts
+    store.maintain(2000.0)
+    settle(store)
+    assert memory.s3.puts == puts
+    store.close()
 
 
 def test_results_that_cannot_be_written_cost_a_warning(
