@@ -164,7 +164,7 @@ def store_itself(shipped: Shipped, n_workers: int) -> None:
     """A tuner of the same experiment stores itself, on a machine whose folders are not here."""
     own = unpickled(shipped.pickle, "the test")
     own.n_workers = n_workers
-    own.tuner_path = own.trial_backend_path = Path("/nowhere/digits")
+    own.tuner_path = own.trial_backend_path = experiment_path("not-here")
     shipped.bucket.put(ROOT + PICKLE, dill.dumps(own, recurse=True))
 
 
