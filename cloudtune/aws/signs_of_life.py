@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -68,8 +68,14 @@ def signs_of(aws: Aws, jobs: Collection[OurJob]) -> dict[str, SignOfLife]:
     return signs_of_life(aws, places, unsure=set(places) - sure)
 
 
-def call_off(aws: Aws, place: str) -> bool:
+def call_off(aws: Aws, place: str, confirm: Callable[[], object] = lambda: None) -> bool:
     """Tells all agents of an experiment to save their checkpoints and to end; the trials can be continued later.
+
+    Args:
+        aws: Account, which must own the bucket, and region.
+        place: ``s3://bucket/prefix`` of the trials.
+        confirm: Asked whether this is still right, of all that was written to the life object so far: what it raises
+            keeps them from being told, and so does whatever is written there from now on.
 
     Returns:
         False if somebody else writes the life object, or there is none.
@@ -82,6 +88,7 @@ def call_off(aws: Aws, place: str) -> bool:
     got = bucket.get(key)
     if got is None:
         return False
+    confirm()
     life = _parsed(got.body)
     life["stop_all"] = WISH_PAUSE
     life["nonce"] = _REAPER + uuid.uuid4().hex

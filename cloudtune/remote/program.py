@@ -20,8 +20,9 @@ from cloudtune.aws.clients import Aws, aws_for
 from cloudtune.aws.s3 import Bucket
 from cloudtune.callbacks.console_metrics import ConsoleMetrics
 from cloudtune.errors import CloudtuneError, ExperimentLocked
-from cloudtune.interruption import TuningInterrupted
+from cloudtune.interruption import SignalWatch, TuningInterrupted
 from cloudtune.remote.changes import change
+from cloudtune.remote.early_end import EarlyEnd
 from cloudtune.remote.hand_over import HandOver
 from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.own_job import OwnJob
@@ -49,8 +50,12 @@ _WATCH_INTERVAL = 5.0
 _OF_A_TRIAL = (constants.ENV_REPORT_FILE, constants.ENV_WAKE_FIFO, constants.ENV_TRIAL, constants.ENV_ATTEMPT)
 
 
-def main() -> None:
-    """Runs the tuner that was shipped with this job, and ends the process."""
+def main(signals: SignalWatch) -> None:
+    """Runs the tuner that was shipped with this job.
+
+    Args:
+        signals: Entered since the process began.
+    """
     arguments = argparse.ArgumentParser()
     arguments.add_argument(f"--{constants.ST_CONFIG_JSON_FILENAME}", type=Path, required=True)
     arguments.add_argument(f"--{constants.ST_CHECKPOINT_DIR}", type=Path, required=True)
@@ -63,7 +68,7 @@ def main() -> None:
     for name in _OF_A_TRIAL:
         os.environ.pop(name, None)
     try:
-        Run(settings, getattr(given, constants.ST_CHECKPOINT_DIR)).run()
+        Run(settings, getattr(given, constants.ST_CHECKPOINT_DIR), signals).run()
     except CloudtuneError as error:
         # One line, the last of the output: the job's failure reason shows it.
         sys.exit(str(error))
@@ -75,10 +80,12 @@ class Run:
     Args:
         settings: What the launcher has said.
         checkpoints: Folder that the agent keeps in S3.
+        signals: Received so far, and from now on.
     """
 
-    def __init__(self, settings: Settings, checkpoints: Path) -> None:
+    def __init__(self, settings: Settings, checkpoints: Path, signals: SignalWatch) -> None:
         self._settings = settings
+        self._signals = signals
         self._checkpoints = checkpoints
         self._base = Path(os.environ.get("SAGEMAKER_BASE_DIR") or "/opt/ml")
         task: Task = json.loads((self._channel / protocol.TASK).read_text(encoding="utf-8"))
@@ -86,7 +93,7 @@ class Run:
         bucket = Bucket(self._aws, task["bucket"], task["owner"] or None, task["kms_key"])
         self._place = TunerPlace(bucket, settings.root)
         self._job = OwnJob(self._aws, self._place, task["attempt"], os.environ.get("TRAINING_JOB_NAME", ""))
-        self._hand_over = HandOver(self._job, settings)
+        self._hand_over = HandOver(self._job, settings, signals)
         self._trials_are_elsewhere = False
 
     @property
@@ -104,10 +111,18 @@ class Run:
         try:
             self._drive(tuner)
         except TuningInterrupted:
-            if not self._job.time_is_over:
+            was_due = self._hand_over.is_due
+            self._hand_over.is_due = self._job.ends_for_good() and self._job.time_is_over
+            if not self._hand_over.is_due:
+                if was_due:  # told to end when it was about to hand over, and had left its trials to the successor
+                    self._drive(tuner)
                 raise
-            self._hand_over.is_due = True
-        self._hand_over.complete(self._channel)
+        try:
+            self._hand_over.complete(self._channel)
+        except TuningInterrupted:
+            # While a successor was tried for. Trials that are not to go on without one are ended by the tuner.
+            self._drive(tuner)
+            raise
 
     def _tuner(self) -> Tuner:
         """The tuner that was shipped, told where it is now."""
@@ -123,10 +138,15 @@ class Run:
         tuner.keep_in(self._store(tuner), self._settings.tag)
         tuner.save_tuner = False
         tuner.decide_leaving = self._leaves_running
+        tuner.signals = self._signals
         tuner.time_to_end = TIME_TO_END if tuner.time_to_end is None else min(tuner.time_to_end, TIME_TO_END)
         if self._settings.publish_metrics:
             tuner.callbacks.append(ConsoleMetrics())
         tuner.callbacks.append(self._hand_over)
+        if self._trials_are_elsewhere:
+            early_end = EarlyEnd(self._job, self._signals, self._leaves_running)
+            tuner.callbacks.append(early_end)
+            early_end.start()
         backend.end_when_silent(_LIFE_TIMEOUT)
         return tuner
 
@@ -151,16 +171,28 @@ class Run:
         )
 
     def _drive(self, tuner: Tuner) -> None:
-        """Runs the tuner, once nobody else does: one that was killed a moment ago still looks alive."""
+        """Runs the tuner, once nobody else does: one that was killed a moment ago still looks alive.
+
+        A tuner that is told to end before it has begun ends what an earlier one has left running; it does not begin
+        where that is to go on.
+
+        Raises:
+            TuningInterrupted: The job is being stopped.
+        """
         age = None
         while True:
+            if self._signals.received is not None and self._leaves_running():
+                raise self._signals.error()
             try:
                 tuner.run(takeover=self._takes_over())
-            except ExperimentLocked:
+            except ExperimentLocked as locked:
                 lease = read_lease(self._place.bucket, self._settings.root)
                 renewed = lease is None or lease.age is None or (age is not None and lease.age < age)
                 if renewed:
                     raise
+                if self._signals.time_left(tuner.time_to_end) < 2 * _WATCH_INTERVAL:
+                    # There is no telling whose the trials are: if that one is dead, they end without a sign of life.
+                    raise self._signals.error() from locked
                 age = lease.age if lease is not None else None
                 logger.info("somebody else seems to drive the experiment; watching for a sign of life")
                 threading.Event().wait(_WATCH_INTERVAL)

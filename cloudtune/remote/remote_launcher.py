@@ -32,6 +32,7 @@ from cloudtune.remote.new_names import NameTaken, Unfinished, reserve_name
 from cloudtune.remote.secret_values import check_text, secret_values
 from cloudtune.remote.shipment import Shipment, pack
 from cloudtune.remote.shipped import shipped_scheduler
+from cloudtune.remote.successor_quota import what_is_short
 from cloudtune.remote.tuner_job import MANIFEST, PICKLE, Settings, TunerPlace, is_ours
 from cloudtune.store.entries import EXPERIMENT
 from cloudtune.store.s3_lease import check_free, read_lease
@@ -151,6 +152,7 @@ class RemoteLauncher:
         check_source_limit(self.source_limit)
         self.create_bucket = create_bucket or bool(getattr(backend, "create_bucket", False))
         self.kms_key = kms_key or getattr(backend, "kms_key", None)
+        self._hands_over = time_limit.will_hand_over(tuner, max_run)
         self.job = TrainingJob(
             entry_point=Path(program.__file__),
             instance_type=instance_type,
@@ -265,6 +267,9 @@ class RemoteLauncher:
         within = f"{prefix}/" if prefix else ""
         template = template_of(self.job)
         shipped = {PICKLE: shipment.tuner_pickle, MANIFEST: json.dumps(shipment.manifest).encode()}
+        asking = None
+        if self._hands_over:
+            asking = aws.threads.submit(what_is_short, aws, self.job.instance_type, self.job.use_spot, settings.name)
         uploading = aws.threads.submit(upload_bundle, place.bucket, shipment.bundle, f"{within}cloudtune/code")
         image = tuning_image(aws.region, given=self.image_uri, aws=aws, instance_type=self.job.instance_type)
         if image.note:
@@ -278,6 +283,8 @@ class RemoteLauncher:
             kms_key=place.bucket.kms_key,
         )
         code_uri = uploading.result()
+        if asking is not None and (short := asking.result()) is not None:
+            logger.warning("%s", short)
         metrics = metric_names(self.tuner) if self.publish_tuning_metrics else []
         for number in range(attempt, attempt + _NAMES):
             with launch(place, number, settings, shipped) as launched:

@@ -2,7 +2,7 @@
 
 The archive's folder ``source/``, which the agent unpacks into the job's working directory, holds::
 
-    cloudtune_tuner.py    starts cloudtune.remote.program; the job's entry point
+    cloudtune_tuner.py    starts cloudtune.remote.beginning; the job's entry point
     requirements.txt      what the agent installs, if anything
     <module>              local modules and the user's dependencies: the working directory is on Python's search path
     shipped/<n>/<name>    files and folders that the backend names by path, in the backend's order
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 _PROGRAM = b"""\
-from cloudtune.remote.program import main
+from cloudtune.remote.beginning import main
 
 if __name__ == "__main__":
     main()

@@ -22,6 +22,7 @@ def create_successor(
     settings: Settings,
     shipped: Mapping[str, bytes],
     attempt: int,
+    patience: float | None = None,
 ) -> str:
     """Creates the job that carries on for another one; its name.
 
@@ -32,6 +33,7 @@ def create_successor(
         settings: For the program.
         shipped: Files of the input channel, by name.
         attempt: Number of the launch; a later one is taken where the name is another job's.
+        patience: For how many seconds throttled and failed calls are repeated.
 
     Raises:
         LaunchedElsewhere: Somebody else is about to create one.
@@ -47,7 +49,7 @@ def create_successor(
                 request = successor_of(described, name, uri, attempt, launched)
                 request["Tags"] = [dict(tag) for tag in tags if not tag["Key"].startswith("aws:")]
                 try:
-                    training.create(request, patience=None)
+                    training.create(request, patience=patience)
                 except Conflict:
                     if not is_ours(aws, name, request):
                         attempt += 1

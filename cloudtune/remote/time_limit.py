@@ -47,7 +47,7 @@ def max_run(tuner: Tuner, given: int | None) -> int:
     needed = longest_time(tuner)
     if given is None:
         return LONGEST_JOB if needed is None else min(LONGEST_JOB, int(needed) + MARGIN)
-    if needed is None or given < needed:
+    if will_hand_over(tuner, given):
         takes = "as long as its stopping criterion lets it" if needed is None else f"up to {needed:.0f} seconds"
         logger.warning(
             "max_run=%d ends the tuner's job before the experiment, which may take %s: shortly before, the job hands "
@@ -56,6 +56,19 @@ def max_run(tuner: Tuner, given: int | None) -> int:
             takes,
         )
     return given
+
+
+def will_hand_over(tuner: Tuner, given: int | None) -> bool:
+    """Whether the experiment is expected to take longer than its job.
+
+    Args:
+        tuner: Whose stopping criterion counts. Without a limit of time it is expected to end within the longest job.
+        given: What the user wants, as in :func:`max_run`.
+    """
+    needed = longest_time(tuner)
+    if given is None:
+        return needed is not None and needed > LONGEST_JOB
+    return needed is None or given < needed
 
 
 def hand_over_after(limit: float) -> float:

@@ -38,10 +38,11 @@ MANIFEST = "shipment.json"
 #: Variable of the job: :func:`launch_digest` of what it was created for.
 ENV_LAUNCH = "CLOUDTUNE_LAUNCH"
 #: Seconds after SIGTERM when a tuner is killed that has not ended: SageMaker kills the container after 120.
-_STOP_GRACE = 110.0
+_STOP_GRACE = 113.0
 #: Seconds of them that it has to end its trials: what is left is for its last entries. A hundred jobs that only
-#: StopTrainingJob reaches, of which AWS takes about one a second, just fit.
-TIME_TO_END = 104.0
+#: StopTrainingJob reaches, of which AWS takes about one a second, just fit behind the time that finding out takes why
+#: the job is to end.
+TIME_TO_END = 107.0
 #: Of an image with another Python.
 _OTHER_PYTHON = (
     "the tuner was pickled with Python {wanted}, and the image has Python {here}: launch it with an image_uri that has "

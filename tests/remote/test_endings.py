@@ -190,6 +190,32 @@ def test_a_tuner_that_dies_for_good(tuning: RemoteTuning, faults: CloudFaults) -
     assert [metrics["began_at"] for metrics in last] == [2, 2]
 
 
+@pytest.mark.defect("R1")
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_tuner_that_is_stopped_while_it_reads_the_log(
+    tuning: RemoteTuning, faults: CloudFaults, in_time: bool
+) -> None:
+    """The trials that an earlier one has left end all the same; the log tells of it where there was time to read it."""
+    tuner = tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=2)
+    first = launch(tuning, tuner)
+    tuning.wait_for_reports(4)
+    die(tuning, faults, first)
+    slow = {"seconds": 3, "count": 1} if in_time else {"seconds": 60}
+    segments = f"*/{ROOT}log/0000000[5-9].jsonl"
+    faults.add("slow_answer", operation="s3:GetObject", resource=segments, who=f"job:{NAME}-tuning-*", **slow)
+    second = launch(tuning, tuner)
+    wait_until(lambda: "slow_answer" in [one.kind for one in faults.fired()], "the second tuner to read the log")
+    tuning.cloud.stop_job(second)
+    assert tuning.wait_for_end(second)["status"] == "Stopped"
+    faults.clear()
+    wait_until(lambda: not {"InProgress", "Stopping"} & set(statuses(tuning)), "the ends of trials")
+    assert [entry["owner"]["job"] for entry in tuning.entries("epoch")] == ([first, second] if in_time else [first])
+    assert [entry["state"] for entry in tuning.entries("finish")] == ["interrupted"] * in_time
+    tuning.release(0, 1)
+    assert tuning.wait_for_end(tuning.launch(tuner).job_name)["status"] == "Completed"
+    tuning.check_whole({0: 4, 1: 4})
+
+
 class OnEnd(TunerCallback):
     """Does something when a trial has ended."""
 

@@ -81,3 +81,14 @@ def test_where_nobody_can_tell_the_job_ends_for_good(job: OwnJob, local_cloud: L
     local_cloud.faults.add(Fault("access_denied", operation="sagemaker:DescribeTrainingJob"))
     assert job.ends_for_good()
     assert "nobody can tell" in job.why
+
+
+@pytest.mark.timeout(40)
+@pytest.mark.parametrize("operation", ["sagemaker:DescribeTrainingJob", "s3:GetObject"])
+def test_an_answer_that_does_not_come_is_not_waited_for(job: OwnJob, local_cloud: LocalCloud, operation: str) -> None:
+    """Trials are told to end in time, whatever AWS does; so it is when it does not tell how old the job is."""
+    local_cloud.faults.add(Fault("slow_answer", operation=operation, seconds=55))
+    assert job.ends_for_good()
+    assert "nobody can tell" in job.why
+    if operation.startswith("sagemaker"):
+        assert job.times(0.2) == []

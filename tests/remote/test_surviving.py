@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.remote.remote_experiment import RemoteTuning, wait_until
+from cloudtune.aws.quotas import forget_quotas
+from tests.remote.remote_experiment import ROOT, RemoteTuning, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -108,6 +111,52 @@ def test_an_experiment_longer_than_a_job_may_run(tuning: RemoteTuning) -> None:
     assert tuning.job(first.job_name)["status"] == "Completed"
     tuning.check_whole({0: 4, 1: 4})
     assert len(tuning.trial_jobs()) == 2
+
+
+@pytest.mark.defect("R6")
+def test_a_successor_for_which_there_is_no_instance(tuning: RemoteTuning) -> None:
+    """Trials fill the quota: the job waits, within its own time, until the job of one ends."""
+    tuning.cloud.set_quota("ml.m5.large for training job usage", 2)
+    tuner = tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=1)
+    first = tuning.launch(tuner, max_run=60)
+    wait_until(lambda: "cannot be created at the moment" in tuning.output(first.job_name), "a try for a successor")
+    assert len(tuning.tuner_jobs()) == 1
+    tuning.release(0)
+    wait_until(lambda: len(tuning.tuner_jobs()) == 2, "the successor")
+    assert tuning.wait_for_end(tuning.tuner_jobs()[1]["name"])["status"] == "Completed"
+    assert tuning.job(first.job_name)["status"] == "Completed"
+    tuning.check_whole({0: 4})
+    assert len(tuning.trial_jobs()) == 1
+
+
+@pytest.mark.defect("R6")
+def test_a_quota_without_room_for_a_successor(tuning: RemoteTuning, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said at the launch; the job that cannot hand over fails, and says how its experiment is continued."""
+    tuning.cloud.set_quota("ml.m5.large for training job usage", 1)
+    forget_quotas()
+    tuner = tuning.tuner(False, {"epochs": 4, "hold": 2}, trials=1)
+    job = tuning.launch(tuner, max_run=20, store_logs_localbackend=True).job_name
+    assert "no successor can begin, and the experiment will stand still until `cloudtune resume afar`" in caplog.text
+    ended = tuning.wait_for_end(job)
+    assert ended["status"] == "Failed"
+    assert "`cloudtune resume afar` continues the experiment" in ended["failure_reason"]
+    tuning.cloud.set_quota("ml.m5.large for training job usage", 2)
+    tuning.release(0)
+    assert tuning.wait_for_end(tuning.launch(tuner).job_name)["status"] == "Completed"
+    tuning.check_whole({0: 4})
+
+
+def test_trials_of_a_remote_tuner_miss_it_sooner(tuning: RemoteTuning) -> None:
+    """Nobody sits before it: without a sign of life for a quarter of an hour they pause, instead of an hour."""
+    launched = tuning.launch(tuning.tuner(True, {"epochs": 2, "hold": 1}, trials=1))
+    tuning.wait_for_reports(1)
+    tasks = [one.key for one in tuning.bucket.list(ROOT) if one.key.endswith("/trials/0/0/task/task.json")]
+    (task,) = (key for key in tasks if not key.startswith(f"{ROOT}remote/"))
+    got = tuning.bucket.get(task)
+    assert got is not None
+    assert json.loads(got.body)["life_timeout"] == 900.0
+    tuning.release(0)
+    tuning.wait_for_end(launched.job_name)
 
 
 def test_launching_what_runs_already_launches_nothing(tuning: RemoteTuning) -> None:

@@ -10,7 +10,7 @@ from cloudtune import StoppingCriterion, Tuner
 from cloudtune.backend import PythonBackend
 from cloudtune.config_space import uniform
 from cloudtune.optimizer.baselines import RandomSearch
-from cloudtune.remote.time_limit import LONGEST_JOB, MARGIN, hand_over_after, longest_time, max_run
+from cloudtune.remote.time_limit import LONGEST_JOB, MARGIN, hand_over_after, longest_time, max_run, will_hand_over
 from cloudtune.stopping_criterion import Criterion
 
 SPACE = {"x": uniform(0, 1)}
@@ -58,6 +58,16 @@ def test_a_shorter_limit_of_the_users_is_kept_with_a_warning(caplog: pytest.LogC
         assert "up to 600 seconds" in caplog.text
         assert max_run(make_tuner(StoppingCriterion(max_num_trials_finished=4)), 500) == 500
     assert "as long as its stopping criterion lets it" in caplog.text
+
+
+def test_who_is_expected_to_hand_over() -> None:
+    """An experiment that takes longer than its job; one without a limit of its time, if the user has cut its job."""
+    limited, unlimited = StoppingCriterion(max_wallclock_time=600), StoppingCriterion(max_num_trials_finished=4)
+    assert will_hand_over(make_tuner(limited), 500)
+    assert not will_hand_over(make_tuner(limited), 700)
+    assert will_hand_over(make_tuner(unlimited), 500)
+    assert not will_hand_over(make_tuner(unlimited), None)
+    assert will_hand_over(make_tuner(StoppingCriterion(max_wallclock_time=10**6)), None)
 
 
 def test_a_job_hands_over_before_its_time_is_over() -> None:

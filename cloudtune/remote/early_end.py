@@ -1,0 +1,100 @@
+"""Trials that an earlier tuner has left, where the next one is told to end before it has begun.
+
+To read a long log takes a while, and the job is killed two minutes after it was told. The tuner ends its trials once it
+has read the log; should it not come to that, they have been told already, by one write to S3.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+
+from cloudtune.aws.errors import AwsError
+from cloudtune.aws.signs_of_life import call_off
+from cloudtune.callbacks.tuner_callback import TunerCallback
+from cloudtune.errors import ExperimentLocked
+from cloudtune.interruption import SignalWatch
+from cloudtune.remote.job_ended import JobEnded
+from cloudtune.remote.own_job import OwnJob
+from cloudtune.store.entries import EXPERIMENT, PLACE
+from cloudtune.store.s3_lease import check_free, read_lease
+from cloudtune.store.s3_segments import LogKeys
+from cloudtune.tuner import Tuner
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks whether the job was told to end, and between two tries to tell its trials.
+_LOOK = 0.5
+_RETRY = 3.0
+#: So many segments of the log hold what is written before the first trial.
+_BEGINNING = 4
+
+
+class EarlyEnd(TunerCallback):
+    """Calls trials off in a thread of its own, until the tuner has begun.
+
+    Args:
+        job: This job.
+        signals: That it receives.
+        leaves_running: Whether trials go on without it; asked once it was told.
+    """
+
+    def __init__(self, job: OwnJob, signals: SignalWatch, leaves_running: Callable[[], bool]) -> None:
+        self._job = job
+        self._signals = signals
+        self._leaves_running = leaves_running
+        self._begun = threading.Event()
+
+    def start(self) -> None:
+        """Begins to look."""
+        threading.Thread(target=self._run, name="cloudtune early end", daemon=True).start()
+
+    def on_tuning_start(self, tuner: Tuner) -> None:
+        self._begun.set()
+
+    def _run(self) -> None:
+        while self._signals.received is None:
+            if self._begun.wait(_LOOK):
+                return
+        if self._leaves_running():
+            return
+        while True:
+            try:
+                self._call_off()
+            except (AwsError, ExperimentLocked) as error:
+                logger.debug("trials of an earlier tuner were not told to end: %s", error)
+            else:
+                return
+            if self._begun.wait(_RETRY):
+                return
+
+    def _call_off(self) -> None:
+        trials = self._find_trials()
+        if trials and call_off(self._job.aws, trials, self._check_ours):
+            logger.info("the tuner is to end before it has begun: trials that run are told to end")
+
+    def _find_trials(self) -> str:
+        """``s3://bucket/prefix`` of the trials; "": none is known of. Only the beginning of the log is read."""
+        place = self._job.place
+        keys = [LogKeys(place.root).segment(number) for number in range(1, _BEGINNING + 1)]
+        got = place.bucket.get_many(keys)
+        found = ""
+        for line in b"\n".join(got[key].body for key in keys if key in got).splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # it is damaged, which the tuner tells of
+            if entry.get("event") == EXPERIMENT:
+                found = place.bucket.uri(place.root + entry["experiment_id"])
+            elif entry.get("event") == PLACE:
+                found = entry["trials_at"].get("place", found)
+        return found
+
+    def _check_ours(self) -> None:
+        """Raises ExperimentLocked if somebody else may drive the experiment."""
+        place = self._job.place
+        lease = read_lease(place.bucket, place.root)
+        if lease is not None and lease.owner.get("job") != self._job.name:
+            check_free(lease, place.root, JobEnded(place.bucket.aws))
