@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +161,27 @@ def test_the_key_reaches_the_output_of_jobs(cloud: LocalCloud, tmp_path: Path) -
         backend.close(stop_running=True)
     assert found["OutputDataConfig"]["S3OutputPath"].startswith(f"s3://{BUCKET}/cloudtune/keys/")
     assert found["OutputDataConfig"]["KmsKeyId"] == "alias/experiments"
+
+
+@pytest.mark.parametrize("own", [None, "alias/own"])
+def test_the_place_and_key_of_the_log_hold_for_trials(cloud: LocalCloud, tmp_path: Path, own: str | None) -> None:
+    """Unless the backend was given its own: for what the tuner writes, what jobs write, and what agents are told."""
+    place = ExperimentPlace("keys", "abcdef", tmp_path, 1)
+    backend = make_backend(s3_path=None, kms_key=own)
+    backend.open(replace(place, s3_path=f"s3://{BUCKET}/beside", s3_region="us-east-1", kms_key="alias/log"))
+    try:
+        at = backend.trials_at()
+        backend.start_trial(Trial(0, {"reports": 0}))
+        found = wait_for_job(cloud)
+    finally:
+        backend.close(stop_running=True)
+    root = "beside/cloudtune/keys/keys/abcdef/"
+    assert at == {"place": f"s3://{BUCKET}/{root}", "region": "us-east-1"}
+    assert found["OutputDataConfig"]["KmsKeyId"] == (own or "alias/log")
+    s3 = cloud.client("s3")
+    assert s3.head_object(Bucket=BUCKET, Key=f"{root}life.json")["SSEKMSKeyId"] == (own or "alias/log")
+    task = json.loads(s3.get_object(Bucket=BUCKET, Key=f"{root}trials/0/0/task/task.json")["Body"].read())
+    assert task["kms_key"] == (own or "alias/log")
 
 
 def wait_for_job(cloud: LocalCloud) -> dict[str, Any]:
