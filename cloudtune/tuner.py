@@ -144,14 +144,6 @@ class Tuner:
         self.is_unclaimed = False
         self.tag = tag
 
-    def take_next_name(self) -> None:
-        """Leaves the name to another experiment that has it, and takes that of the next millisecond."""
-        before = self.name
-        while self.name == before:
-            self.creation_time += 0.001
-            self.name = places.suffixed_name(self.base_name, self.creation_time)
-        self.tuner_path = places.experiment_path(self.name)
-
     @property
     def results_place(self) -> str:
         """Where its results are: a folder, or ``s3://bucket/prefix``."""
@@ -310,17 +302,20 @@ class Tuner:
                 self._diverged = False
             finally:
                 self._position = store.length()
-                self._write_results(store)
                 # One that raises keeps no other from cleaning up.
                 with ExitStack() as ends:
                     for callback in reversed(self.callbacks):
                         ends.callback(callback.on_tuning_end)
+                    ends.callback(self._write_results, store)
 
     def _write_results(self, store: Store) -> None:
         """Writes what is derived from the log; that it cannot does not hide the error that ended the experiment."""
         try:
             store.update_results()
             store.write_metadata(self._all_metadata(end=self.trial_backend.time()))
+        except Fenced:
+            self._diverged = True  # the end that was come to never reached the log
+            raise
         except (CloudtuneError, OSError) as error:
             # The store tries again when it is closed, and tells the user.
             logger.debug("what is derived from the log was not written: %s", error)

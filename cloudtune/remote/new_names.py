@@ -12,7 +12,7 @@ from cloudtune.aws.s3 import Bucket
 from cloudtune.errors import CloudtuneError
 from cloudtune.experiments.s3_finding import S3Experiment
 from cloudtune.store.entries import FINISH, INTERRUPTED
-from cloudtune.store.places import is_suffix, shortened_base
+from cloudtune.store.places import experiment_path, is_suffix, shortened_base, suffixed_name
 from cloudtune.store.s3_lease import read_lease
 from cloudtune.store.s3_log import newest_entry
 
@@ -39,7 +39,16 @@ def reserve_name(tuner: Tuner) -> None:
     """Gives a new tuner a name that no other tuner of this process is launched under."""
     with _lock:
         while _given.setdefault(tuner.name, tuner) is not tuner:
-            tuner.take_next_name()
+            take_next_name(tuner)
+
+
+def take_next_name(tuner: Tuner) -> None:
+    """Has a new tuner leave its name to another experiment, and take that of the next millisecond."""
+    before = tuner.name
+    while tuner.name == before:
+        tuner.creation_time += 0.001
+        tuner.name = suffixed_name(tuner.base_name, tuner.creation_time)
+    tuner.tuner_path = experiment_path(tuner.name)
 
 
 class Unfinished:

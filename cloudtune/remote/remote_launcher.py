@@ -28,7 +28,7 @@ from cloudtune.remote import program, time_limit
 from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.launches import newest_launch
 from cloudtune.remote.launching import LaunchedElsewhere, check_none_under_way, launch
-from cloudtune.remote.new_names import NameTaken, Unfinished, reserve_name
+from cloudtune.remote.new_names import NameTaken, Unfinished, reserve_name, take_next_name
 from cloudtune.remote.secret_values import check_text, secret_values
 from cloudtune.remote.shipment import Shipment, pack
 from cloudtune.remote.shipped import shipped_scheduler
@@ -205,7 +205,7 @@ class RemoteLauncher:
                 if not tuner.is_unclaimed:
                     raise
                 logger.debug("%s", taken)
-                tuner.take_next_name()
+                take_next_name(tuner)
         return self._launch_as_named(aws, takeover)
 
     def _launch_as_named(self, aws: Aws, takeover: bool) -> RemoteExperiment:

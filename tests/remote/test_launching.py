@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from cloudtune.aws.errors import Conflict
-from cloudtune.errors import ExperimentLocked, Fenced
+from cloudtune.callbacks import TunerCallback
+from cloudtune.errors import ExperimentLocked, ExperimentMismatch, Fenced
 from cloudtune.localcloud import Fault
 from cloudtune.remote import launching
 from cloudtune.remote.launching import LaunchedElsewhere, check_none_under_way, launch
@@ -21,6 +22,7 @@ from cloudtune.remote.successor import create_successor
 from cloudtune.remote.tuner_job import MANIFEST, PICKLE, TRIAL, Settings, TunerPlace
 from cloudtune.store.processes import process_identity
 from cloudtune.store.s3_store import S3Store
+from cloudtune.trial import Trial
 from tests.remote.remote_experiment import NAME, ROOT, RemoteTuning
 
 pytestmark = pytest.mark.timeout(600)
@@ -226,3 +228,31 @@ def test_taking_over_is_from_nobody_else(tuning: RemoteTuning) -> None:
     store.flush()
     store.close()
     tuning.cloud.faults.remove(fault)
+
+
+class TakesTheExperiment(TunerCallback):
+    """Another tuner takes the experiment as its last trial ends."""
+
+    def __init__(self, store: S3Store) -> None:
+        self.store = store
+        self.ended = False
+
+    def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:
+        self.store.open(takeover=True)
+
+    def on_tuning_end(self) -> None:
+        self.ended = True
+
+
+def test_an_end_that_never_reached_the_log(tuning: RemoteTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is fenced at the very end says so, and has not come to the end; its callbacks hear that it stops."""
+    monkeypatch.setenv("GATES", str(tuning.gates))
+    other = TakesTheExperiment(S3Store(tuning.bucket, ROOT))
+    tuner = tuning.tuner(False, SPACE, trials=1, store=S3Store(tuning.bucket, ROOT), callbacks=[other])
+    with pytest.raises(Fenced, match=r"was taken over by pid \d+"):
+        tuner.run()
+    other.store.close()
+    assert other.ended
+    assert tuning.entries("finish") == []
+    with pytest.raises(ExperimentMismatch, match="ended before its log could be written"):
+        tuner.run()
