@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,44 @@ from tests.remote.remote_experiment import wait_until
 
 ROOT = f"cloudtune/{program.NAME}/{program.NAME}/"
 TERMINAL = ("Completed", "Failed", "Stopped")
+STARTING = ("Interrupted", "Starting", "Pending", "Downloading")
+#: Seconds between two looks at the tuner's job.
+LOOK = 0.1
 TUNER = f"{program.NAME}-tuning-"
+
+
+@dataclass(frozen=True)
+class Instant:
+    """When the tuner's job is struck.
+
+    Args:
+        when: ``training``: so long after the strike before. ``starting``: so long after it began again, while there is
+            no container yet. ``restoring``: so long after its container has begun again, while it reads the log.
+        seconds: How long.
+    """
+
+    when: str
+    seconds: float
+
+
+def draw_instants(chance: random.Random, count: int) -> list[Instant]:
+    """First of all the tuner is given time to start trials."""
+    instants = [Instant("training", chance.uniform(2.0, 20.0))]
+    while len(instants) < count:
+        when = chance.choice(["training", "starting", "restoring"])
+        seconds = chance.uniform(5.0, 20.0) if when == "training" else chance.uniform(0.0, 1.0)
+        instants.append(Instant(when, round(seconds, 2)))
+    return instants
 
 
 class RemoteChaos(Chaos):
     """The experiment whose command only launches. What it is killed by is the loss of its spot machine."""
 
     launched: RemoteExperiment
+    #: Name and run of the tuner's job that was struck last.
+    struck: tuple[str, int]
+    #: When the job was struck, or came to where it is to be struck.
+    since: float
 
     def launch(self) -> RemoteExperiment:
         """Gives the command."""
@@ -49,32 +80,53 @@ class RemoteChaos(Chaos):
         ).run(wait=False)
 
     def run(self, kills: int, chance: random.Random, patience: float) -> None:
-        """Takes the tuner's machine away so often; gives the command again wherever its job has ended."""
+        """Strikes the tuner's job so often; gives the command again wherever the job has ended."""
         until = time.monotonic() + patience
-        due = time.monotonic() + chance.uniform(2.0, 20.0)
+        left = draw_instants(chance, kills)
+        print("to be struck:", ", ".join(f"{one.when} {one.seconds:.1f} s" for one in left))
+        self.struck = ("", -1)
+        self.since = time.monotonic()
         while not self.is_finished():
             assert time.monotonic() < until, f"the tuner did not end:\n{self.output_of(self.launched.job_name)[-8000:]}"
             self.next_stretch()
-            time.sleep(STRETCH)
-            job = next(job for job in self.cloud.jobs() if job["name"] == self.launched.job_name)
-            if job["status"] in TERMINAL:
-                print(f"{job['name']} is {job['status']}: {job['failure_reason']}")
-                self.launch_again()
-            elif kills and job["secondary"] == "Training" and time.monotonic() > due:
-                self.strike(chance)
-                kills -= 1
-                due = time.monotonic() + chance.uniform(5.0, 20.0)
-        assert not kills, "the experiment was over too soon"
+            over = time.monotonic() + STRETCH
+            while time.monotonic() < over:
+                job = next(job for job in self.cloud.jobs() if job["name"] == self.launched.job_name)
+                if job["status"] in TERMINAL:
+                    if self.is_finished():
+                        break
+                    print(f"{job['name']} is {job['status']}: {job['failure_reason']}")
+                    self.launch_again()
+                    break
+                if left and self.is_due(left[0], job):
+                    self.strike(chance, job)
+                    left.pop(0)
+                time.sleep(LOOK)
+        assert not left, "the experiment was over too soon"
         self.cloud.wait_for_job(self.launched.job_name, timeout=120)
 
-    def strike(self, chance: random.Random) -> None:
+    def is_due(self, instant: Instant, job: dict[str, Any]) -> bool:
+        """Whether the job is where it is to be struck, for as long as was drawn."""
+        runs, is_new = job["secondary"] == "Training", (job["name"], job["run"]) != self.struck
+        if instant.when == "training":  # counted from the strike before
+            return runs and time.monotonic() - self.since > instant.seconds
+        if not is_new or not (runs or (instant.when == "starting" and job["secondary"] in STARTING)):
+            self.since = time.monotonic()  # it is not there yet
+            return False
+        # One that has begun sooner than was drawn is struck where it is.
+        return (runs and instant.when == "starting") or time.monotonic() - self.since > instant.seconds
+
+    def strike(self, chance: random.Random, job: dict[str, Any]) -> None:
         """Takes the machine away, with or without notice, or stops the job as somebody at the console would."""
         what = chance.choice(["notice", "no notice", "no notice", "console"])
-        print(f"{self.launched.job_name}: {what}")
+        if job["secondary"] != "Training":
+            what = "console"  # there is no machine to be taken away
+        print(f"{job['name']}, run {job['run']}, {job['secondary']} for {time.monotonic() - self.since:.1f} s: {what}")
+        self.struck, self.since = (job["name"], job["run"]), time.monotonic()
         if what == "console":
-            self.cloud.stop_job(self.launched.job_name)
+            self.cloud.stop_job(job["name"])
         else:
-            self.cloud.interrupt_job(self.launched.job_name, notice=what == "notice")
+            self.cloud.interrupt_job(job["name"], notice=what == "notice")
 
     def launch_again(self) -> None:
         """Gives the command once more; what AWS refuses now is asked again later."""
@@ -116,7 +168,10 @@ def _chaos(tmp_path: Path, trials: int, workers: int, kills: int, patience: floa
     seed = draw_seed()
     print(f"CLOUDTUNE_CHAOS_SEED={seed}")
     plan = draw(seed, "spot", trials)
-    with LocalCloud(cloud_settings(tmp_path / "jobs"), seed=seed) as cloud, cloud.activate():
+    settings = replace(
+        cloud_settings(tmp_path / "jobs"), spot_restart_delay=1.5
+    )  # so that a job can be met without one
+    with LocalCloud(settings, seed=seed) as cloud, cloud.activate():
         cloud.client("s3").create_bucket(Bucket=program.BUCKET)
         chaos = RemoteChaos(cloud, tmp_path / "run", trials, workers, "spot")
         prefix = f"{program.NAME}-{chaos.begin()}-"
@@ -144,7 +199,7 @@ def _chaos(tmp_path: Path, trials: int, workers: int, kills: int, patience: floa
 @pytest.mark.timeout(900)
 def test_a_tuner_whose_machine_is_taken_away_again_and_again(tmp_path: Path) -> None:
     """Every report once and in order, no job twice, none left, costs as billed; all from what stands in S3."""
-    _chaos(tmp_path, trials=20, workers=6, kills=2, patience=700)
+    _chaos(tmp_path, trials=20, workers=6, kills=3, patience=700)
 
 
 @pytest.mark.long

@@ -142,7 +142,8 @@ def test_a_quota_without_room_for_a_successor(tuning: RemoteTuning, caplog: pyte
     assert "`cloudtune resume afar` continues the experiment" in ended["failure_reason"]
     tuning.cloud.set_quota("ml.m5.large for training job usage", 2)
     tuning.release(0)
-    assert tuning.wait_for_end(tuning.launch(tuner).job_name)["status"] == "Completed"
+    again = tuning.launch(tuner, store_logs_localbackend=True).job_name
+    assert tuning.wait_for_end(again)["status"] == "Completed"
     tuning.check_whole({0: 4})
 
 
