@@ -129,6 +129,20 @@ def test_a_successor_for_which_there_is_no_instance(tuning: RemoteTuning) -> Non
     assert len(tuning.trial_jobs()) == 1
 
 
+@pytest.mark.defect("R1")
+def test_a_stop_while_a_successor_is_tried_for(tuning: RemoteTuning) -> None:
+    """Trials that were left to a successor end with the job that finds no place for one."""
+    tuning.cloud.set_quota("ml.m5.large for training job usage", 2)
+    first = tuning.launch(tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=1), max_run=44).job_name
+    wait_until(lambda: "cannot be created at the moment" in tuning.output(first), "a try for a successor")
+    assert [job["status"] for job in tuning.trial_jobs()] == ["InProgress"]
+    tuning.cloud.stop_job(first)
+    assert tuning.wait_for_end(first)["status"] == "Stopped"
+    wait_until(lambda: tuning.trial_jobs()[0]["status"] not in ("InProgress", "Stopping"), "the end of the trial")
+    assert tuning.entries("end")[-1]["status"] == "Interrupted"
+    assert len(tuning.tuner_jobs()) == 1
+
+
 @pytest.mark.defect("R6")
 def test_a_quota_without_room_for_a_successor(tuning: RemoteTuning, caplog: pytest.LogCaptureFixture) -> None:
     """It is said at the launch; the job that cannot hand over fails, and says how its experiment is continued."""
