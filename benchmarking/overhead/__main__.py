@@ -24,6 +24,7 @@ from benchmarking.overhead import (
     sagemaker,
     script_trials,
     store,
+    tuner_puts,
 )
 from benchmarking.overhead.measurement import Row, table
 
@@ -39,6 +40,7 @@ _PARTS = {
     "sagemaker": sagemaker.measure,
     "remote": remote.measure,
     "restart": restart.measure,
+    "puts": tuner_puts.measure,
     "peers": peers.measure,
 }
 
