@@ -87,7 +87,6 @@ class Handing:
         self, path: Path, monkeypatch: pytest.MonkeyPatch, outcomes: list[str | Exception], seconds: int = 1000
     ) -> None:
         self.signals = SignalWatch()
-        self.time_is_over = False
         self.tries = 0
         self._path = path
         self._outcomes = outcomes
@@ -110,8 +109,7 @@ class Handing:
         return outcome
 
     def complete(self) -> str | None:
-        with self.signals:
-            return self.hand_over.complete(self._path)
+        return self.hand_over.complete(self._path)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +153,11 @@ def test_a_signal_while_a_successor_is_tried_for(
     handing = Handing(tmp_path, monkeypatch, [QuotaReached("no instance is free.")])
     handing.job.time_is_over = time_is_over
     sender = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
-    sender.start()
-    with pytest.raises(HandOverFailed if time_is_over else TuningInterrupted):
-        handing.complete()
-    sender.join()
+    with handing.signals:  # also for a signal that comes when it has failed otherwise
+        sender.start()
+        try:
+            with pytest.raises(HandOverFailed if time_is_over else TuningInterrupted):
+                handing.complete()
+        finally:
+            sender.join()
     assert handing.hand_over.is_due == time_is_over

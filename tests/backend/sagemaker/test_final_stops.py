@@ -102,8 +102,10 @@ def test_a_hundred_jobs_that_no_wish_reaches(end: End) -> None:
     """
     for trial in range(100):
         end.add(trial, "own")
+    until = end.scene.now + TIME_TO_END - LONGEST_LOOK
     end.run(TIME_TO_END - LONGEST_LOOK)
     assert sorted(end.stopped) == list(range(100))
+    assert end.scene.now <= until
     assert TIME_TO_END < 110
 
 
