@@ -82,7 +82,8 @@ class End:
             self.final_stops.hasten(seconds)
         while self.scene.now < until:
             wait = self.scene.turn()
-            self.scene.now += until - self.scene.now if wait is None else min(wait, until - self.scene.now)
+            left = max(0.0, until - self.scene.now)
+            self.scene.now += left if wait is None else min(wait, left)
 
     @property
     def stopped(self) -> list[int]:
