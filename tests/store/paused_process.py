@@ -46,10 +46,11 @@ def stand_still_at(when: str, number: int) -> None:
         mine = next(count) if "/log/" in key else 0
         if mine == number and when == "before":
             os.kill(os.getpid(), signal.SIGSTOP)
-        answer = put(self, key, body, **conditions)
-        if mine == number and when == "after":
-            os.kill(os.getpid(), signal.SIGSTOP)
-        return answer
+        try:
+            return put(self, key, body, **conditions)
+        finally:  # also if its answer was lost, and asking again told of a conflict
+            if mine == number and when == "after":
+                os.kill(os.getpid(), signal.SIGSTOP)
 
     Bucket.put = around  # type: ignore[method-assign]
 
