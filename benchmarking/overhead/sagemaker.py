@@ -53,6 +53,9 @@ SILENT: dict[str, Any] = {
     "unix": 0.0,
 }
 
+#: Seconds after which nothing is waited for any longer: something is wrong then.
+_LONGEST = 600.0
+
 REPORTING = """
 import sys, time
 from cloudtune import Reporter
@@ -125,11 +128,12 @@ def _attached(cloud: LocalCloud, backend: SageMakerBackend, trials: int, folder:
         )
         head = {**SILENT, "trial": trial, "attempt": 0, "job": job_name(place.name, place.experiment_id, trial, 0)}
         s3.put_object(Bucket=BUCKET, Key=keys.head(trial, 0), Body=json.dumps(head).encode())
+        s3.put_object(Bucket=BUCKET, Key=keys.task(trial, 0), Body=json.dumps({"use_s3": True}).encode())
     backend.open(place)
     backend.attach([LeftRunning(Trial(trial, {}), {}) for trial in range(trials)])
     # Listing the jobs once, reading all heads and the account's quotas is how it begins.
     _wait_for(lambda: cloud.call_counts().get("sagemaker:ListTrainingJobs", 0) >= 1)
-    _wait_for(lambda: cloud.call_counts().get("s3:GetObject", 0) >= trials)
+    _wait_for(lambda: cloud.call_counts().get("s3:GetObject", 0) >= 2 * trials)  # a task and a head each
     before = -1
     while before != (before := cloud.call_counts().get("servicequotas:ListServiceQuotas", 0)):
         time.sleep(2.0)
@@ -174,7 +178,10 @@ def _grown(cloud: LocalCloud, before: dict[str, int], name: str) -> int:
 
 
 def _wait_for(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + _LONGEST
     while not done():
+        if time.monotonic() > until:
+            raise TimeoutError(f"what the benchmark waits for has not happened within {_LONGEST:.0f} seconds")
         time.sleep(0.05)
 
 
