@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,8 @@ def _attached(cloud: LocalCloud, backend: SageMakerBackend, trials: int, folder:
         s3.put_object(Bucket=BUCKET, Key=keys.task(trial, 0), Body=json.dumps({"use_s3": True}).encode())
     backend.open(place)
     backend.attach([LeftRunning(Trial(trial, {}), {}) for trial in range(trials)])
-    # Listing the jobs once, reading all heads and the account's quotas is how it begins.
+    # Listing the jobs once, asking each for its machine, reading all heads and the account's quotas is how it begins.
+    _wait_for(lambda: cloud.call_counts().get("sagemaker:DescribeTrainingJob", 0) >= trials)
     _wait_for(lambda: cloud.call_counts().get("sagemaker:ListTrainingJobs", 0) >= 1)
     _wait_for(lambda: cloud.call_counts().get("s3:GetObject", 0) >= 2 * trials)  # a task and a head each
     before = -1
@@ -164,13 +165,21 @@ def _idle_hour() -> list[Row]:
         backend = make_backend(path)
         _attached(cloud, backend, 100, Path(folder))
         before = cloud.call_counts()
+        begun = _of_sagemaker(before) - before["sagemaker:CreateTrainingJob"]
         end = time.monotonic() + WATCHED
         while time.monotonic() < end:
             backend.poll(end - time.monotonic())
-        asked = sum(_grown(cloud, before, name) for name in cloud.call_counts() if name.startswith("sagemaker:"))
+        asked = _of_sagemaker(cloud.call_counts()) - _of_sagemaker(before)
         backend.close(stop_running=False)
     hour = asked * 3600 / WATCHED
-    return [Row("100 running trials: SageMaker calls per hour", hour, 150, "calls", 1.0, "the target")]
+    return [
+        Row("100 running trials: SageMaker calls per hour", hour, 150, "calls", 1.0, "the target"),
+        Row("100 running trials: SageMaker calls to take them over, once", begun, 100, "calls", 1.05, "one a trial"),
+    ]
+
+
+def _of_sagemaker(counts: Mapping[str, int]) -> int:
+    return sum(count for name, count in counts.items() if name.startswith("sagemaker:"))
 
 
 def _grown(cloud: LocalCloud, before: dict[str, int], name: str) -> int:
