@@ -85,7 +85,7 @@ def test_other_names_are_none(name: str) -> None:
         ("postgresql://me:hunter2@db.example.com:5432/runs", {"login": "me:hunter2@db.example.com:5432"}),
         (f"redis://:{VALUE}@cache/0", {"login": f":{VALUE}@cache", "password": VALUE}),
         (
-            f"https://me:{VALUE}@example.com/simple https://pypi.org",
+            f"https://me:{VALUE}@example.com/simple https://plain.example.com/simple",
             {"login": f"me:{VALUE}@example.com", "password": VALUE},
         ),
         (

@@ -67,7 +67,8 @@ def test_every_suggestion_is_valid(name: str) -> None:
     try:
         validate_name(name)
     except ValueError as error:
-        validate_name(str(error).rpartition("for example ")[2].strip("'"))
+        similar = str(error).rpartition("for example ")[2].strip("'")
+        assert validate_name(similar) == similar
 
 
 def test_the_suffix_is_the_time_in_utc() -> None:

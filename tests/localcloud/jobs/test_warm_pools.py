@@ -68,6 +68,7 @@ def test_a_changed_keep_alive(tmp_path: Path) -> None:
         first.update_request(ResourceConfig={**first.request["ResourceConfig"], "KeepAlivePeriodInSeconds": 0})
         place.platform.warm_pools.update(first)
         wait_until(lambda: (first.state.warm_pool or {}).get("Status") == "Terminated")
+        assert place.platform.warm_pools.in_use("ml.m5.large", place.account, place.region) == 0
 
 
 def test_no_pool_without_quota(tmp_path: Path) -> None:
