@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from cloudtune.aws import packaging
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.rate_budget import RateBudget
 from cloudtune.aws.s3 import Bucket
@@ -78,3 +79,9 @@ def upload_gone_after_completion(aws: Aws) -> list[str]:
 
     aws.client("s3").meta.events.register("after-call.s3.CompleteMultipartUpload", strike)
     return struck
+
+
+@pytest.fixture
+def small_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that pack again and again do so without the package."""
+    monkeypatch.setattr(packaging, "_package_files", lambda **_: [("cloudtune/__init__.py", b"")])
