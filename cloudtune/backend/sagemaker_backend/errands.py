@@ -1,13 +1,15 @@
-"""Work on checkpoints in S3 that goes on beside the tuner: copies and deletions, in order for each trial."""
+"""Work that goes on beside the tuner, in order for each trial: on checkpoints in S3, on machines that are kept."""
 
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from cloudtune.aws.errors import PASSING, AwsError
 from cloudtune.backend.sagemaker_backend.desk import Desk
-from cloudtune.backend.sagemaker_backend.service import now
+from cloudtune.backend.sagemaker_backend.service import now, wait_after
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +18,8 @@ _THREADS = 8
 
 class Errands:
     """Runs errands in threads. One that is about a trial begins when all earlier ones about it have ended.
+
+    What passes (no answer, throttling, 5xx) is waited out until the tuner ends.
 
     Args:
         desk: Its lock guards the books.
@@ -31,6 +35,7 @@ class Errands:
         self._in_a_hurry = self._closing = False
         self._left_out = 0
         self._errors: dict[int, Exception] = {}
+        self._random = random.Random()  # for jitter only
         #: Called, from a thread, after each errand.
         self.done_listeners: list[Callable[[], None]] = []
 
@@ -46,7 +51,8 @@ class Errands:
 
         Args:
             what: For messages.
-            work: May raise; then a warning is logged, and where a trial needs it, that trial cannot start.
+            work: May raise; then a warning is logged, and where a trial needs it, that trial cannot start. Done once
+                more after what passes.
             trials: Those it is about.
             needed_by: The trial that cannot start without it.
             may_be_left: Where there is no time, it need not be done: the next tuner does it.
@@ -56,18 +62,22 @@ class Errands:
 
             def do() -> None:
                 wait(before)
-                if may_be_left and self._is_left_out(needed_by):
+                failures = 0
+                while not (may_be_left and self._is_left_out(needed_by)):
+                    try:
+                        if self._confirm is not None:
+                            self._confirm()
+                        work()
+                    except PASSING as error:
+                        failures += 1
+                        if self._may_try_again(what, error, failures):
+                            continue
+                        self._failed(what, error, needed_by)
+                    except Exception as error:  # noqa: BLE001 - whatever it is, it is told where it matters
+                        self._failed(what, error, needed_by)
+                    else:
+                        self._has_done(needed_by)
                     return
-                try:
-                    if self._confirm is not None:
-                        self._confirm()
-                    work()
-                except Exception as error:  # noqa: BLE001 - whatever it is, it is told where it matters
-                    self._failed(what, error, needed_by)
-                else:
-                    if needed_by is not None:
-                        with self._desk.lock:
-                            self._errors.pop(needed_by, None)
 
             future = self._pool.submit(do)
             self._open.add(future)
@@ -125,6 +135,17 @@ class Errands:
             self._left_out += left_out
         return left_out
 
+    def _may_try_again(self, what: str, error: AwsError, failures: int) -> bool:
+        """Waits; not once the tuner ends."""
+        if failures == 1 and not self._desk.closing.is_set():
+            logger.warning("%s does not work at the moment, trying again: %s", what, error)
+        return not self._desk.closing.wait(wait_after(failures, self._random))
+
+    def _has_done(self, needed_by: int | None) -> None:
+        if needed_by is not None:
+            with self._desk.lock:
+                self._errors.pop(needed_by, None)
+
     def _failed(self, what: str, error: Exception, needed_by: int | None) -> None:
         logger.warning("%s has failed: %s", what, error)
         if needed_by is not None:
@@ -137,5 +158,7 @@ class Errands:
             for trial in trials:
                 if self._last.get(trial) is future:
                     del self._last[trial]
+            if not self._last:
+                self._desk.bell.ring()  # a tuner that is about to end waits for it
         for listener in self.done_listeners:
             listener()

@@ -87,8 +87,13 @@ class Service(ABC):
                 error,
             )
         self._failures += 1
-        longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._failures - 1, 10))
-        return self._random.uniform(longest / 2, longest)
+        return wait_after(self._failures, self._random)
+
+
+def wait_after(failures: int, chance: random.Random) -> float:
+    """Seconds until the next try of what has failed so many times in a row, because AWS does not answer."""
+    longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(failures - 1, 10))
+    return chance.uniform(longest / 2, longest)
 
 
 def now() -> float:

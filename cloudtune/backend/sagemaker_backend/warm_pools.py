@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 #: So long a tuner that ends by an error tries to give machines back, in seconds.
 _LONGEST = 60.0
+#: Between two looks whether it has, in seconds.
+_BETWEEN_LOOKS = 0.5
 
 
 class WarmPools:
@@ -46,7 +48,8 @@ class WarmPools:
         self._errands = errands
         self._given_back = given_back
         self._experiment = experiment
-        self._under_way: set[tuple[int, int]] = set()
+        #: Trials whose machines are being given back, or were.
+        self._trials: set[int] = set()
         self._gone: set[tuple[int, int]] = set()
 
     def give_back(self) -> None:
@@ -54,8 +57,7 @@ class WarmPools:
         for attempt in self._bills.with_pool():
             if not attempt.pool_ended:
                 attempt.pool_ended, attempt.pool_asked = True, 0
-                with self._desk.lock:
-                    self._under_way.add(attempt.key)
+                self._trials.add(attempt.trial_id)
                 self._errands.run(
                     f"giving the machine of {attempt.job_name} back",
                     lambda attempt=attempt: self._end(attempt),  # type: ignore[misc]
@@ -67,11 +69,8 @@ class WarmPools:
         """Gives back what is kept, as far as that succeeds within a minute."""
         self.give_back()
         deadline = now() + _LONGEST
-        while now() < deadline:
-            with self._desk.lock:
-                if not self._under_way:
-                    return
-            self._desk.bell.wait(max(0.0, deadline - now()))
+        while now() < deadline and not all(self._errands.are_done(trial) for trial in self._trials):
+            self._desk.bell.wait(min(_BETWEEN_LOOKS, max(0.0, deadline - now())))
 
     def warn_of_kept(self) -> None:
         """Says whose machines are kept on. After this run nobody gives them back."""
@@ -91,11 +90,6 @@ class WarmPools:
             self._jobs.end_warm_pool(attempt.job_name)
         except Cancelled:
             return  # the tuner has ended meanwhile, and says whose machines are kept on
-        else:
-            with self._desk.lock:
-                self._gone.add(attempt.key)
-                self._given_back(attempt)
-        finally:
-            with self._desk.lock:
-                self._under_way.discard(attempt.key)
-            self._desk.bell.ring()
+        with self._desk.lock:
+            self._gone.add(attempt.key)
+            self._given_back(attempt)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudtune.aws.errors import ServiceFailure
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.errands import Errands
 from cloudtune.backend.sagemaker_backend.service import now
@@ -82,6 +83,48 @@ def test_a_failure_is_told_to_the_trial_that_needs_it(caplog: pytest.LogCaptureF
     runner.close()
     desk.bell.close()
     assert runner.error_of(1) is None
+
+
+@pytest.mark.parametrize("who_fails", ["confirm", "work"])
+def test_what_passes_is_waited_out(who_fails: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An errand during which AWS does not answer is done once it does; what waits for it is told of no error."""
+    desk = Desk()
+    answers = iter([False, False, True])
+    done: list[int] = []
+
+    def ask(who: str) -> None:
+        if who == who_fails and not next(answers):
+            raise ServiceFailure("AWS itself has failed", "s3:GetObject")
+
+    def work() -> None:
+        ask("work")
+        done.append(0)
+
+    runner = Errands(desk, lambda: ask("confirm"))
+    runner.run("copying a checkpoint", work, (0,), needed_by=0)
+    runner.close()
+    desk.bell.close()
+    assert done == [0]
+    assert runner.error_of(0) is None
+    assert caplog.text.count("copying a checkpoint does not work at the moment, trying again") == 1
+
+
+def test_a_tuner_that_ends_waits_for_nothing_that_passes() -> None:
+    """Once the backend closes, an errand that meets such a failure has failed."""
+    desk = Desk()
+    runner = Errands(desk)
+    tried = threading.Event()
+
+    def fail() -> None:
+        tried.set()
+        raise ServiceFailure("AWS itself has failed", "s3:GetObject")
+
+    runner.run("copying a checkpoint", fail, (0,), needed_by=0)
+    assert tried.wait(60)
+    desk.closing.set()
+    runner.close()
+    desk.bell.close()
+    assert isinstance(runner.error_of(0), ServiceFailure)
 
 
 def test_in_a_hurry_only_what_a_trial_waits_for_begins() -> None:

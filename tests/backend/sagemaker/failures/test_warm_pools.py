@@ -53,6 +53,20 @@ class Raises(TunerCallback):
             raise KeyError("a column that is not there")
 
 
+def test_machines_are_given_back_once_s3_answers_again(experiment: Experiment) -> None:
+    """Before a machine is given back S3 is asked whose experiment it is: that it fails now is no reason to keep it."""
+    experiment.cloud.set_quota(POOLS, 1)
+    lives = Fault("internal_error", "s3:GetObject", resource="*/life.json", who="client", skip=1, count=6)
+    experiment.cloud.faults.add(lives)
+    # So seldom is a sign of life written that only reading it tells.
+    experiment.run([{"epochs": 2}], job={"keep_alive_period": 600}, cadence={"life": 1000.0})
+    assert experiment.says(f"giving the machine of {experiment.job()} back does not work at the moment, trying again")
+    assert _kept(experiment, [0]) == []
+    (last,) = [bill for bill in experiment.entries(BILL) if bill["final"]]
+    assert last["retained"] < 300
+    experiment.check_whole()
+
+
 def _kept(experiment: Experiment, trials: Sequence[int]) -> list[str]:
     """Jobs of trials whose machines are kept."""
     pools = {experiment.job(trial): experiment.describe(trial).get("WarmPoolStatus") for trial in trials}
