@@ -206,6 +206,10 @@ class LocalCloud:
         """Blocks until the server has ended by itself, or for ``timeout`` real seconds; its exit code, or None."""
         return self._own_process().wait(timeout)
 
+    def how_it_ended(self) -> str:
+        """For people: the exit code of a cloud that has ended, and the last lines of its log."""
+        return self._own_process().how_it_ended()
+
     def _own_process(self) -> ServerProcess:
         if self._process is None:
             raise RuntimeError("This local cloud was not started here.")
@@ -259,12 +263,9 @@ class _OwnControl(ControlClient):
         try:
             return super()._call(method, path, body)
         except CloudUnreachable as error:
-            code = self._process.wait(1.0)
-            if code is None:
+            if self._process.wait(1.0) is None:
                 raise
-            raise CloudUnreachable(
-                f"The local cloud has ended (exit code {code}). Its log ends:\n{self._process.last_lines()}"
-            ) from error
+            raise CloudUnreachable(self._process.how_it_ended()) from error
 
 
 def _forget_default_session() -> None:

@@ -27,6 +27,7 @@ start otherwise, put this into ``conftest.py``::
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,14 @@ class _Server:
         self._cloud: LocalCloud | None = None
 
     def clean(self) -> LocalCloud:
-        """A cloud that nobody has used."""
+        """A cloud that nobody has used.
+
+        One that has ended by itself between two tests is replaced, with a warning that says how it ended.
+        """
+        ended = self._cloud
+        if ended is not None and not ended.is_up:
+            warnings.warn(ended.how_it_ended(), stacklevel=2)
+            self.close()
         if self._cloud is None:
             from cloudtune.localcloud.cloud import LocalCloud
 

@@ -136,12 +136,14 @@ class ServerProcess:
         if self.wait(_END_TIMEOUT) is None:
             self.kill()
         if self.exit_code and not self._killed:
-            logger.warning(
-                "The local cloud ended with exit code %s. Its log ends:\n%s", self.exit_code, self.last_lines()
-            )
+            logger.warning("%s", self.how_it_ended())
         self._process.stdout.close()
         _remove(self._folder.path)
         self._folder.close()
+
+    def how_it_ended(self) -> str:
+        """For people, once the server has ended."""
+        return f"The local cloud has ended (exit code {self.exit_code}). Its log ends:\n{self.last_lines()}"
 
     def last_lines(self) -> str:
         """The end of the log."""

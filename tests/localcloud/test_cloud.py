@@ -270,7 +270,7 @@ def test_the_fault_that_kills_the_server(caplog: pytest.LogCaptureFixture) -> No
         with pytest.raises(Exception, match=r"closed|refused|reset"):
             s3.list_buckets()
         assert cloud.wait(30) == -signal.SIGKILL
-    assert "ended with exit code -9" in caplog.text
+    assert "has ended (exit code -9)" in caplog.text
 
 
 def test_attach() -> None:

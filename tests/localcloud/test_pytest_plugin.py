@@ -57,6 +57,31 @@ def test_a_test_may_kill_the_cloud(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=4)
 
 
+def test_a_cloud_that_ends_between_two_tests(pytester: pytest.Pytester) -> None:
+    """The next test gets another, with a warning that says how that one ended."""
+    pytester.makepyfile(
+        """
+        import os, signal, warnings
+        import boto3, pytest
+
+        pids = []
+
+        def test_first(local_cloud):
+            pids.append(local_cloud.pid)
+
+        def test_that_does_harm():
+            os.kill(pids[0], signal.SIGKILL)
+            os.waitid(os.P_PID, pids[0], os.WEXITED | os.WNOWAIT)
+
+        def test_next(local_cloud):
+            assert boto3.client("s3").list_buckets()["Buckets"] == []
+        """
+    )
+    run = pytester.runpytest_subprocess("-p", "no:randomly", "-W", "default")
+    run.assert_outcomes(passed=3, warnings=1)
+    run.stdout.fnmatch_lines("*The local cloud has ended (exit code -9). Its log ends:*")
+
+
 def test_settings_of_ones_own(pytester: pytest.Pytester) -> None:
     """Overriding local_cloud_settings reaches both kinds of clouds."""
     pytester.makepyfile(
