@@ -1,9 +1,9 @@
-"""What the tests of the AWS core share: a bucket, and training jobs that end when a test says so."""
+"""What the tests of the AWS core share: a bucket, training jobs that end when a test says so, a cloud for builds."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +14,8 @@ from cloudtune.aws.clients import Aws
 from cloudtune.aws.rate_budget import RateBudget
 from cloudtune.aws.s3 import Bucket
 from cloudtune.localcloud import CloudSettings, LocalCloud
+from tests.container.build_cloud import cloud_with
+from tests.container.fake_tools import FakeTools
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/trainer"
@@ -61,6 +63,19 @@ def bucket(aws: Aws) -> Bucket:
     """An empty bucket of the account."""
     aws.call("s3", "create_bucket", Bucket="data")
     return Bucket(aws, "data", ACCOUNT)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> FakeTools:
+    """The docker and the aws that builds of images find."""
+    return FakeTools.create(tmp_path_factory.mktemp("bench"), "docker", "aws")
+
+
+@pytest.fixture(scope="module")
+def build_cloud(bench: FakeTools) -> Iterator[LocalCloud]:
+    """One whose builds find these tools; each test resets it."""
+    with cloud_with(bench) as cloud:
+        yield cloud
 
 
 def upload_gone_after_completion(aws: Aws) -> list[str]:

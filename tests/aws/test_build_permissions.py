@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,10 +16,9 @@ from cloudtune.aws.ecr import Repository
 from cloudtune.aws.image_recipe import LIFECYCLE, REPOSITORY, recipe
 from cloudtune.aws.rate_budget import RateBudget
 from cloudtune.aws.s3 import Bucket
-from cloudtune.localcloud import CloudSettings, LocalCloud
+from cloudtune.localcloud import LocalCloud
 from cloudtune.localcloud.gate.call_log import Call
 from cloudtune.localcloud.services.policy_evaluation import ALLOWED, Policy, evaluate
-from tests.container.fake_tools import FakeTools
 
 ACCOUNT, REGION, BUCKET = "123456789012", "us-east-1", "data"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/cloudtune-image-build"
@@ -47,26 +45,10 @@ _OF_CODEBUILD = {
 _OF_THE_SCRIPT = {"ecr:GetAuthorizationToken", "ecr:DescribeRepositories", "ecr:DescribeImages"}
 
 
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> FakeTools:
-    """The docker and the aws that builds find."""
-    return FakeTools.create(tmp_path_factory.mktemp("bench"), "docker", "aws")
-
-
-@pytest.fixture(scope="module")
-def cloud(bench: FakeTools) -> Iterator[LocalCloud]:
-    """One whose builds find these tools."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{bench.path}:{os.environ['PATH']}")
-        cloud = LocalCloud(CloudSettings()).start()
-    yield cloud
-    cloud.close()
-
-
 @pytest.fixture
-def aws(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+def aws(build_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     """The account, with a bucket and two roles for builds."""
-    for name, value in cloud.environment().items():
+    for name, value in build_cloud.environment().items():
         monkeypatch.setenv(name, value)
     aws = Aws(budget=RateBudget({}))
     aws.call("s3", "create_bucket", Bucket=BUCKET)
@@ -74,7 +56,7 @@ def aws(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
         trust = json.dumps(trust_policy())
         aws.call("iam", "create_role", RoleName=role.rpartition("/")[2], AssumeRolePolicyDocument=trust)
     yield aws
-    cloud.reset()
+    build_cloud.reset()
 
 
 def needs(call: Call, role: str) -> Iterator[tuple[str, str, dict[str, str]]]:
@@ -118,9 +100,9 @@ def actions_of(policy: dict[str, Any]) -> set[str]:
     return {action for statement in policy["Statement"] for action in statement["Action"]}
 
 
-def test_the_callers_policy_is_enough_and_no_right_in_it_is_for_nothing(aws: Aws, cloud: LocalCloud) -> None:
+def test_the_callers_policy_is_enough_and_no_right_in_it_is_for_nothing(aws: Aws, build_cloud: LocalCloud) -> None:
     """A build that makes repository and project, and one that brings the project up to date with another role."""
-    begun = len(cloud.calls())
+    begun = len(build_cloud.calls())
     repository = Repository(aws, REPOSITORY)
     used: set[str] = set()
     for role in (ROLE, OTHER_ROLE):
@@ -128,13 +110,13 @@ def test_the_callers_policy_is_enough_and_no_right_in_it_is_for_nothing(aws: Aws
         repository.login()  # as `cloudtune image push` does, for docker here
         document = caller_policy(aws, repository, BUCKET, role, "team")
         parsed = Policy.parse("caller", document)
-        wanted = [need for call in cloud.calls()[begun:] for need in needs(call, role)]
+        wanted = [need for call in build_cloud.calls()[begun:] for need in needs(call, role)]
         refused = {need[:2] for need in wanted if evaluate([parsed], *need).verdict != ALLOWED}
         assert refused == set()
         used |= {action for action, *_ in wanted}
         image = {"imageTag": recipe().tag}
         aws.call("ecr", "batch_delete_image", repositoryName=REPOSITORY, imageIds=[image])
-        begun = len(cloud.calls())
+        begun = len(build_cloud.calls())
     assert {"codebuild:CreateProject", "codebuild:UpdateProject", "iam:PassRole"} <= used
     assert actions_of(document) - used <= _OF_DOCKER
 

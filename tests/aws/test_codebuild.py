@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -17,37 +16,22 @@ from cloudtune.aws.ecr import Repository
 from cloudtune.aws.image_recipe import LIFECYCLE, Recipe, recipe
 from cloudtune.aws.rate_budget import RateBudget
 from cloudtune.aws.s3 import Bucket
-from cloudtune.localcloud import CloudSettings, LocalCloud
+from cloudtune.localcloud import LocalCloud
 from tests.container.fake_tools import FakeTools
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/cloudtune-image-build"
 
 
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> FakeTools:
-    """The docker and the aws that builds find."""
-    return FakeTools.create(tmp_path_factory.mktemp("bench"), "docker", "aws")
-
-
-@pytest.fixture(scope="module")
-def cloud(bench: FakeTools) -> Iterator[LocalCloud]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{bench.path}:{os.environ['PATH']}")
-        cloud = LocalCloud(CloudSettings()).start()
-    yield cloud
-    cloud.close()
-
-
 @pytest.fixture
-def aws(cloud: LocalCloud, bench: FakeTools, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    for name, value in cloud.environment().items():
+def aws(build_cloud: LocalCloud, bench: FakeTools, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    for name, value in build_cloud.environment().items():
         monkeypatch.setenv(name, value)
     yield Aws(budget=RateBudget({}))
     bench.fail()
     bench.hold()
     bench.forget()
-    cloud.reset()
+    build_cloud.reset()
 
 
 class Watched:
@@ -143,7 +127,7 @@ def test_a_second_call_follows_the_build_that_runs(aws: Aws, bench: FakeTools) -
     assert len(builds(aws)) == 1
 
 
-def test_the_project_is_brought_up_to_date_only_where_it_differs(aws: Aws, cloud: LocalCloud) -> None:
+def test_the_project_is_brought_up_to_date_only_where_it_differs(aws: Aws, build_cloud: LocalCloud) -> None:
     """What the user has added to it stays; a role that has changed is changed."""
     Watched(aws).build()
     aws.call("codebuild", "update_project", name=PROJECT, description="changed", timeoutInMinutes=90)
@@ -153,10 +137,10 @@ def test_the_project_is_brought_up_to_date_only_where_it_differs(aws: Aws, cloud
     again.build()
     assert again.told[0] == f"brought the CodeBuild project {PROJECT} up to date"
     assert (project(aws)["serviceRole"], project(aws)["timeoutInMinutes"]) == (other, 60)
-    updates = cloud.call_counts()["codebuild:UpdateProject"]
+    updates = build_cloud.call_counts()["codebuild:UpdateProject"]
     Watched(aws, other).build()
-    assert cloud.call_counts()["codebuild:UpdateProject"] == updates
-    assert cloud.call_counts()["codebuild:CreateProject"] == 1
+    assert build_cloud.call_counts()["codebuild:UpdateProject"] == updates
+    assert build_cloud.call_counts()["codebuild:CreateProject"] == 1
 
 
 def test_two_who_start_at_once_share_the_project(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,9 +158,9 @@ def test_two_who_start_at_once_share_the_project(aws: Aws, monkeypatch: pytest.M
     assert watched.repository.has(watched.recipe.tag)
 
 
-def test_a_log_that_cannot_be_read_ends_no_build(aws: Aws, cloud: LocalCloud) -> None:
+def test_a_log_that_cannot_be_read_ends_no_build(aws: Aws, build_cloud: LocalCloud) -> None:
     """The build's state is known all the same."""
-    cloud.faults.add("access_denied", operation="logs:GetLogEvents")
+    build_cloud.faults.add("access_denied", operation="logs:GetLogEvents")
     watched = Watched(aws)
     watched.build()
     assert watched.log == []
@@ -207,7 +191,7 @@ def test_the_role_is_given_found_or_asked_for(aws: Aws, monkeypatch: pytest.Monk
         build_role(aws, "other")
 
 
-def test_the_policies_allow_all_calls_and_nothing_everywhere(aws: Aws, cloud: LocalCloud) -> None:
+def test_the_policies_allow_all_calls_and_nothing_everywhere(aws: Aws, build_cloud: LocalCloud) -> None:
     """What a whole build has asked of AWS is in the two policies; no action is a pattern, and `*` is for logging in."""
     watched = Watched(aws)
     watched.build()
@@ -219,7 +203,7 @@ def test_the_policies_allow_all_calls_and_nothing_everywhere(aws: Aws, cloud: Lo
     statements = [statement for policy in policies for statement in policy["Statement"]]
     allowed = {action for statement in statements for action in statement["Action"]}
     made = {"s3:CreateBucket", "s3:ListBuckets", "sts:GetCallerIdentity"}  # by the test; needed by nobody's policy
-    assert set(cloud.call_counts()) - made - {"s3:HeadBucket"} <= allowed
+    assert set(build_cloud.call_counts()) - made - {"s3:HeadBucket"} <= allowed
     assert not [action for action in allowed if "*" in action]
     everywhere = [statement["Action"] for statement in statements if statement["Resource"] == "*"]
     assert everywhere == [["ecr:GetAuthorizationToken"]] * 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from cloudtune.aws.ecr import Repository
 from cloudtune.aws.image_recipe import recipe
 from cloudtune.aws.rate_budget import RateBudget
 from cloudtune.cli import main
-from cloudtune.localcloud import CloudSettings, LocalCloud
+from cloudtune.localcloud import LocalCloud
+from tests.container.build_cloud import cloud_with, path_with
 from tests.container.fake_tools import FakeTools
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
@@ -31,11 +31,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> FakeTools:
 
 @pytest.fixture(scope="module")
 def cloud(bench: FakeTools) -> Iterator[LocalCloud]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{bench.path}:{os.environ['PATH']}")
-        cloud = LocalCloud(CloudSettings()).start()
-    yield cloud
-    cloud.close()
+    with cloud_with(bench) as cloud:
+        yield cloud
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Account:
 
 @pytest.fixture
 def account(cloud: LocalCloud, bench: FakeTools, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    for name, value in {**cloud.environment(), "PATH": f"{bench.path}:{os.environ['PATH']}"}.items():
+    for name, value in {**cloud.environment(), "PATH": path_with(bench)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("CLOUDTUNE_TUNING_IMAGE", raising=False)
     yield Account(Aws(budget=RateBudget({})), bench, cloud)
