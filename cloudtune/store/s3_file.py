@@ -14,7 +14,8 @@ class OwnedObject:
     """Replaced in one step, and only in the version that its owner knows.
 
     So a tuner that has lost the experiment, and does not know yet, never replaces what its successor wrote. What the
-    successor comes upon that it did not write itself, it replaces.
+    successor comes upon that it did not write itself, it replaces: once it has asked whether the experiment is still
+    its own, for that may be what the next one has written already.
 
     Args:
         bucket: Where it lies.
@@ -39,6 +40,8 @@ class OwnedObject:
         for last in (False,) * (_TRIES - 1) + (True,):
             if not self._known:
                 there = self._bucket.head(self._key)
+                # In this order: what a tuner writes that takes over from now on is another version than this one.
+                self._confirm()
                 self._etag, self._known = (None if there is None else there.etag), True
             try:
                 if self._etag is None:
@@ -48,8 +51,8 @@ class OwnedObject:
             except Conflict:
                 # Another wrote it, or we did and no answer came.
                 self._known = False
-                self._confirm()
                 if last:
+                    self._confirm()
                     raise
             else:
                 return

@@ -83,6 +83,8 @@ class MemoryBucket(Bucket):
         return {key: got for key in keys if (got := self.get(key)) is not None}
 
     def head(self, key: str) -> Listed | None:
+        if self._gate("head", key) in (REQUEST_LOST, ANSWER_LOST):
+            raise Unreachable("no answer", "ConnectionError", "s3:HeadObject")
         with self.s3.lock:
             there = self.s3.objects.get(key)
             return None if there is None else Listed(key, len(there[0]), etag(there) or "")
