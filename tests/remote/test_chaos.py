@@ -19,7 +19,7 @@ from cloudtune.remote import RemoteLauncher
 from cloudtune.remote.remote_launcher import RemoteExperiment
 from cloudtune.store.s3_log import S3LogView
 from tests.backend.sagemaker.chaos import program
-from tests.backend.sagemaker.chaos.chaos import STRETCH, Chaos, cloud_settings, draw_seed
+from tests.backend.sagemaker.chaos.chaos import STRETCH, Chaos, cloud_settings, draw_seed, told_in
 from tests.backend.sagemaker.chaos.ordered import Ordered
 from tests.backend.sagemaker.chaos.plan import draw
 from tests.remote.remote_experiment import wait_until
@@ -87,7 +87,7 @@ class RemoteChaos(Chaos):
         self.struck = ("", -1)
         self.since = time.monotonic()
         while not self.is_finished():
-            assert time.monotonic() < until, f"the tuner did not end:\n{self.output_of(self.launched.job_name)[-8000:]}"
+            assert time.monotonic() < until, f"it did not end:\n{told_in(self.output_of(self.launched.job_name))}"
             self.next_stretch()
             over = time.monotonic() + STRETCH
             while time.monotonic() < over:

@@ -66,6 +66,12 @@ def _carriers(marker: str) -> list[str]:
     return found
 
 
+def told_in(output: str) -> str:
+    """What a tuner's output ends with: what it told last, without the tables, which say little; then its very end."""
+    told = [line for line in output.splitlines() if line.startswith("20") and "callbacks.progress" not in line]
+    return "\n".join([*told[-150:], "...", output[-4000:]])
+
+
 class Chaos:
     """One experiment, from its first start to its end.
 
@@ -119,8 +125,8 @@ class Chaos:
             code = self._wait(tuner, patience)
             if code is None:
                 tuner.kill()
-                pytest.fail(f"the tuner did not end:\n{self.output.read_text()[-8000:]}")
-        assert code == 0, self.output.read_text()[-8000:]
+                pytest.fail(f"the tuner did not end:\n{told_in(self.output.read_text())}")
+        assert code == 0, told_in(self.output.read_text())
 
     def _wait(self, tuner: subprocess.Popen[bytes], seconds: float) -> int | None:
         """The tuner's exit code, or None if it runs yet after so long."""
