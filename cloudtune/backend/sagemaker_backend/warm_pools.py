@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from cloudtune.aws.errors import Cancelled
+from cloudtune.aws.errors import PASSING, AwsError, Cancelled
 from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.backend.sagemaker_backend.attempt import Attempt
 from cloudtune.backend.sagemaker_backend.bills import Bills
@@ -51,6 +51,7 @@ class WarmPools:
         #: Trials whose machines are being given back, or were.
         self._trials: set[int] = set()
         self._gone: set[tuple[int, int]] = set()
+        self._refused: set[tuple[int, int]] = set()
 
     def give_back(self) -> None:
         """Begins to give back what is kept; it is told of by bills, sooner or later."""
@@ -72,6 +73,10 @@ class WarmPools:
         while now() < deadline and not all(self._errands.are_done(trial) for trial in self._trials):
             self._desk.bell.wait(min(_BETWEEN_LOOKS, max(0.0, deadline - now())))
 
+    def is_refused(self, attempt: Attempt) -> bool:
+        """Whether AWS does not let this tuner give an attempt's machines back; the desk's lock is held."""
+        return attempt.key in self._refused
+
     def warn_of_kept(self) -> None:
         """Says whose machines are kept on. After this run nobody gives them back."""
         names = [attempt.job_name for attempt in self._bills.with_pool() if attempt.key not in self._gone]
@@ -90,6 +95,12 @@ class WarmPools:
             self._jobs.end_warm_pool(attempt.job_name)
         except Cancelled:
             return  # the tuner has ended meanwhile, and says whose machines are kept on
+        except PASSING:
+            raise  # the errand is done again
+        except AwsError:
+            with self._desk.lock:
+                self._refused.add(attempt.key)
+            raise
         with self._desk.lock:
             self._gone.add(attempt.key)
             self._given_back(attempt)

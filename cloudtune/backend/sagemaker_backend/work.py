@@ -400,11 +400,15 @@ class Work:
         return cost(max(known), template.max_run, retained_seconds=template.keep_alive_period)
 
     def wind_down(self) -> bool:
-        """Gives warm pools back; True when no machine is held, and all bills and errands are done."""
+        """Gives warm pools back; True when no machine is held, and all bills and errands are done.
+
+        Machines that may not be given back are not waited for, nor are their bills: that costs a remote tuner its own.
+        """
         self._pools.give_back()
         with self.desk.lock:
+            waited_for = [a for a in self.desk.attempts.values() if not a.is_settled and not self._pools.is_refused(a)]
             # The last bill may have come since the tuner has polled.
-            if self.desk.has_events() or not all(attempt.is_settled for attempt in self.desk.attempts.values()):
+            if self.desk.has_events() or waited_for:
                 return False
         if not self._errands.are_all_done():
             return False

@@ -67,6 +67,17 @@ def test_machines_are_given_back_once_s3_answers_again(experiment: Experiment) -
     experiment.check_whole()
 
 
+def test_a_tuner_that_may_give_nothing_back_does_not_wait_for_it(experiment: Experiment) -> None:
+    """It ends, and says whose machines are kept: until their time is over would be up to an hour."""
+    experiment.cloud.set_quota(POOLS, 1)
+    experiment.cloud.faults.add(Fault("access_denied", "sagemaker:UpdateTrainingJob"))
+    experiment.run([{"epochs": 1}], job={"keep_alive_period": 3600})
+    assert _kept(experiment, [0]) == [experiment.job()]
+    assert experiment.says(f"giving the machine of {experiment.job()} back has failed")
+    assert experiment.says("keeps the machines of 1 ended jobs in warm pools")
+    assert not any(bill["final"] for bill in experiment.entries(BILL))
+
+
 def _kept(experiment: Experiment, trials: Sequence[int]) -> list[str]:
     """Jobs of trials whose machines are kept."""
     pools = {experiment.job(trial): experiment.describe(trial).get("WarmPoolStatus") for trial in trials}
