@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import socket
@@ -31,6 +30,7 @@ from cloudtune.aws.rate_budget import RateBudget
 from cloudtune.localcloud import LocalCloud
 from cloudtune.localcloud.cloud import CloudFaults
 from tests.aws.conftest import ACCOUNT, wait_until
+from tests.aws.forked import in_child
 
 LIST = "sagemaker:ListTrainingJobs"
 
@@ -51,20 +51,6 @@ def in_threads(count: int, do: Callable[[], Any]) -> list[Any]:
         thread.join(60)
     assert len(results) == count
     return results
-
-
-def in_child(do: Callable[[], Any]) -> Any:
-    """What a function returns in a forked child."""
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-    child = context.Process(target=lambda: theirs.send(do()))
-    child.start()
-    try:
-        assert ours.poll(60), "the child gave no answer"
-        return ours.recv()
-    finally:
-        child.kill()
-        child.join()
 
 
 def jobs(aws: Aws, **options: Any) -> list[Any]:

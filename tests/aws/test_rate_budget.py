@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import threading
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -13,6 +11,7 @@ from hypothesis import strategies as st
 
 from cloudtune.aws.rate_budget import AWS_RATES, LONGEST_WAIT, RateBudget, process_budget, rates_with, wait_for
 from cloudtune.localcloud.settings import AWS_RATES as CLOUD_RATES
+from tests.aws.forked import in_child
 from tests.aws.shared_limit import CREATE, share
 
 LIST = "sagemaker:ListTrainingJobs"
@@ -191,20 +190,6 @@ def test_rates_that_make_no_sense_are_refused(given_: str) -> None:
     """A misspelt setting is named, with an example of how it is written."""
     with pytest.raises(ValueError, match="CLOUDTUNE_AWS_RATES"):
         rates_with(given_)
-
-
-def in_child(do: Callable[[], object]) -> object:
-    """What a function returns in a forked child."""
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-    child = context.Process(target=lambda: theirs.send(do()))
-    child.start()
-    try:
-        assert ours.poll(60), "the child gave no answer"
-        return ours.recv()
-    finally:
-        child.kill()
-        child.join()
 
 
 def test_a_forked_child_has_a_budget_of_its_own() -> None:

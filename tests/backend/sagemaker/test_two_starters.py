@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -90,6 +90,14 @@ class Race:
         starter.step(fate)
         return True
 
+    def run(self, turns: Sequence[tuple[int, str, int]]) -> None:
+        """Lets one after another make some calls, the first of them with a fate, and then both end what they do."""
+        for which, fate, count in turns:
+            for _ in range(count):
+                self.step(which, fate)
+                fate = OK
+        self.finish()
+
     def finish(self) -> None:
         """Both end what they do, and whoever is not fenced works."""
         for which in (0, 1):
@@ -158,11 +166,7 @@ def test_any_order(turns: list[tuple[int, str, int]]) -> None:
     """Whoever goes on when, and even if requests are done twice because their first answers were lost."""
     race = Race()
     try:
-        for which, fate, count in turns:
-            for _ in range(count):
-                race.step(which, fate)
-                fate = OK
-        race.finish()
+        race.run(turns)
         race.check_one_goes_on()
     finally:
         race.close()
@@ -175,11 +179,7 @@ def test_who_ends_without_an_answer_begins_again(turns: list[tuple[int, str, int
     """What its own earlier start has left, known to have been written or not, does not keep a tuner from going on."""
     race = Race()
     try:
-        for which, fate, count in turns:
-            for _ in range(count):
-                race.step(which, fate)
-                fate = OK
-        race.finish()
+        race.run(turns)
         for starter in race.both:
             # Fenced or without an answer: whoever is started last, alone, has the experiment.
             if isinstance(starter.error, AwsError) and not isinstance(starter.error, Conflict):
