@@ -53,11 +53,4 @@ def fill_folder(folder: str, manifest: Manifest, download: Callable[[str, str], 
         os.chmod(target, file["mode"] & 0o777)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        futures = [pool.submit(fetch, file) for file in manifest["files"]]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
+        list(pool.map(fetch, manifest["files"]))  # where one fails, what has not begun is not begun any more

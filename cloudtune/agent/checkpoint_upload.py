@@ -75,14 +75,7 @@ def _upload(s3: S3, uploads: Mapping[str, Upload], pace: Pace, confirmed: set[st
         confirmed.add(key)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        futures = [pool.submit(upload, key) for key in uploads]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
+        list(pool.map(upload, uploads))  # where one fails, what has not begun is not begun any more
 
 
 def put_object(s3: S3, key: str, body: bytes, pace: Pace) -> None:

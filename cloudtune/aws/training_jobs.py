@@ -101,14 +101,6 @@ class TrainingJobs:
         self._cancel = cancel
         self._confirm = confirm
 
-    def _confirm_if_possible(self) -> None:
-        """As :meth:`_confirm`, unless nobody answers: then a job costs money until it is stopped."""
-        try:
-            if self._confirm is not None:
-                self._confirm()
-        except PASSING as error:
-            logger.debug("whether the job may be stopped is not known, and it is: %s", error)
-
     def create(
         self, request: Mapping[str, Any], patience: float | None = 0, cancel: threading.Event | None = None
     ) -> None:
@@ -133,10 +125,7 @@ class TrainingJobs:
 
     def describe(self, name: str, patience: float | None = None) -> JobState:
         """A job. Raises NotFound where there is none of that name."""
-        answer = self.aws.call(
-            "sagemaker", "describe_training_job", patience=patience, cancel=self._cancel, TrainingJobName=name
-        )
-        return _state(answer)
+        return _state(self._call("describe_training_job", patience, TrainingJobName=name))
 
     def stop(self, name: str, patience: float | None = None) -> bool:
         """Begins to stop a job; one that is being stopped already is no error.
@@ -148,14 +137,7 @@ class TrainingJobs:
             AwsError: Anything else: throttling, or rights that are missing, say nothing about the job.
         """
         try:
-            self.aws.call(
-                "sagemaker",
-                "stop_training_job",
-                patience=patience,
-                cancel=self._cancel,
-                confirm=self._confirm_if_possible,
-                TrainingJobName=name,
-            )
+            self._call("stop_training_job", patience, confirm=self._confirm_if_possible, TrainingJobName=name)
         except InvalidRequest:
             # SageMaker refuses with the code that it has for any wrong request; only the job itself tells why.
             state = self.describe(name, patience)
@@ -181,7 +163,7 @@ class TrainingJobs:
         if status is not None:
             query["StatusEquals"] = status
         while True:
-            page = self.aws.call("sagemaker", "list_training_jobs", patience=patience, cancel=self._cancel, **query)
+            page = self._call("list_training_jobs", patience, **query)
             for row in page["TrainingJobSummaries"]:
                 found[row["TrainingJobName"]] = _summary(row)  # jobs may move between pages while they are read
             if not page.get("NextToken"):
@@ -195,14 +177,9 @@ class TrainingJobs:
             False if none are kept, or another job has taken them over.
         """
         try:
-            self.aws.call(
-                "sagemaker",
-                "update_training_job",
-                patience=patience,
-                cancel=self._cancel,
-                confirm=self._confirm,
-                TrainingJobName=name,
-                ResourceConfig={"KeepAlivePeriodInSeconds": 0},
+            kept = {"KeepAlivePeriodInSeconds": 0}
+            self._call(
+                "update_training_job", patience, confirm=self._confirm, TrainingJobName=name, ResourceConfig=kept
             )
         except InvalidRequest:
             pool = self.describe(name, patience).warm_pool
@@ -216,11 +193,22 @@ class TrainingJobs:
         found: dict[str, str] = {}
         query: dict[str, Any] = {"ResourceArn": arn, "MaxResults": 100}
         while True:
-            page = self.aws.call("sagemaker", "list_tags", patience=patience, **query)
+            page = self._call("list_tags", patience, **query)
             found.update({tag["Key"]: tag["Value"] for tag in page["Tags"]})
             if not page.get("NextToken"):
                 return found
             query["NextToken"] = page["NextToken"]
+
+    def _confirm_if_possible(self) -> None:
+        """Asks ``confirm``, and stops the job all the same where nobody answers: it costs money until it is stopped."""
+        try:
+            if self._confirm is not None:
+                self._confirm()
+        except PASSING as error:
+            logger.debug("whether the job may be stopped is not known, and it is: %s", error)
+
+    def _call(self, operation: str, patience: float | None, **more: Any) -> dict[str, Any]:
+        return self.aws.call("sagemaker", operation, patience=patience, cancel=self._cancel, **more)
 
 
 def _state(answer: Mapping[str, Any]) -> JobState:
