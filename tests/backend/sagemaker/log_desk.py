@@ -11,6 +11,7 @@ from cloudtune.backend.sagemaker_backend.log_attempt import LogEnd, Patience
 from cloudtune.backend.sagemaker_backend.log_channel import LogChannel, LogNews
 from cloudtune.trial import Report
 from tests.aws.scripted_logs import ScriptedLogs
+from tests.backend.sagemaker.heads import end_mark
 
 #: Who tells what is odd about the log of an attempt.
 LOG = "cloudtune.backend.sagemaker_backend.log_attempt"
@@ -21,8 +22,7 @@ def agent_report(number: int, run: str = "r") -> str:
 
 
 def agent_end(reports: int, outcome: str = COMPLETED, run: str = "r") -> str:
-    end = {"outcome": outcome, "exit_code": 0, "signal": None, "reason": "", "output": ""}
-    return end_line(run, end, reports)  # type: ignore[arg-type]
+    return end_line(run, end_mark(outcome), reports)
 
 
 def printed_report(number: int, **metrics: Any) -> str:

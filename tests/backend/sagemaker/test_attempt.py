@@ -11,14 +11,11 @@ from cloudtune.agent import protocol
 from cloudtune.agent.forms import EndForm, Head
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
 from cloudtune.trial import Bill, End, Outcome, Trial
+from tests.backend.sagemaker.heads import end_mark, head_of
 
 
 def attempt(delivered: dict[int, int] | None = None) -> Attempt:
     return Attempt(Trial(7, {}, 2), "job", "id-7-2", delivered)
-
-
-def mark(outcome: str) -> EndForm:
-    return {"outcome": outcome, "exit_code": 0, "signal": None, "reason": "", "output": ""}
 
 
 class Agent:
@@ -52,23 +49,16 @@ class Agent:
 
     def head(self, end: EndForm | None = None) -> Head:
         self.beat += 1
-        return {
-            "format": 1,
-            "trial": 7,
-            "attempt": 2,
-            "run": self.run,
-            "state": protocol.RUNNING,
-            "beat": self.beat,
-            "chunks": list(self.chunks),
-            "first": self.first,
-            "reports": list(self.tail),
-            "checkpoint": None,
-            "ended_runs": {},
-            "end": end,
-            "host": "algo-1",
-            "job": "job",
-            "unix": 0.0,
-        }
+        return head_of(
+            7,
+            2,
+            run=self.run,
+            beat=self.beat,
+            chunks=list(self.chunks),
+            first=self.first,
+            reports=list(self.tail),
+            end=end,
+        )
 
 
 @given(st.lists(st.sampled_from(["report", "report", "cut_chunk", "restart", "look", "miss"]), max_size=60), st.data())
@@ -126,13 +116,13 @@ def test_only_chunks_with_news_are_wanted() -> None:
 def test_a_run_that_goes_on_has_no_end() -> None:
     """A spot restart takes back the end that the interrupted run had; an older head does not bring it back."""
     agent, tuner = Agent(), attempt()
-    ended = agent.head(mark(protocol.TERMINATED))
+    ended = agent.head(end_mark(protocol.TERMINATED))
     tuner.take_head(ended, {}, 1.0)
     before: tuple[object, object] = (tuner.mark, tuner.mark_at)
     agent.restart()
     tuner.take_head(agent.head(), {}, 2.0)
     tuner.take_head(ended, {}, 3.0)
-    assert before == (mark(protocol.TERMINATED), 1.0)
+    assert before == (end_mark(protocol.TERMINATED), 1.0)
     assert (tuner.mark, tuner.mark_at) == (None, None)
 
 

@@ -15,6 +15,7 @@ from cloudtune.backend.sagemaker_backend.final_stops import FinalStops
 from cloudtune.backend.sagemaker_backend.life import LifeWriter
 from cloudtune.remote.own_job import LONGEST_LOOK
 from cloudtune.remote.tuner_job import TIME_TO_END
+from tests.backend.sagemaker.heads import end_mark
 from tests.backend.sagemaker.test_watcher import Scene, scene, state
 
 __all__ = ["scene"]
@@ -167,7 +168,7 @@ def test_what_is_left_is_said(end: End, caplog: pytest.LogCaptureFixture) -> Non
 def test_nothing_is_said_where_all_have_ended(end: End, caplog: pytest.LogCaptureFixture) -> None:
     """Jobs that were stopped, or whose scripts have ended, are not left."""
     end.add(0, "own")
-    end.add(1, "heard").take_mark({"outcome": "paused", "exit_code": 0, "signal": None, "reason": "", "output": ""}, 0)
+    end.add(1, "heard").take_mark(end_mark(protocol.PAUSED), 0)
     end.add(2, "begins", phase=Phase.OVER)
     end.run(4.0)
     end.final_stops.tell_of_left()

@@ -15,6 +15,7 @@ from cloudtune.backend.sagemaker_backend.ending import Ending
 from cloudtune.backend.sagemaker_backend.inbox import Inbox
 from cloudtune.localcloud import LocalCloud
 from cloudtune.trial import End, Outcome, Report, Trial
+from tests.backend.sagemaker.heads import end_mark, head_of
 
 KEYS = protocol.Keys("cloudtune/tag/name/abcdef")
 
@@ -34,26 +35,8 @@ def add(desk: Desk, trial: int) -> Attempt:
     return attempt
 
 
-def head(trial: int, reports: list[dict[str, Any]], beat: int = 1, **other: Any) -> bytes:
-    value = {
-        "format": 1,
-        "trial": trial,
-        "attempt": 0,
-        "run": 0,
-        "state": protocol.RUNNING,
-        "beat": beat,
-        "chunks": [],
-        "first": 0,
-        "reports": reports,
-        "checkpoint": None,
-        "ended_runs": {},
-        "end": None,
-        "host": "algo-1",
-        "job": f"job-{trial}-0",
-        "unix": 0.0,
-        **other,
-    }
-    return json.dumps(value).encode()
+def head(trial: int, reports: list[dict[str, Any]], **other: Any) -> bytes:
+    return json.dumps(head_of(trial, reports=reports, **other)).encode()
 
 
 def calls(cloud: LocalCloud) -> dict[str, int]:
@@ -119,8 +102,8 @@ def test_chunks_are_read_once(bucket: Bucket, desk: Desk, inbox: Inbox, local_cl
 def test_the_end_comes_last_and_clears_the_inbox(bucket: Bucket, desk: Desk, inbox: Inbox) -> None:
     """An end mark ends the attempt after its reports; its head is deleted, so that listings stay short."""
     add(desk, 0)
-    end = {"outcome": "completed", "exit_code": 0, "signal": None, "reason": "", "output": ""}
-    body = head(0, [{"loss": 1.0}], end=end, state="ended")
+    end = end_mark(protocol.COMPLETED)
+    body = head(0, [{"loss": 1.0}], end=end)
     bucket.put(KEYS.end(0, 0), body)
     bucket.put(KEYS.head(0, 0), body)
     inbox.turn()
@@ -136,8 +119,8 @@ def test_the_end_comes_last_and_clears_the_inbox(bucket: Bucket, desk: Desk, inb
 def test_an_end_that_is_read_later(bucket: Bucket, desk: Desk, inbox: Inbox) -> None:
     """A tuner that was killed after clearing the inbox finds reports and end in the object that stays."""
     attempt = add(desk, 0)
-    end = {"outcome": "completed", "exit_code": 0, "signal": None, "reason": "", "output": ""}
-    bucket.put(KEYS.end(0, 0), head(0, [{"loss": 1.0}, {"loss": 0.5}], end=end, state="ended"))
+    end = end_mark(protocol.COMPLETED)
+    bucket.put(KEYS.end(0, 0), head(0, [{"loss": 1.0}, {"loss": 0.5}], end=end))
     attempt.delivered[0] = 1
     inbox.fetch(attempt)
     events, _ = desk.take_events()
@@ -149,9 +132,9 @@ def test_an_end_that_is_read_later(bucket: Bucket, desk: Desk, inbox: Inbox) -> 
 def test_an_end_mark_whose_head_was_not_written(bucket: Bucket, desk: Desk, inbox: Inbox) -> None:
     """A machine that died between its two last writes has told all it had to tell by the first."""
     attempt = add(desk, 0)
-    end = {"outcome": "completed", "exit_code": 0, "signal": None, "reason": "", "output": ""}
+    end = end_mark(protocol.COMPLETED)
     bucket.put(KEYS.head(0, 0), head(0, [{"loss": 1.0}]))
-    bucket.put(KEYS.end(0, 0), head(0, [{"loss": 1.0}, {"loss": 0.5}], beat=2, end=end, state="ended"))
+    bucket.put(KEYS.end(0, 0), head(0, [{"loss": 1.0}, {"loss": 0.5}], beat=2, end=end))
     inbox.look()
     inbox.fetch(attempt)
     events, _ = desk.take_events()
@@ -161,8 +144,8 @@ def test_an_end_mark_whose_head_was_not_written(bucket: Bucket, desk: Desk, inbo
 def test_what_a_job_without_a_last_word_has_told_stays(bucket: Bucket, desk: Desk, inbox: Inbox) -> None:
     """A tuner that dies after clearing the inbox, and before logging what was in it, has lost nothing."""
     attempt = add(desk, 0)
-    terminated = {"outcome": "terminated", "exit_code": 143, "signal": None, "reason": "", "output": ""}
-    bucket.put(KEYS.end(0, 0), head(0, [{"loss": 1.0}], end=terminated, state="ended"))
+    terminated = end_mark(protocol.TERMINATED, 143)
+    bucket.put(KEYS.end(0, 0), head(0, [{"loss": 1.0}], end=terminated))
     bucket.put(KEYS.head(0, 0), head(0, [{"loss": 0.5}], run=1))
     inbox.look()
     assert len(desk.take_events()[0]) == 1

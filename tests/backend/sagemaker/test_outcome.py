@@ -8,21 +8,17 @@ from typing import Any
 import pytest
 
 from cloudtune.agent import protocol
-from cloudtune.agent.forms import EndForm
 from cloudtune.aws.training_jobs import JobState
 from cloudtune.backend.sagemaker_backend.attempt import Attempt
 from cloudtune.backend.sagemaker_backend.outcome import end_by_mark, end_by_state, is_capacity_failure, never_began
 from cloudtune.trial import Outcome, Trial
+from tests.backend.sagemaker.heads import end_mark
 
 
 def attempt(wish: str | None = None) -> Attempt:
     one = Attempt(Trial(3, {}, 1), "job", "id-3-1")
     one.wish = wish
     return one
-
-
-def mark(outcome: str, reason: str = "", output: str = "", code: int | None = None) -> EndForm:
-    return {"outcome": outcome, "exit_code": code, "signal": None, "reason": reason, "output": output}
 
 
 def state(status: str, secondary: str = "", reason: str = "", **other: Any) -> JobState:
@@ -62,7 +58,7 @@ def state(status: str, secondary: str = "", reason: str = "", **other: Any) -> J
 )
 def test_the_mark_decides(outcome: str, wish: str | None, expected: Outcome) -> None:
     """What the agent says, given what the tuner asked; and that a bill follows."""
-    end = end_by_mark(attempt(wish), mark(outcome))
+    end = end_by_mark(attempt(wish), end_mark(outcome, None))
     assert end is not None
     assert end.outcome is expected
     assert end[:2] == (3, 1)
@@ -71,7 +67,7 @@ def test_the_mark_decides(outcome: str, wish: str | None, expected: Outcome) -> 
 
 def test_a_terminated_run_is_judged_by_sagemaker() -> None:
     """SIGTERM comes from spot, the console, StopTrainingJob or max runtime alike: the agent cannot know."""
-    assert end_by_mark(attempt(), mark(protocol.TERMINATED)) is None
+    assert end_by_mark(attempt(), end_mark(protocol.TERMINATED, None)) is None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +106,7 @@ def test_only_a_lack_of_machines_is_nobodys_fault() -> None:
 def test_a_failure_quotes_the_last_words() -> None:
     """The first line is a sentence that ends with the script's own last line; reports are no reason."""
     output = 'Traceback\n[tune-metric]: {"loss": 1}\nValueError: bad luck\n'
-    end = end_by_mark(attempt(), mark(protocol.FAILED, "exit code 1", output, 1))
+    end = end_by_mark(attempt(), end_mark(protocol.FAILED, 1, "exit code 1", output))
     assert end is not None
     first, *rest = end.reason.splitlines()
     assert first == "exit code 1, its output ends with: ValueError: bad luck"
@@ -157,7 +153,7 @@ def test_the_exit_code_that_sagemaker_tells(reason: str, code: int | None) -> No
 def test_sigterm_from_inside(code: int, expected: str) -> None:
     """A job that was terminated and failed was not stopped by SageMaker; a mark of an earlier run is not its own."""
     one = attempt()
-    one.mark = mark(protocol.TERMINATED, "the container was sent SIGTERM", "at last", -15)
+    one.mark = end_mark(protocol.TERMINATED, -15, "the container was sent SIGTERM", "at last")
     text = "the container was sent SIGTERM" if code == 143 else "boom"
     told = state("Failed", reason=f"AlgorithmError: {text}, exit code: {code}")
     assert end_by_state(one, told, "at last").reason == expected

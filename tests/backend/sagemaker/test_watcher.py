@@ -11,7 +11,6 @@ from typing import Any, cast
 import pytest
 
 from cloudtune.agent import protocol
-from cloudtune.agent.forms import EndForm
 from cloudtune.aws.errors import NotFound, Unreachable
 from cloudtune.aws.training_jobs import JobState, JobSummary, TrainingJobs, WarmPool
 from cloudtune.backend.sagemaker_backend import watcher as module
@@ -25,9 +24,10 @@ from cloudtune.backend.sagemaker_backend.last_words import LastWords
 from cloudtune.backend.sagemaker_backend.watcher import Watcher
 from cloudtune.errors import Fenced
 from cloudtune.trial import Bill, End, Outcome, Trial
+from tests.backend.sagemaker.heads import end_mark
 
 BEGAN = dt.datetime(2026, 11, 20, tzinfo=dt.timezone.utc)
-TERMINATED: EndForm = {"outcome": protocol.TERMINATED, "exit_code": 143, "signal": None, "reason": "", "output": ""}
+TERMINATED = end_mark(protocol.TERMINATED, 143)
 
 
 def state(name: str, status: str = "InProgress", pool: WarmPool | None = None) -> JobState:

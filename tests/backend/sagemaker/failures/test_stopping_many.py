@@ -20,6 +20,7 @@ from cloudtune.localcloud import InProcessCloud
 from cloudtune.trial import Bill, Report, Trial, TrialEvent
 from tests.backend.sagemaker.failures.experiment import SCRIPT, wait_until
 from tests.backend.sagemaker.harness import BUCKET, HURRY, make_backend, training_job
+from tests.backend.sagemaker.heads import end_mark, head_of
 
 OVER = range(20)
 RUNNING = range(20, 120)
@@ -37,24 +38,10 @@ class Agents:
     def put(self, trial: int, end: str | None = None) -> None:
         """Puts the head of an attempt, with one report; where it ends, the end mark too, and its job is over."""
         job = job_name(self._place.name, self._place.experiment_id, trial, 0)
-        mark = {"outcome": end, "exit_code": 0, "signal": None, "reason": "", "output": ""}
-        head = {
-            "format": protocol.FORMAT,
-            "trial": trial,
-            "attempt": 0,
-            "run": 0,
-            "state": protocol.RUNNING if end is None else protocol.ENDED,
-            "beat": 1 if end is None else 2,
-            "chunks": [],
-            "first": 0,
-            "reports": [{"epoch": 1}],
-            "checkpoint": None,
-            "ended_runs": {},
-            "end": None if end is None else mark,
-            "host": "algo-1",
-            "job": job,
-            "unix": 0.0,
-        }
+        if end is None:
+            head = head_of(trial, job=job, reports=[{"epoch": 1}])
+        else:
+            head = head_of(trial, job=job, reports=[{"epoch": 1}], beat=2, end=end_mark(end))
         keys = [self._keys.head(trial, 0)] if end is None else [self._keys.end(trial, 0), self._keys.head(trial, 0)]
         for key in keys:
             self._s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(head).encode())
