@@ -251,6 +251,8 @@ class Tuner:
             trials_at=self.status.trials_at,
             confirm=store.confirm,
         )
+        for callback in self.callbacks:
+            callback.on_log_read()
         self.trial_backend.open(place)
         note_trials_at(self.trial_backend, store, self.status)
         self.trial_backend.attach(left_running(self.status))

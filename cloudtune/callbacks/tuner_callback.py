@@ -18,6 +18,9 @@ class TunerCallback:
     experiment: running trials are stopped and everything received is kept before it is raised again.
     """
 
+    def on_log_read(self) -> None:
+        """What the log tells is known; the backend is about to open, and to take over what runs."""
+
     def on_tuning_start(self, tuner: Tuner) -> None:
         """The log is open and the backend attached; nothing was started yet in this run."""
 

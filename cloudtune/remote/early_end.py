@@ -21,7 +21,6 @@ from cloudtune.remote.own_job import OwnJob
 from cloudtune.store.entries import EXPERIMENT, PLACE
 from cloudtune.store.s3_lease import check_free, read_lease
 from cloudtune.store.s3_segments import LogKeys
-from cloudtune.tuner import Tuner
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +31,15 @@ _RETRY = 3.0
 _BEGINNING = 4
 
 
+class _HasBegun(Exception):
+    """The tuner itself ends its trials."""
+
+
 class EarlyEnd(TunerCallback):
-    """Calls trials off in a thread of its own, until the tuner has begun.
+    """Calls trials off in a thread of its own, until the tuner has read the log.
+
+    From then on the tuner tells its trials what to do, and whatever another one writes there says that this tuner has
+    lost them.
 
     Args:
         job: This job.
@@ -51,7 +57,7 @@ class EarlyEnd(TunerCallback):
         """Begins to look."""
         threading.Thread(target=self._run, name="cloudtune early end", daemon=True).start()
 
-    def on_tuning_start(self, tuner: Tuner) -> None:
+    def on_log_read(self) -> None:
         self._begun.set()
 
     def _run(self) -> None:
@@ -63,6 +69,8 @@ class EarlyEnd(TunerCallback):
         while True:
             try:
                 self._call_off()
+            except _HasBegun:
+                return
             except (AwsError, ExperimentLocked) as error:
                 logger.debug("trials of an earlier tuner were not told to end: %s", error)
             else:
@@ -93,8 +101,11 @@ class EarlyEnd(TunerCallback):
         return found
 
     def _check_ours(self) -> None:
-        """Raises ExperimentLocked if somebody else may drive the experiment."""
+        """Raises ExperimentLocked if somebody else may drive the experiment, and _HasBegun if the tuner here does."""
         place = self._job.place
         lease = read_lease(place.bucket, place.root)
         if lease is not None and lease.owner.get("job") != self._job.name:
             check_free(lease, place.root, JobEnded(place.bucket.aws))
+        # After the look at what the tuner writes as soon as it has begun: what it has written since is not overwritten.
+        if self._begun.is_set():
+            raise _HasBegun
