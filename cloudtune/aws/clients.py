@@ -87,6 +87,14 @@ class Aws:
             self._region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or self._of_profile()
         return self._region
 
+    @property
+    def is_usual_region(self) -> bool:
+        """Whether it is the region that the environment, or the profile, names by itself."""
+        try:
+            return aws_for(None, self.profile).region == self.region
+        except InvalidRequest:
+            return False
+
     def _of_profile(self) -> str:
         with self._lock:
             region = self._session(None).region_name

@@ -62,6 +62,8 @@ def resume_command(
 
     changes = changes_of(criterion_of(options), n_workers, max_failures)
     found = locate(name, s3_path, region, profile)
+    if here and follow:
+        raise click.UsageError("give --here or --follow, not both: what runs here is shown anyway")
     if isinstance(found, Path):
         if here or follow:
             raise click.UsageError(f"--here and --follow are for remote experiments; that of {found} lies here")
@@ -95,7 +97,7 @@ def _launch_again(found: S3Experiment, changes: Mapping[str, Any], follow: bool,
     if as_json:
         click.echo(json.dumps({"name": found.name, "place": found.uri, "job": job}))
         return
-    click.echo(f"{found.name} goes on as training job {job}; `cloudtune status {found.label}` tells how it stands")
+    click.echo(f"{found.name} goes on as training job {job}; `cloudtune status {found.known_as}` tells how it stands")
     if follow:
         log_progress()
         follow_it(found.bucket.aws, found.uri, job, tell=lambda text: click.echo(text, err=True))

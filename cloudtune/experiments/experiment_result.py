@@ -203,7 +203,11 @@ class ExperimentResult:
         if self.results.empty:
             raise CloudtuneError(
                 f"experiment {self.name!r} has no results yet: wait until a trial has reported {name!r}, or look at "
-                + (f"`cloudtune logs {self.name} TRIAL`" if self.place else f"the output of the trials in {self.path}")
+                + (
+                    f"`cloudtune logs {self.place.rstrip('/')} TRIAL`"
+                    if self.place
+                    else f"the output of the trials in {self.path}"
+                )
             )
         if name not in self.results.columns or not pd.api.types.is_numeric_dtype(self.results[name]):
             numeric = [key for key in self.results.columns if pd.api.types.is_numeric_dtype(self.results[key])]

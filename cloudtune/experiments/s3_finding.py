@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from cloudtune.aws.buckets import BucketMissing, find_bucket
+from cloudtune.aws.buckets import BucketMissing, default_bucket_name, find_bucket
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import InvalidRequest
 from cloudtune.aws.parallel import in_parallel
@@ -17,6 +18,8 @@ from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.s3_folders import folders, holds_objects
 from cloudtune.constants import ENV_S3_PATH
 from cloudtune.errors import ExperimentNotFound
+from cloudtune.store.log import is_experiment
+from cloudtune.store.places import experiment_path
 from cloudtune.store.s3_place import S3Place
 
 #: Beside the tags: archives of code.
@@ -56,6 +59,21 @@ class S3Experiment:
         return f"{self.tag}/{self.name}" if self.tag else self.name
 
     @property
+    def known_as(self) -> str:
+        """What to name to a command of this machine: the label, or more where that would not find it."""
+        aws = self.bucket.aws
+        place = os.environ.get(ENV_S3_PATH) or default_bucket_name(aws)
+        is_looked_in = place.removeprefix("s3://").strip("/") == f"{self.bucket.name}/{self.prefix}".rstrip("/")
+        # An experiment of this name on this machine is found first.
+        is_hidden = not self.tag and is_experiment(experiment_path(self.name))
+        words = [self.label if is_looked_in and not is_hidden else self.uri.rstrip("/")]
+        if aws.profile not in (None, os.environ.get("AWS_PROFILE")):
+            words += ["--profile", str(aws.profile)]
+        if not aws.is_usual_region:
+            words += ["--region", aws.region]
+        return shlex.join(words)
+
+    @property
     def code(self) -> str:
         """Prefix of the archives of code, with a slash at its end."""
         return f"{self.prefix}/cloudtune/code/" if self.prefix else "cloudtune/code/"
@@ -81,6 +99,11 @@ def find_in_s3(name: str, s3_path: str | None = None, aws: Aws | None = None) ->
     uri = _URI.fullmatch(name)
     if uri is not None:
         s3_path, name = uri["path"], f"{uri['tag']}/{uri['name']}"
+    elif name.startswith("s3://"):
+        raise ExperimentNotFound(
+            f"{name} is not the place of an experiment, which is called s3://BUCKET/.../cloudtune/TAG/NAME; give its "
+            "name, and where experiments lie as s3_path (--s3-path)"
+        )
     first, _, second = name.rpartition("/")
     place = s3_path or os.environ.get(ENV_S3_PATH)
     try:
@@ -105,6 +128,17 @@ def find_in_s3(name: str, s3_path: str | None = None, aws: Aws | None = None) ->
             f"{', '.join(f'{one.tag}/{one.name}' for one in there)}"
         )
     raise _not_found(bucket, name, looked_in, tags)
+
+
+def experiment_at(bucket: Bucket, root: str) -> S3Experiment:
+    """The experiment whose prefix in a bucket is known.
+
+    Args:
+        bucket: Where it lies.
+        root: Its prefix, with a slash at its end.
+    """
+    *within, _, tag, name = root.rstrip("/").split("/")
+    return S3Experiment(bucket, "/".join(within), name, "" if tag == name else tag)
 
 
 def _below_tags(bucket: Bucket, prefix: str, name: str, tags: Sequence[str]) -> list[S3Experiment]:

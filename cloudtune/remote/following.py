@@ -17,6 +17,7 @@ from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.errors import CloudtuneError
 from cloudtune.experiments.course import Course, KnownLimits
 from cloudtune.experiments.known_metadata import metadata_in_s3
+from cloudtune.experiments.s3_finding import experiment_at
 from cloudtune.remote.ctrl_c import CtrlC
 from cloudtune.remote.launches import experiment_of, newest_launch, out_of_time, why_failed
 from cloudtune.remote.tuner_job import TunerPlace
@@ -93,8 +94,8 @@ def follow(
         except KeyboardInterrupt:
             following.progress.leave()
             say(
-                f"'{following.name}' goes on; follow it again with `cloudtune status {following.label} --follow`, "
-                f"stop it with `cloudtune stop {following.label}`"
+                f"'{following.name}' goes on; follow it again with `cloudtune status {following.known_as} --follow`, "
+                f"stop it with `cloudtune stop {following.known_as}`"
             )
             return False
         except BaseException:
@@ -103,7 +104,7 @@ def follow(
         following.progress.on_tuning_end()
         following.raise_if_failed()
         if following.status.finished_state == entries.INTERRUPTED:
-            say(f"the tuner has ended before the experiment; `cloudtune resume {following.label}` continues it")
+            say(f"the tuner has ended before the experiment; `cloudtune resume {following.known_as}` continues it")
     return True
 
 
@@ -117,9 +118,6 @@ class _Following:
         self._pace = pace
         self.progress = progress
         self.name = experiment_of(self._place)
-        tag = root.split("/")[-2]
-        #: What commands know it by.
-        self.label = self.name if tag == self.name else f"{tag}/{self.name}"
         self.results_place = self._place.bucket.uri(self._place.root)
         self.stop_criterion = KnownLimits()
         self._log = S3LogFollower(self._place.bucket, self._place.root)
@@ -143,6 +141,11 @@ class _Following:
     def trial_backend(self) -> _Following:
         """Whose time counts."""
         return self
+
+    @property
+    def known_as(self) -> str:
+        """What commands of this machine know it by."""
+        return experiment_at(self._place.bucket, self._place.root).known_as
 
     @property
     def status(self) -> TuningStatus:
@@ -209,8 +212,8 @@ class _Following:
         else:
             return
         raise RemoteTunerFailed(
-            f"the tuner of '{self.name}', training job {job.name}, {what}; `cloudtune logs {self.label}` shows what "
-            f"it wrote, `cloudtune resume {self.label}` continues the experiment"
+            f"the tuner of '{self.name}', training job {job.name}, {what}; `cloudtune logs {self.known_as}` shows what "
+            f"it wrote, `cloudtune resume {self.known_as}` continues the experiment"
         )
 
     # ------------------------------------------------------------------ the log

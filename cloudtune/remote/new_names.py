@@ -64,7 +64,7 @@ class Unfinished:
     def __init__(self, bucket: Bucket, prefix: str, tag: str, tuner: Tuner) -> None:
         self._beside = S3Experiment(bucket.with_patience(0), prefix, tuner.name, tag)
         self._base = shortened_base(tuner.base_name)
-        self._looking: Future[str | None] = bucket.aws.threads.submit(self._look)
+        self._looking: Future[tuple[str, str] | None] = bucket.aws.threads.submit(self._look)
 
     def mention(self) -> None:
         """Says how it is continued, if there is one."""
@@ -72,12 +72,14 @@ class Unfinished:
         unfinished = self._looking.result() if self._looking.done() else None
         if unfinished is not None:
             logger.info(
-                "experiment '%s' is not finished; to continue it, run `cloudtune resume %s`", unfinished, unfinished
+                "experiment '%s' is not finished; to continue it, run `cloudtune resume %s`",
+                *unfinished,
             )
 
-    def _look(self) -> str | None:
+    def _look(self) -> tuple[str, str] | None:
+        """Its name, and what commands know it by."""
         try:
-            return next((one.label for one in self._newest() if _is_unfinished(one)), None)
+            return next(((one.label, one.known_as) for one in self._newest() if _is_unfinished(one)), None)
         except CloudtuneError as error:  # a new experiment does not depend on old ones
             logger.debug("unfinished experiments were not looked for: %s", error)
             return None

@@ -86,12 +86,18 @@ def _settings(place: TunerPlace, attempts: Sequence[int]) -> Settings:
 def _check_free(experiment: S3Experiment, attempts: Sequence[int], newest: int, job: JobState) -> None:
     if not job.is_terminal:
         raise ExperimentLocked(
-            f"the tuner of '{experiment.name}' runs already, as training job {job.name}; `cloudtune status` follows it"
+            f"the tuner of '{experiment.name}' runs already, as training job {job.name}; `cloudtune status "
+            f"{experiment.known_as} --follow` shows it"
         )
     check_none_under_way(TunerPlace(experiment.bucket, experiment.root), attempts, newest)
     lease = read_lease(experiment.bucket, experiment.root)
     if lease is not None and lease.owner.get("job") != job.name:
-        check_free(lease, experiment.root, JobEnded(experiment.bucket.aws), "`cloudtune resume --here --takeover`")
+        check_free(
+            lease,
+            experiment.root,
+            JobEnded(experiment.bucket.aws),
+            f"`cloudtune resume {experiment.known_as} --here --takeover`",
+        )
 
 
 def _check_unfinished(experiment: S3Experiment, changes: Mapping[str, Any]) -> None:

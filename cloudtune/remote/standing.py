@@ -157,7 +157,7 @@ def standing_in_s3(found: S3Experiment) -> Standing:
         last_sign=None if lease is None else lease.age,
         tuner=None if newest is None else _tuner_job(*newest),
         damage=view.damage or "",
-        why=_why_unfinished(found.label, state, job),
+        why=_why_unfinished(found, state, job),
     )
 
 
@@ -184,11 +184,11 @@ def _state(job: JobState | None, driver: LeaseState | None, status: TuningStatus
     return "failed" if job is not None and job.status == "Failed" else "unfinished"
 
 
-def _why_unfinished(label: str, state: str, job: JobState | None) -> str:
+def _why_unfinished(found: S3Experiment, state: str, job: JobState | None) -> str:
     """Why nobody goes on with an experiment whose tuner had no time to hand it over, and what to do; or ""."""
     if job is None or state not in (INTERRUPTED, "unfinished") or not out_of_time(job):
         return ""
-    return f"its tuner's job {out_of_time(job)}; `cloudtune resume {label}` continues with another one"
+    return f"its tuner's job {out_of_time(job)}; `cloudtune resume {found.known_as}` continues with another one"
 
 
 def _tuner_job(launch: int, job: JobState) -> TunerJob:

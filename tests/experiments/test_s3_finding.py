@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cloudtune.aws import s3_folders
@@ -10,6 +12,7 @@ from cloudtune.errors import ExperimentNotFound
 from cloudtune.experiments.s3_finding import find_in_s3
 from cloudtune.localcloud import LocalCloud
 from tests.experiments.in_s3 import DEFAULT_BUCKET, account, recorded_in_s3
+from tests.experiments.recorded import recorded
 
 __all__ = ["account"]
 
@@ -55,6 +58,49 @@ def test_the_same_name_below_several_tags() -> None:
     assert find_in_s3("demo").tag == ""
 
 
+@pytest.mark.parametrize(("tag", "label"), [("", "demo"), ("study", "study/demo")])
+def test_what_commands_are_to_be_told(monkeypatch: pytest.MonkeyPatch, tag: str, label: str) -> None:
+    """The name alone where they look by themselves, else all that it takes: to find, by that, the very same."""
+    recorded_in_s3("demo", tag=tag)
+    found = find_in_s3(label)
+    assert found.known_as == label
+    own = f"s3://{DEFAULT_BUCKET}/cloudtune/{tag or 'demo'}/demo"
+    monkeypatch.setenv("CLOUDTUNE_S3_PATH", "s3://data/team/")
+    assert found.known_as == own
+    assert find_in_s3(own).uri == found.uri
+    recorded_in_s3("demo", tag=tag, place="s3://data/team")
+    elsewhere = find_in_s3(label)
+    assert (elsewhere.known_as, elsewhere.prefix) == (label, "team")
+    monkeypatch.delenv("CLOUDTUNE_S3_PATH")
+    assert elsewhere.known_as == f"s3://data/team/cloudtune/{tag or 'demo'}/demo"
+
+
+def test_commands_are_told_of_profile_and_region(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where they are not those of the environment."""
+    recorded_in_s3("demo")
+    config, credentials = tmp_path / "config", tmp_path / "credentials"
+    config.write_text("[profile work]\nregion = eu-west-1\n")
+    credentials.write_text("[work]\naws_access_key_id = worker\naws_secret_access_key = worker\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    assert find_in_s3("demo", aws=Aws("us-east-1", "work")).known_as == "demo --profile work"
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    assert find_in_s3("demo", aws=Aws("us-east-1")).known_as == "demo --region us-east-1"
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    assert find_in_s3("demo", aws=Aws("us-east-1", "work")).known_as == "demo --region us-east-1"
+
+
+def test_commands_find_what_is_on_this_machine_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So one in S3 that is called alike is told by its place."""
+    monkeypatch.setenv("CLOUDTUNE_FOLDER", str(tmp_path))
+    recorded_in_s3("demo")
+    recorded("demo")
+    assert find_in_s3("demo").known_as == f"s3://{DEFAULT_BUCKET}/cloudtune/demo/demo"
+    recorded_in_s3("demo", tag="study")
+    assert find_in_s3("study/demo").known_as == "study/demo"
+
+
 def test_many_tags_are_searched(account: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than S3 lists at a time."""
     monkeypatch.setattr(s3_folders, "_PAGE", 2)
@@ -77,6 +123,8 @@ def test_what_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         find_in_s3("study/digit")
     with pytest.raises(ExperimentNotFound, match="what is there begins with 'demo-2026', 'study'"):
         find_in_s3("zzz")
+    with pytest.raises(ExperimentNotFound, match="s3://data/team is not the place of an experiment"):
+        find_in_s3("s3://data/team")
     for name in ("a/b/c", "../x", "x y", ""):
         with pytest.raises(ExperimentNotFound):
             find_in_s3(name)

@@ -148,6 +148,7 @@ class Remote:
 @pytest.fixture
 def remote(local_cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
     monkeypatch.setenv("CLOUDTUNE_AWS_RATES", "*=inf")
+    monkeypatch.setenv("CLOUDTUNE_S3_PATH", "s3://experiments")
     return Remote(local_cloud, tmp_path, monkeypatch)
 
 
@@ -292,9 +293,8 @@ def test_aws_does_not_answer_for_a_while(remote: Remote, faults: CloudFaults, mo
     assert "report 0 0.5" in display.heard
 
 
-def test_the_live_display_in_a_terminal(remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_live_display_in_a_terminal(remote: Remote, tmp_path: Path) -> None:
     """It looks as that of a local run, limits included; Ctrl-C takes it away, and what can be done stands there."""
-    monkeypatch.setenv("CLOUDTUNE_S3_PATH", "s3://experiments")
     job = remote.launch()
     remote.open(header(NAME), trial(0, lr=0.1), row(0, 1.0, loss=0.5, epoch=1))
     remote.store.write_metadata({"st_limits": {"seconds": 600}})

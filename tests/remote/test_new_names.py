@@ -11,11 +11,13 @@ from cloudtune import Tuner
 from cloudtune.backend import LocalBackend
 from cloudtune.config_space import uniform
 from cloudtune.errors import ExperimentMismatch
+from cloudtune.experiments.s3_finding import find_in_s3
 from cloudtune.localcloud import Fault
 from cloudtune.optimizer.baselines import RandomSearch
 from cloudtune.remote.tuner_job import MANIFEST, TRIAL, Settings, TunerPlace
 from cloudtune.store.places import suffixed_name
 from cloudtune.store.s3_store import S3Store
+from tests.backend.sagemaker.harness import BUCKET
 from tests.experiments.in_s3 import header
 from tests.remote.remote_experiment import NAME, SCRIPT, RemoteTuning
 from tests.remote.test_following import finish
@@ -24,8 +26,9 @@ NOON = 1_790_000_000.0
 
 
 @pytest.fixture(autouse=True)
-def _no_machine(tuning: RemoteTuning) -> None:
-    """Jobs wait for their machines."""
+def _no_machine(tuning: RemoteTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs wait for their machines; commands look where these experiments lie."""
+    monkeypatch.setenv("CLOUDTUNE_S3_PATH", f"s3://{BUCKET}")
     tuning.cloud.faults.add(Fault("slow_start", seconds=10_000.0))
 
 
@@ -184,6 +187,20 @@ def test_the_newest_unfinished_experiment_is_mentioned(tuning: RemoteTuning, cap
     tuning.launch(new(tuner_name=f"study-{dates[3]}", suffix_tuner_name=False))
     tuning.launch(new())
     assert mentioned(caplog) == [f"study-{dates[1]}"]
+
+
+def test_one_that_commands_would_not_find_by_its_name(
+    tuning: RemoteTuning, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They look elsewhere by themselves: its place is told, which they take as well."""
+    caplog.set_level(logging.INFO, "cloudtune")
+    monkeypatch.delenv("CLOUDTUNE_S3_PATH")
+    name = "study-2026-01-01-12-00-00-000"
+    begin(tuning, name, "interrupted")
+    tuning.launch(new())
+    (told,) = mentioned(caplog)
+    assert told == f"s3://{BUCKET}/cloudtune/{name}/{name}"
+    assert find_in_s3(told).name == name
 
 
 def test_what_cannot_be_looked_at_holds_up_no_launch(tuning: RemoteTuning, caplog: pytest.LogCaptureFixture) -> None:
