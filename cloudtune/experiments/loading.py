@@ -51,8 +51,9 @@ def load_experiment(
         local_path: Folder to look in, instead of ``$CLOUDTUNE_FOLDER`` or ``~/cloudtune``.
         download_if_not_found: Look in S3 if it is not on this machine. A part of the log that is damaged there, and
             what follows it, is left out with a warning.
-        s3_path: Where to look in S3, ``s3://bucket[/prefix]``. Default: ``$CLOUDTUNE_S3_PATH``, else the account's own
-            bucket.
+        s3_path: Where to look in S3, ``s3://bucket[/prefix]``. Given without ``local_path``, this machine is not
+            looked at: there, another experiment may have that name. Default: ``$CLOUDTUNE_S3_PATH``, else the account's
+            own bucket.
 
     Raises:
         ExperimentNotFound: There is no such experiment.
@@ -60,6 +61,10 @@ def load_experiment(
         DamagedLog: Its log was changed by something else.
         CannotLoad: The tuner was asked for, and was made with other versions than those installed here.
     """
+    if s3_path is not None and download_if_not_found and local_path is None:
+        from cloudtune.experiments.s3_finding import find_in_s3
+
+        return _load_from_s3(find_in_s3(name, s3_path), load_tuner)
     path = _find(name, local_path)
     if path is not None:
         return _load(path, load_tuner)

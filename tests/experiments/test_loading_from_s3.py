@@ -67,6 +67,17 @@ def test_another_place() -> None:
     assert len(load_experiment("demo", s3_path="s3://data/team").results) == 6
 
 
+def test_another_experiment_of_that_name_is_on_this_machine() -> None:
+    """It is not taken for the one of the place that is named."""
+    recorded("demo", trial(0, lr=0.1), row(0, 1.0, loss=0.5))
+    recorded_in_s3("demo", header("demo"), *THREE_TRIALS, place="s3://data/team")
+    assert load_experiment("demo", s3_path="s3://data/team").place == "s3://data/team/cloudtune/demo/demo/"
+    with pytest.raises(ExperimentNotFound, match="there is no experiment 'demo' in s3://data/elsewhere/"):
+        load_experiment("demo", s3_path="s3://data/elsewhere")
+    assert load_experiment("demo", s3_path="s3://data/team", download_if_not_found=False).place == ""
+    assert load_experiment("demo", s3_path="s3://data/team", local_path=experiment_path("demo").parent).place == ""
+
+
 def test_a_damaged_log(account: LocalCloud, caplog: pytest.LogCaptureFixture) -> None:
     """All before the damage is used; a warning names the object, and nothing is overwritten."""
     store = opened_in_s3("demo", header("demo"), trial(0, lr=0.1))
