@@ -15,6 +15,7 @@ from cloudtune.aws.job_names import job_name
 from cloudtune.aws.logs import JobLogs
 from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.backend import trial_files
+from cloudtune.backend.sagemaker_backend.same_place import REGION
 from cloudtune.errors import CloudtuneError
 from cloudtune.experiments.course import Course, S3Course
 from cloudtune.experiments.known_metadata import metadata_in_folder, metadata_in_s3
@@ -104,8 +105,8 @@ def of_local_experiment(
         path: The experiment's folder.
         trial: Its number.
         follow: Go on until the trial ends.
-        region: Of AWS, for trials that are training jobs.
-        profile: The same.
+        region: Of AWS, for trials that are training jobs, where the log does not say it.
+        profile: Of AWS, for these too.
 
     Raises:
         NoOutput: There is no such trial.
@@ -139,12 +140,20 @@ def _runs_as_jobs(metadata: Mapping[str, Any]) -> bool:
     return metadata.get("backend") == _JOBS
 
 
+def _aws_of_trials(aws: Aws, course: Course) -> Aws:
+    """Trials may be in another region than what is read of their experiment; the log notes theirs."""
+    region = course.status.trials_at.get(REGION)
+    return aws if region is None else aws_for(region, aws.profile)
+
+
 def _is_job(experiment: S3Experiment, course: Course, trial: int) -> bool:
     """Whether there is, or was, a training job that a trial would have had."""
     if not course.experiment_id:
         return False
     try:
-        TrainingJobs(experiment.bucket.aws).describe(job_name(experiment.name, course.experiment_id, trial, 0))
+        TrainingJobs(_aws_of_trials(experiment.bucket.aws, course)).describe(
+            job_name(experiment.name, course.experiment_id, trial, 0)
+        )
     except NotFound:
         return False
     return True
@@ -188,6 +197,7 @@ def _attempts(
     while True:
         course = read()
         newest = _record(course, name, trial).trial.attempt
+        aws = _aws_of_trials(aws, course)
         for number in range(attempt, newest + 1):
             job = job_name(name, course.experiment_id, trial, number)
             if newest > 0:
