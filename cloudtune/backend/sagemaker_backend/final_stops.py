@@ -121,6 +121,7 @@ class FinalStops:
                     self._ask_to_end(attempt.trial_id, protocol.WISH_PAUSE)
         if not left:
             return
+        self._watcher.desert()
         if self._s3_works():
             self._life.stop_all(protocol.WISH_PAUSE)
         else:  # S3 is out of reach, and with it the agents: SageMaker's own stop is what is left

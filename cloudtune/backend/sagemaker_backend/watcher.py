@@ -100,6 +100,7 @@ class Watcher(Service):
         self._stops = StopTimes()
         self._next_list = now() + cadence.status
         self._hastened_at: float | None = None
+        self._is_deserted = False
         self._strays_ended: set[str] = set()
         self._strays_may_wait = False
         #: Names of jobs that were seen to have ended: a list that is behind may still have them.
@@ -170,6 +171,14 @@ class Watcher(Service):
     def hasten(self) -> None:
         """The tuner's time is limited: jobs that do not answer the wish to end are stopped soon."""
         self._hastened_at = now()
+        self.wake()
+
+    def desert(self) -> None:
+        """The tuner takes no events any more: only whether jobs have ended matters.
+
+        What they have told is for the next tuner. To read it here would keep this one from its end while S3 is down.
+        """
+        self._is_deserted = True
         self.wake()
 
     def ask(self, attempt: Attempt) -> None:
@@ -252,6 +261,12 @@ class Watcher(Service):
 
     def _is_over(self, attempt: Attempt, state: JobState) -> None:
         """The job is terminal: its last reports, its end, its bill, and its machine for another trial."""
+        if self._is_deserted:
+            with self.desk.lock:
+                self._ending.free(attempt)
+                self._bills.bill(attempt, state)  # so that a machine that is kept is known, and given back
+                attempt.describe_at = None
+            return
         first = attempt.phase is not Phase.OVER
         if first and attempt.last_state is None:
             with self.desk.lock:

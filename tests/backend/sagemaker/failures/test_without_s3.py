@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from cloudtune.callbacks import TunerCallback
 from cloudtune.localcloud import CloudSettings, Fault, LocalCloud
 from cloudtune.optimizer.scheduler import SchedulerDecision
+from cloudtune.tuning_status import TuningStatus
 from tests.backend.sagemaker.failures.experiment import Experiment, wait_until
 from tests.backend.sagemaker.harness import BUCKET
 
@@ -122,6 +124,39 @@ def test_s3_fails_for_everybody_for_a_while(experiment: Experiment) -> None:
     assert experiment.epochs(0) == [1, 2, 3, 4, 5, 6]
     assert experiment.epochs(1) == [1, 2, 3, 4]
     assert experiment.ends() == ["Completed"] * 2
+    experiment.check_whole()
+
+
+class Breaks(TunerCallback):
+    """Cannot go on, once a test says so."""
+
+    is_broken = False
+
+    def next_time(self) -> float:
+        return 0.0
+
+    def on_time(self, unix: float, status: TuningStatus) -> None:
+        if self.is_broken:
+            raise KeyError("a column that is not there")
+
+
+def test_s3_fails_while_a_tuner_ends_by_an_error(experiment: Experiment) -> None:
+    """SageMaker says that the jobs have ended: their last words are the next tuner's, nobody waits for them."""
+    breaks = Breaks()
+    configs = [{"epochs": 2, "hold": 1}] * 3
+    running = experiment.running(configs, stop_grace=1, tuner={"callbacks": [breaks]})
+    with pytest.raises(KeyError, match="a column"), running:
+        for trial in range(3):
+            experiment.wait_for_epoch(1, trial)
+        experiment.cloud.faults.add(Fault("internal_error", "s3:*", who="client"))
+        experiment.release(*range(3))
+        wait_until(lambda: set(experiment.jobs().values()) == {"Completed"}, "the ends of the jobs")
+        breaks.is_broken = True
+    assert not experiment.says("may still run")
+    experiment.cloud.faults.clear()
+    experiment.run(configs)
+    assert [experiment.epochs(trial) for trial in range(3)] == [[1, 2]] * 3
+    assert experiment.ends() == ["Completed"] * 3
     experiment.check_whole()
 
 
