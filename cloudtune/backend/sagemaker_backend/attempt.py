@@ -75,6 +75,7 @@ class Attempt:
         self.stop_job_at: float | None = None
         self.stop_sent = False
         self.stopping_since: float | None = None  # None: it had ended before, or was not stopped
+        self.told_hanging = False
         # What was told to the tuner.
         self.end_delivered = False
         self.last_bill: Bill | None = None

@@ -50,6 +50,9 @@ _UNANSWERED = 5.0
 #: A job that was asked to end may upload its output for so long (seconds); SageMaker has been seen to hang there.
 _LONGEST_UPLOAD = 900.0
 
+#: A stopping job that has not ended after so long is told of (seconds): AWS kills scripts after two minutes.
+_LONG_STOP = 900.0
+
 #: Between two tries to stop a job that was created and is not to be seen yet (seconds).
 _NOT_SEEN_YET = 3.0
 
@@ -313,6 +316,7 @@ class Watcher(Service):
                 if attempt.job_name in live:
                     if attempt.stop_sent:
                         attempt.asked_at = begun
+                        self._tell_if_it_hangs(attempt)
                     if live[attempt.job_name] in _CONTAINER_RUNS:
                         self._in_progress(attempt)
                 elif attempt.last_state is None and (
@@ -350,6 +354,21 @@ class Watcher(Service):
                 now() - attempt.heard_at,
                 attempt.job_name,
             )
+
+    def _tell_if_it_hangs(self, attempt: Attempt) -> None:
+        """A job that was stopped is still listed: nobody can do more, and people should know what is waited for."""
+        since = attempt.stopping_since
+        if since is None or attempt.told_hanging or now() - since < _LONG_STOP:
+            return
+        attempt.told_hanging = True
+        logger.warning(
+            "SageMaker has been stopping %s, the job of trial %d, for %.0f minutes; its machine counts as busy until "
+            "that is done: wait, ask AWS Support if it lasts, or press Ctrl-C twice and continue later with the same "
+            "command",
+            attempt.job_name,
+            attempt.trial_id,
+            (now() - since) / 60,
+        )
 
     def _end_strays(self, names: list[str]) -> None:
         """Jobs of the experiment that no trial waits for: created by a tuner that was killed that very moment."""

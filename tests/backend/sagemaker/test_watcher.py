@@ -257,6 +257,19 @@ def test_a_job_that_no_list_has_is_asked_for_at_once(scene: Scene) -> None:
 STRAY = replace(state("trials-abcdef-7-0"), environment={protocol.ENV_JOB_ID: "abcdef-7-0"})
 
 
+def test_a_job_that_hangs_in_stopping_is_told_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """SageMaker has been seen to stop for hours: the machine stays busy, and the user learns what is waited for."""
+    attempt = scene.add(has_head=True, wish=protocol.WISH_STOP, stop_job_at=1000.0)
+    scene.turn()
+    told = []
+    for _ in range(20):
+        scene.turn(100.0)
+        told.append(caplog.text.count("SageMaker has been stopping trials-abcdef-0-0, the job of trial 0, for 1"))
+    assert told == sorted(told)
+    assert (told[7], told[-1]) == (0, 1)
+    assert attempt.occupies_worker
+
+
 def test_a_list_that_is_behind_makes_no_strays(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     """A job that is known to have ended is not stopped because a list still has it; one that nobody knows is."""
     attempt, _ = scene.add(0, describe_at=scene.now), scene.add(1)
