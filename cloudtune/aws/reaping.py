@@ -115,7 +115,8 @@ def _called_off(
     hearing: dict[str, set[str]] = {}
     for job in jobs:
         sign = signs[job.place]
-        if job.hears and sign.age is not None and not sign.is_alive:
+        # A tuner that is stopped ends its trials in order, and what was called off is so for all that come after.
+        if not job.is_tuner and job.hears and sign.age is not None and not sign.is_alive:
             hearing.setdefault(job.place, set()).add(job.name)
     called: set[str] = set()
     for place, names in hearing.items():

@@ -7,6 +7,7 @@ that others wait for the job that is about to be created, and do not wait for on
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from cloudtune.errors import ExperimentLocked
 from cloudtune.remote.tuner_job import TRIAL, Settings, TunerPlace
 from cloudtune.store.lease import describe_holder, ourselves
 from cloudtune.store.processes import is_same_space, lives, process_identity
+
+logger = logging.getLogger(__name__)
 
 #: A launch whose job was not created after so many seconds has died: each of its calls is given up sooner.
 LONGEST_LAUNCH = 180.0
@@ -74,11 +77,19 @@ def launch(place: TunerPlace, attempt: int, settings: Settings, shipped: Mapping
         except AwsError as error:
             # Of a call without an answer nobody knows whether the job exists, and needs it.
             if not isinstance(error, PASSING):
-                place.bucket.delete_prefix(place.keys.attempt(TRIAL, attempt))
+                _take_back(place, attempt)
             raise
     finally:
         with _lock:
             _under_way.discard(claim[_NONCE])
+
+
+def _take_back(place: TunerPlace, attempt: int) -> None:
+    """Deletes what a launch has written. That it cannot does not hide why the job was refused."""
+    try:
+        place.bucket.delete_prefix(place.keys.attempt(TRIAL, attempt))
+    except AwsError as error:
+        logger.info("what a refused launch has written stays in S3: %s", error)
 
 
 def check_none_under_way(place: TunerPlace, attempts: Sequence[int], newest: int | None) -> None:

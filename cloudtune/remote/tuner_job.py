@@ -141,12 +141,16 @@ class TunerPlace:
 
     def put_wish(self, attempt: int, wish: str) -> None:
         """Asks the job of a launch to end."""
+        self._renew_life({protocol.wish_key(TRIAL, attempt): wish})
+
+    def _renew_life(self, wishes: Mapping[str, str]) -> None:
+        """Writes the object with wishes, those that stand there and these. No wish for all stays in it."""
         while True:
             got = self.bucket.get(self.keys.life)
             life = _object(got.body) if got is not None else {}
-            wishes = {**_wishes(life), protocol.wish_key(TRIAL, attempt): wish}
             beat = life.get("beat")
-            body = json.dumps(_life(beat + 1 if isinstance(beat, int) else 1, wishes)).encode()
+            both = {**_wishes(life), **wishes}
+            body = json.dumps(_life(beat + 1 if isinstance(beat, int) else 1, both)).encode()
             condition: dict[str, Any] = {"if_none_match": True} if got is None else {"if_match": got.etag}
             try:
                 self.bucket.put_own(self.keys.life, body, **condition)
@@ -185,7 +189,7 @@ class TunerPlace:
             # Told by the agent before pip, which would only say what it does not find for the other Python.
             described["python"], described["python_note"] = python, _OTHER_PYTHON
         task = json.dumps(described).encode()
-        put_task: Callable[[], str] = partial(self.bucket.put_own, folder + protocol.TASK, task, if_none_match=True)
+        put_task: Callable[[], object] = partial(self.bucket.put_own, folder + protocol.TASK, task, if_none_match=True)
         in_parallel(self.bucket.aws.threads, [put_task, self._make_life])
         puts: list[Callable[[], str]] = [
             partial(self.bucket.put, folder + name, body) for name, body in shipped.items()
@@ -193,11 +197,13 @@ class TunerPlace:
         in_parallel(self.bucket.aws.threads, puts)
         return launch_digest(task, shipped.get(MANIFEST, b""))
 
-    def _make_life(self) -> str:
+    def _make_life(self) -> None:
         try:
-            return self.bucket.put_own(self.keys.life, json.dumps(_life(0, {})).encode(), if_none_match=True)
-        except Conflict:
-            return ""  # it is there, with wishes for earlier launches
+            self.bucket.put_own(self.keys.life, json.dumps(_life(0, {})).encode(), if_none_match=True)
+        except Conflict:  # it is there, with wishes for earlier launches
+            got = self.bucket.get(self.keys.life)
+            if got is None or _object(got.body).get("stop_all"):
+                self._renew_life({})  # who called off all that there was did not mean this launch
 
     def _task(self, attempt: int, settings: Settings) -> Task:
         return {

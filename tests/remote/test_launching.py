@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cloudtune.aws.errors import Conflict
+from cloudtune.aws.errors import Conflict, QuotaReached
 from cloudtune.callbacks import TunerCallback
 from cloudtune.errors import ExperimentLocked, ExperimentMismatch, Fenced
 from cloudtune.localcloud import Fault
@@ -108,6 +108,17 @@ def test_a_refused_launch_leaves_nothing(tuning: RemoteTuning) -> None:
     with pytest.raises(Exception, match="CreateTrainingJob"):
         tuning.launch(tuning.tuner(False, SPACE, trials=1))
     assert tuning.place.attempts() == []
+
+
+def test_a_refused_launch_that_cannot_be_taken_back(tuning: RemoteTuning) -> None:
+    """Why it was refused is told, and not that its traces may not be deleted; they hold up nobody on this machine."""
+    tuner = tuning.tuner(False, SPACE, trials=1)
+    tuning.cloud.faults.add(Fault("resource_limit", operation="sagemaker:CreateTrainingJob", count=1))
+    tuning.cloud.faults.add(Fault("access_denied", operation="s3:DeleteObject*"))
+    with pytest.raises(QuotaReached):
+        tuning.launch(tuner)
+    assert tuning.place.attempts() == [0]
+    assert tuning.wait_for_end(tuning.launch(tuner).job_name)["status"] == "Completed"
 
 
 # ---------------------------------------------------------------------- that died, or has not yet

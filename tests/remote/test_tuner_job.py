@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from cloudtune.agent import protocol
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.job_template import TrainingJob, template_of
 from cloudtune.aws.our_jobs import find_our_jobs
-from cloudtune.aws.reaping import orphans
-from cloudtune.aws.signs_of_life import signs_of_life
+from cloudtune.aws.reaping import orphans, reap
+from cloudtune.aws.signs_of_life import SignOfLife, call_off, signs_of_life
 from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.aws.trial_request import resolve
 from cloudtune.cli.ps import as_object
@@ -77,6 +78,25 @@ def test_a_wish_outlives_the_next_launch_of_another_number(place: TunerPlace) ->
     place.put_wish(0, "pause")
     place.write_task(1, SETTINGS, {})
     assert (place.wish_of(0), place.wish_of(1)) == ("pause", None)
+
+
+def test_who_called_off_all_did_not_mean_the_next_launch(aws: Aws, place: TunerPlace) -> None:
+    """It runs; what single jobs were asked to do stays."""
+    place.write_task(0, SETTINGS, {})
+    place.put_wish(0, "pause")
+    assert call_off(aws, place.uri)
+    assert (place.wish_of(0), place.wish_of(1)) == ("pause", "pause")
+    place.write_task(1, SETTINGS, {})
+    assert (place.wish_of(0), place.wish_of(1)) == ("pause", None)
+
+
+def test_a_tuners_job_that_is_reaped(aws: Aws, place: TunerPlace, script: Path) -> None:
+    """`cloudtune reap NAME` stops it, which ends its trials in order; nothing stays behind that ends the next one."""
+    TrainingJobs(aws).create(make_request(aws, place, script))
+    (found,) = find_our_jobs(aws).jobs
+    job = replace(found, hears=True)
+    assert reap(aws, [job], {job.place: SignOfLife(age=10_000.0)}, grace=60.0).stopped == [job.name]
+    assert place.wish_of(0) is None
 
 
 def test_a_tuners_job_is_found_and_is_no_orphan(aws: Aws, place: TunerPlace, script: Path) -> None:
