@@ -8,20 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cloudtune.agent.protocol import WISH_PAUSE, WISH_STOP
-from cloudtune.aws.clients import aws_for
-from cloudtune.aws.job_names import job_name_prefix
 from cloudtune.aws.our_jobs import find_our_jobs
 from cloudtune.aws.reaping import reap
 from cloudtune.aws.signs_of_life import signs_of
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
 from cloudtune.errors import ExperimentLocked
 from cloudtune.experiments.s3_finding import S3Experiment
+from cloudtune.remote.jobs_of_trials import JobsOfTrials
 from cloudtune.remote.launches import newest_launch, writable
 from cloudtune.remote.standing import driver_of
 from cloudtune.remote.tuner_job import TunerPlace
-from cloudtune.store.entries import EXPERIMENT, PLACE, SUGGEST
 from cloudtune.store.s3_lease import read_lease
-from cloudtune.store.s3_log import S3LogView
 
 #: Seconds between two looks at jobs that are to end.
 _INTERVAL = 3.0
@@ -69,15 +66,12 @@ class Stopping:
     ) -> None:
         self._experiment = experiment = writable(experiment)
         self._training = TrainingJobs(experiment.bucket.aws)
-        # Trials may be in another region.
-        self._trials_aws = experiment.bucket.aws
-        self._trials = self._training
+        self._trials: JobsOfTrials | None = None
         self._place = TunerPlace(experiment.bucket, experiment.root)
         self._leave_trials = leave_trials
         self._grace = grace
         self._tell = tell
         self._interval = interval
-        self._prefix = ""
 
     def run(self, wait: bool = True) -> Stopped:
         """Asks the tuner to end.
@@ -97,10 +91,12 @@ class Stopping:
         else:
             self._refuse_another(None if newest is None else newest[1])
             self._tell(f"no tuner of {self._experiment.name} lives")
-        self._find_trials()
+        self._trials = JobsOfTrials(self._experiment)
         running = self._running()
         if wait and result.job is not None:
             result.job_status = self._await_job(result.job)
+            if not self._trials.are_known:
+                self._trials = JobsOfTrials(self._experiment)
             running |= self._running()
         if not self._leave_trials and (wait or result.job is None):
             self._reap(result)
@@ -126,35 +122,9 @@ class Stopping:
                 "end it there with Ctrl-C, or if it has died try again in two minutes"
             )
 
-    def _find_trials(self) -> None:
-        """Learns from the log what the jobs of trials are called, and in which region they are."""
-        view = S3LogView(self._experiment.bucket, self._experiment.root)
-        for entry in view.entries():
-            if entry["event"] == EXPERIMENT:
-                self._prefix = job_name_prefix(self._experiment.name, entry["experiment_id"])
-            elif entry["event"] == PLACE:
-                region = entry["trials_at"].get("region", self._trials_aws.region)
-                if region != self._trials_aws.region:
-                    self._trials_aws = aws_for(region, self._trials_aws.profile)
-                    self._trials = TrainingJobs(self._trials_aws)
-            if entry["event"] in (PLACE, SUGGEST):
-                return
-        if view.damage and not self._prefix:
-            self._prefix = self._prefix_by_tags()
-
-    def _prefix_by_tags(self) -> str:
-        """What the jobs of trials are called, where the log is damaged at its beginning; "" if none is known."""
-        for job in find_our_jobs(self._trials_aws).jobs:
-            if job.place.startswith(self._experiment.uri) and not job.is_tuner:
-                return job_name_prefix(self._experiment.name, job.place.rstrip("/").rpartition("/")[2])
-        return ""
-
     def _running(self) -> set[str]:
         """Names of jobs of trials that have not ended."""
-        if not self._prefix:
-            return set()
-        found = [job for status in ("InProgress", "Stopping") for job in self._trials.list(self._prefix, status)]
-        return {job.name for job in found if job.name.startswith(self._prefix)}
+        return set() if self._trials is None else self._trials.running()
 
     def _await_job(self, name: str) -> str:
         """Returns the status of the tuner's job once it has ended."""
@@ -178,15 +148,15 @@ class Stopping:
 
     def _reap(self, result: Stopped) -> None:
         """Ends jobs that the tuner has not ended."""
-        if not self._running():
+        trials = self._trials
+        if trials is None or not trials.running():
             return
-        found = find_our_jobs(self._trials_aws)
-        # By their names, which hold the experiment's id: their files may lie elsewhere than its log.
-        ours = [job for job in found.jobs if job.name.startswith(self._prefix) and not job.is_tuner]
+        # By their names: their files may lie elsewhere than the experiment's log.
+        ours = [job for job in find_our_jobs(trials.aws).jobs if trials.are_ours(job)]
         if not ours:
             return
-        signs = signs_of(self._trials_aws, ours)
-        result.failed = reap(self._trials_aws, ours, signs, grace=self._grace, tell=self._tell).failed
+        signs = signs_of(trials.aws, ours)
+        result.failed = reap(trials.aws, ours, signs, grace=self._grace, tell=self._tell).failed
 
     def _await_trials(self) -> None:
         until = time.monotonic() + _LONGEST_END
