@@ -96,17 +96,16 @@ def _through_s3(s3: S3, task: Task, machine: Machine, given_up: threading.Event)
     return Connection(outbox, s3, life, over)
 
 
-def persist(call: Callable[[], T], given_up: threading.Event, patience: float = _PATIENCE, refusals: int = 0) -> T:
+def persist(call: Callable[[], T], given_up: threading.Event, refusals: int = 0) -> T:
     """What a call returns, which is repeated, with growing waits, while S3 cannot be reached.
 
     Args:
         call: Made at least once.
         given_up: Set by who no longer waits for the answer.
-        patience: Seconds for which S3 may be unreachable.
         refusals: How often it may refuse.
 
     Raises:
-        S3Unreachable: After so many seconds, or when it was given up.
+        S3Unreachable: For too long, or when it was given up.
         S3Denied: After so many refusals, or when it was given up.
     """
     failing_since, wait = None, 0.25
@@ -114,9 +113,9 @@ def persist(call: Callable[[], T], given_up: threading.Event, patience: float = 
         try:
             return call()
         except S3Unreachable:
-            # What moves gigabytes may take longer than patience lasts before it fails for the first time.
+            # What moves gigabytes may take longer than our patience lasts before it fails for the first time.
             failing_since = time.monotonic() if failing_since is None else failing_since
-            if time.monotonic() - failing_since > patience or given_up.wait(wait):
+            if time.monotonic() - failing_since > _PATIENCE or given_up.wait(wait):
                 raise
         except S3Denied:
             refusals -= 1

@@ -21,21 +21,14 @@ _log = logging.getLogger(__name__)
 _NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|-?Infinity|NaN)"
 
 
-def console_metrics(names: Iterable[str]) -> list[dict[str, str]]:
-    """Definitions that read the named metrics from the lines a Reporter prints.
+def with_console_metrics(users: Sequence[Mapping[str, str]], names: Iterable[str]) -> list[dict[str, str]]:
+    """The user's definitions, and behind them ours, which read the named metrics from the lines a Reporter prints.
 
     Args:
-        names: Of metrics, the most important first. Doubles count once; beyond AWS's limits (40 metrics, names of 255
-            characters) they are left out, which is logged.
-
-    Returns:
-        Mappings with ``Name`` and ``Regex``.
+        users: Mappings with ``Name`` and ``Regex``, as the result.
+        names: Of metrics, the most important first. Doubles, and those that the user has defined, count once; beyond
+            AWS's limits (40 metrics, names of 255 characters) they are left out, which is logged.
     """
-    return with_console_metrics((), names)
-
-
-def with_console_metrics(users: Sequence[Mapping[str, str]], names: Iterable[str]) -> list[dict[str, str]]:
-    """The user's definitions, and behind them ours for the named metrics that the user has not defined."""
     found = {definition["Name"]: dict(definition) for definition in users}
     left_out = []
     for name in names:

@@ -55,10 +55,8 @@ class Tail:
         aws: Whose logs.
         stream_prefix: Of the streams' names.
         filter_pattern: In CloudWatch's language; may be changed between two looks.
-        group: The log group.
         since: Lines older than this (milliseconds since 1970) do not matter; None: all do.
         overlap: Seconds before the newest line that each look reads again.
-        wide_overlap: The same for a wide look.
         wide_every: One in so many looks is wide.
         most_ids: So many event ids are remembered.
         cancel: Ends the waiting of a look when it is set, which raises Cancelled then.
@@ -69,11 +67,9 @@ class Tail:
         aws: Aws,
         stream_prefix: str,
         filter_pattern: str = "",
-        group: str = TRAINING_LOGS,
         *,
         since: int | None = None,
         overlap: float = OVERLAP,
-        wide_overlap: float = WIDE_OVERLAP,
         wide_every: int = WIDE_EVERY,
         most_ids: int = MOST_IDS,
         cancel: threading.Event | None = None,
@@ -84,9 +80,8 @@ class Tail:
         self._aws = aws
         self._cancel = cancel
         self._prefix = stream_prefix
-        self._request = {"logGroupName": group, "logStreamNamePrefix": stream_prefix}
+        self._request = {"logGroupName": TRAINING_LOGS, "logStreamNamePrefix": stream_prefix}
         self._overlap = overlap * 1000
-        self._wide_overlap = wide_overlap * 1000
         self._wide_every = wide_every
         self._most_ids = most_ids
         self._looks = 0
@@ -146,7 +141,7 @@ class Tail:
             request["filterPattern"] = self.filter_pattern
         start = self._floor
         if self._newest is not None:
-            back = (self._wide_overlap if wide else self._overlap) + min(self.lag, _MOST_LAG * 1000)
+            back = (WIDE_OVERLAP * 1000 if wide else self._overlap) + min(self.lag, _MOST_LAG * 1000)
             start = max(start, self._newest - int(back))
         if start > 0:
             request["startTime"] = start
@@ -175,7 +170,7 @@ class Tail:
         """Forgets the ids of events that no look will read again."""
         if self._newest is None:
             return
-        self._floor = max(self._floor, self._newest - int(self._wide_overlap + min(self.lag, _MOST_LAG * 1000)))
+        self._floor = max(self._floor, self._newest - int(WIDE_OVERLAP * 1000 + min(self.lag, _MOST_LAG * 1000)))
         if len(self._seen) > self._most_ids:
             # Half of them stay, so that this happens seldom; those of one millisecond stay together.
             self._floor = max(self._floor, sorted(self._seen.values())[-self._most_ids // 2])

@@ -11,7 +11,10 @@ from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import NotFound
 from cloudtune.aws.log_tail import TRAINING_LOGS, LogEvent, Tail
 
-__all__ = ["TRAINING_LOGS", "JobLogs", "LogEvent", "Tail", "run_epoch"]
+__all__ = ["FIRST_HOST", "TRAINING_LOGS", "JobLogs", "LogEvent", "Tail", "run_epoch"]
+
+#: What SageMaker calls a job's first machine.
+FIRST_HOST = "algo-1"
 
 _STREAM = re.compile(r"(?P<job>[^/]+)/(?P<host>.+)-(?P<epoch>\d+)")
 #: CloudWatch gives no more lines than this at a time.
@@ -34,14 +37,12 @@ class JobLogs:
 
     Args:
         aws: Whose logs.
-        group: The log group.
     """
 
-    def __init__(self, aws: Aws, group: str = TRAINING_LOGS) -> None:
+    def __init__(self, aws: Aws) -> None:
         self._aws = aws
-        self._group = group
 
-    def text(self, job_name: str, host: str = "algo-1") -> str:
+    def text(self, job_name: str, host: str = FIRST_HOST) -> str:
         """All lines that a host of a job has written, over all its runs; "" where there is none yet.
 
         Raises AwsError.
@@ -60,7 +61,7 @@ class JobLogs:
         parts = (_STREAM.fullmatch(name) for name in self._stream_names(prefix))
         return list({one["job"]: None for one in parts if one is not None and one["job"].startswith(prefix)})
 
-    def last_lines(self, job_name: str, n: int, host: str = "algo-1") -> list[str]:
+    def last_lines(self, job_name: str, n: int, host: str = FIRST_HOST) -> list[str]:
         """The last ``n`` lines, oldest first; fewer where there are no more. Raises AwsError."""
         found: list[str] = []
         for stream in reversed(self._streams(job_name, host) if n > 0 else []):
@@ -70,40 +71,31 @@ class JobLogs:
                     return found[-n:]
         return found
 
-    def first_lines(self, job_name: str, n: int, host: str = "algo-1") -> list[str]:
-        """The first lines of a host's first run, at most ``n``. Raises AwsError."""
-        for stream in self._streams(job_name, host) if n > 0 else []:
+    def first_lines(self, job_name: str, n: int) -> list[str]:
+        """The first lines of the first run on the first host, at most ``n``. Raises AwsError."""
+        for stream in self._streams(job_name, FIRST_HOST) if n > 0 else []:
             for page in self._pages(stream, forward=True, limit=min(n, _PAGE)):
                 return page
         return []
 
-    def follow(
-        self,
-        job_name: str,
-        ended: Callable[[], bool],
-        host: str = "algo-1",
-        every: float = 2.0,
-        cancel: threading.Event | None = None,
-    ) -> Iterator[str]:
-        """The lines as they come. Lines that come late stand where they came.
+    def follow(self, job_name: str, ended: Callable[[], bool], every: float = 2.0) -> Iterator[str]:
+        """The lines of the first host as they come. Lines that come late stand where they came.
 
         Args:
             job_name: The job, whether it has begun or not.
             ended: Tells whether the job is terminal; then two looks in a row without news end the generator.
-            host: Of the job.
             every: Seconds between two looks.
-            cancel: Ends the generator when it is set.
         """
-        cancelled = cancel or threading.Event()
-        tail = Tail(self._aws, f"{job_name}/{host}-", group=self._group)
+        never = threading.Event()
+        tail = Tail(self._aws, f"{job_name}/{FIRST_HOST}-")
         quiet = 0
         while quiet < 2:
             is_over = ended()
             events = tail.look()
             yield from (event.message for event in events)
             quiet = quiet + 1 if is_over and not events else 0
-            if quiet < 2 and cancelled.wait(every):
-                return
+            if quiet < 2:
+                never.wait(every)
 
     def _streams(self, job_name: str, host: str) -> list[str]:
         """The streams of a host's runs, oldest first."""
@@ -120,7 +112,7 @@ class JobLogs:
                 page = self._aws.call(
                     "logs",
                     "describe_log_streams",
-                    logGroupName=self._group,
+                    logGroupName=TRAINING_LOGS,
                     logStreamNamePrefix=prefix,
                     **token,
                 )
@@ -139,7 +131,7 @@ class JobLogs:
             page = self._aws.call(
                 "logs",
                 "get_log_events",
-                logGroupName=self._group,
+                logGroupName=TRAINING_LOGS,
                 logStreamName=stream,
                 startFromHead=forward,
                 limit=limit,

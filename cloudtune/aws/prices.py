@@ -165,18 +165,15 @@ def _shipped() -> Mapping[tuple[str, str], Price]:
     }
 
 
-def cost(
-    price: float | None, billable_seconds: float | None, instance_count: int = 1, retained_seconds: float | None = 0.0
-) -> float | None:
+def cost(price: float | None, billable_seconds: float | None, retained_seconds: float | None = 0.0) -> float | None:
     """US dollars that a job has cost; None where the price or a time is not known.
 
-    AWS tells times in wall-clock seconds, to be multiplied by the number of instances, and charges as much for
-    instances that a warm pool keeps as for training on them.
+    AWS tells times in wall-clock seconds, in which each instance costs its price, and charges as much for instances
+    that a warm pool keeps as for training on them.
 
     Args:
-        price: Of an hour on one instance, on demand (also for spot, see the module's text).
+        price: Of an hour on all its instances, on demand (also for spot, see the module's text).
         billable_seconds: The job's ``BillableTimeInSeconds``.
-        instance_count: Its instances, all of one type.
         retained_seconds: Its warm pool's ``ResourceRetainedBillableTimeInSeconds``; 0: it kept none.
 
     Raises:
@@ -185,30 +182,13 @@ def cost(
     for name, value in (
         ("price", price),
         ("billable_seconds", billable_seconds),
-        ("instance_count", instance_count),
         ("retained_seconds", retained_seconds),
     ):
         if value is not None and not value >= 0:
             raise ValueError(f"{name} is {value}; it must not be negative")
     if price is None or billable_seconds is None or retained_seconds is None:
         return None
-    return price * instance_count * (billable_seconds + retained_seconds) / 3600
-
-
-def cluster_price_per_hour(instances: Mapping[str, int], region: str) -> float | None:
-    """US dollars for an hour of a whole job; None where the price of one of its types is not known.
-
-    Args:
-        instances: Instance type -> how many of it.
-        region: Where the job runs.
-    """
-    total = 0.0
-    for instance_type, count in instances.items():
-        price = price_per_hour(instance_type, region)
-        if price is None:
-            return None
-        total += price * count
-    return total
+    return price * (billable_seconds + retained_seconds) / 3600
 
 
 def refresh_prices(aws: Aws, regions: Iterable[str] | None = None) -> Refreshed:

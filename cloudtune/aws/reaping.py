@@ -66,8 +66,6 @@ def reap(
     grace: float,
     whole_experiments: bool = True,
     tell: Callable[[str], None] = lambda _: None,
-    clock: Callable[[], float] = time.monotonic,
-    cancel: threading.Event | None = None,
 ) -> Reaped:
     """Ends jobs and their warm pools. What cannot be ended is told in the result; nothing is raised for it.
 
@@ -78,8 +76,6 @@ def reap(
         grace: Seconds that agents are given to save checkpoints, before StopTrainingJob.
         whole_experiments: False where single jobs are meant: then no experiment is called off.
         tell: Told in a line what is done.
-        clock: Monotonic seconds.
-        cancel: Ends the waiting for agents when it is set.
 
     Raises:
         AwsError: The jobs cannot be listed any more.
@@ -93,11 +89,10 @@ def reap(
             _stop(training, job.name, result, tell)
     if hearing:
         tell(f"waiting up to {grace:g} s for {len(hearing)} job{'s' * (len(hearing) > 1)} to save checkpoints and end")
-    until = clock() + grace
+    until, never = time.monotonic() + grace, threading.Event()
     waiting = hearing & names_of_running(aws) if hearing else set()
-    while waiting and clock() < until:
-        if (cancel or threading.Event()).wait(min(_INTERVAL, max(0.0, until - clock()))):
-            break
+    while waiting and time.monotonic() < until:
+        never.wait(min(_INTERVAL, max(0.0, until - time.monotonic())))
         waiting &= names_of_running(aws)
     result.paused += sorted(hearing - waiting)
     for name in sorted(waiting):

@@ -246,27 +246,6 @@ class Bucket:
                 raise
             return None
 
-    def get_if_changed(self, key: str, etag: str | None) -> Got | None:
-        """An object, if its ETag is not this one; None if it has not changed.
-
-        Raises:
-            NotFound: There is no such object.
-        """
-        condition = {"IfNoneMatch": etag} if etag else {}
-
-        def do(client: Any) -> Got | None:
-            from botocore.exceptions import ClientError
-
-            try:
-                answer = client.get_object(**self.place, **condition, Key=key)
-            except ClientError as error:
-                if error.response["Error"]["Code"] == "304":
-                    return None
-                raise
-            return Got(answer["Body"].read(), str(answer["ETag"]))
-
-        return self.attempt("GetObject", key, do)
-
     def get_many(self, keys: Iterable[str]) -> dict[str, Got]:
         """Objects, read in parallel; those that do not exist are left out."""
         names = list(dict.fromkeys(keys))
@@ -410,12 +389,3 @@ class Bucket:
             download(self, [(key, os.fspath(path)) for key, path in files])
         else:
             download(self, [(key, path_inside(folder, os.fspath(path))) for key, path in files])
-
-    def download_prefix(self, prefix: str, folder: str | os.PathLike[str]) -> builtins.list[Listed]:
-        """Downloads all below a prefix into a folder, as :meth:`download_files` does; what was there.
-
-        Keys that end with a slash, which consoles make to show folders, are passed over.
-        """
-        found = [one for one in self.list(prefix) if not one.key.endswith("/")]
-        self.download_files([(one.key, one.key[len(prefix) :].removeprefix("/")) for one in found], folder)
-        return found

@@ -57,6 +57,9 @@ _SECRET = IgnorePatterns(
     ]
 )
 
+#: How many of the largest files and folders are named where the source is too large.
+_SHOWN = 5
+
 # What means something in a pattern; a blank does at the end.
 _SPECIAL = re.compile(r"[*?\[\\]| $")
 
@@ -244,7 +247,7 @@ def _unreadable(path: str, error: OSError) -> BundleError:
     )
 
 
-def largest(files: list[SourceFile], how_many: int = 5) -> Iterator[tuple[str, int]]:
+def largest(files: list[SourceFile]) -> Iterator[tuple[str, int]]:
     """The largest files and folders: a folder instead of what is in it, unless one thing makes up most of it."""
     sizes: dict[str, int] = {}
     for file in files:
@@ -260,5 +263,5 @@ def largest(files: list[SourceFile], how_many: int = 5) -> Iterator[tuple[str, i
             continue
         shown.append(name)
         yield name, sizes[name]
-        if len(shown) == how_many:
+        if len(shown) == _SHOWN:
             return

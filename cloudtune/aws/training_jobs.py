@@ -188,17 +188,6 @@ class TrainingJobs:
             raise
         return True
 
-    def tags(self, arn: str, patience: float | None = None) -> dict[str, str]:
-        """Tags of a job, by key."""
-        found: dict[str, str] = {}
-        query: dict[str, Any] = {"ResourceArn": arn, "MaxResults": 100}
-        while True:
-            page = self._call("list_tags", patience, **query)
-            found.update({tag["Key"]: tag["Value"] for tag in page["Tags"]})
-            if not page.get("NextToken"):
-                return found
-            query["NextToken"] = page["NextToken"]
-
     def _confirm_if_possible(self) -> None:
         """Asks ``confirm``, and stops the job all the same where nobody answers: it costs money until it is stopped."""
         try:

@@ -152,7 +152,6 @@ def resolve(
     aws: Aws,
     *,
     bucket: str,
-    role: str | None = None,
     image: str | None = None,
     output_prefix: str = "cloudtune/output",
     kms_key: str | None = None,
@@ -163,7 +162,6 @@ def resolve(
         template: See :func:`cloudtune.aws.job_template.template_of`.
         aws: Account and region of the jobs.
         bucket: Where output goes if the user has not said.
-        role: ARN or name, in place of the template's.
         image: URI, in place of the template's.
         output_prefix: Of output in the bucket.
         kms_key: Key that encrypts output there, unless the template names one.
@@ -181,8 +179,7 @@ def resolve(
         )
     from cloudtune.aws.roles import get_execution_role
 
-    wanted = role or template.role
-    arn = get_execution_role(wanted, aws)
+    arn = get_execution_role(template.role, aws)
     prefix = output_prefix.strip("/")
     to_come = {
         OUTPUT_TO_COME: f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtune.aws.console_metrics import console_metrics, regex_of, with_console_metrics
+from cloudtune.aws.console_metrics import regex_of, with_console_metrics
 from cloudtune.aws.request_limits import first_problem
 from cloudtune.localcloud.java_regex import compile_java
 from cloudtune.localcloud.jobs.metric_definitions import MetricDefinitions
@@ -76,7 +76,7 @@ def test_sagemaker_records_the_values(capsys: pytest.CaptureFixture[str]) -> Non
     """The local cloud reads the definitions as SageMaker does, and gets the last value of each line."""
     seen: list[tuple[str, float]] = []
     reader = MetricDefinitions(
-        console_metrics(["loss", "loss[0]"]), lambda name, value, now: seen.append((name, value))
+        with_console_metrics((), ["loss", "loss[0]"]), lambda name, value, now: seen.append((name, value))
     )
     reader.search([line_of(capsys, **{"loss": 1e-05, "loss[0]": 12.5}), "loss: 3"], 0.0)
     assert seen == [("loss", 1e-05), ("loss[0]", 12.5)]
@@ -86,7 +86,7 @@ def test_forty_are_shown_and_the_users_come_first(caplog: pytest.LogCaptureFixtu
     """AWS allows forty; what is left out is logged; a metric that the user has defined stays the user's."""
     caplog.set_level(logging.INFO)
     names = [f"m{number}" for number in range(45)]
-    assert [one["Name"] for one in console_metrics(["m0", *names])] == names[:40]
+    assert [one["Name"] for one in with_console_metrics((), ["m0", *names])] == names[:40]
     assert "'m44'" in caplog.text
     users = [{"Name": "m1", "Regex": "mine=(.*)"}]
     both = with_console_metrics(users, names)
@@ -97,4 +97,4 @@ def test_forty_are_shown_and_the_users_come_first(caplog: pytest.LogCaptureFixtu
 
 def test_a_name_that_aws_does_not_take_is_left_out() -> None:
     """The trial matters more than its line in the console."""
-    assert [one["Name"] for one in console_metrics(["x" * 256, "名" * 120, "ok"])] == ["ok"]
+    assert [one["Name"] for one in with_console_metrics((), ["x" * 256, "名" * 120, "ok"])] == ["ok"]

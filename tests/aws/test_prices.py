@@ -17,7 +17,6 @@ from cloudtune.aws.own_files import BadFile
 from cloudtune.aws.prices import (
     ENV_PRICES,
     NoPrices,
-    cluster_price_per_hour,
     cost,
     find_price,
     kept_price_list,
@@ -252,11 +251,11 @@ def test_a_named_file_has_to_be_there(monkeypatch: pytest.MonkeyPatch, settings:
         price_per_hour("ml.m5.large", "us-east-1")
 
 
-def test_a_job_costs_price_times_billable_time_times_instances() -> None:
-    """As AWS bills: wall-clock seconds of each instance, and those that a warm pool kept, at the price of training."""
+def test_a_job_costs_price_times_billable_time() -> None:
+    """As AWS bills: wall-clock seconds of its instances, and those that a warm pool kept, at the price of training."""
     assert cost(3.6, 100) == pytest.approx(0.1)
-    assert cost(3.6, 100, instance_count=4) == pytest.approx(0.4)
-    assert cost(3.6, 100, instance_count=2, retained_seconds=50) == pytest.approx(0.3)
+    assert cost(4 * 3.6, 100) == pytest.approx(0.4)
+    assert cost(2 * 3.6, 100, retained_seconds=50) == pytest.approx(0.3)
     assert cost(3.6, 0) == 0
 
 
@@ -269,35 +268,27 @@ def test_the_discount_of_spot_is_in_the_billable_seconds() -> None:
 def test_unknown_costs_are_not_zero(unknown: str) -> None:
     """Where the price or a time is not known, neither is the cost."""
     arguments: dict[str, float | None] = {"price": 1.0, "billable_seconds": 10.0, "retained_seconds": 1.0}
-    assert cost(**arguments) is not None  # type: ignore[arg-type] # instance_count is not among them
-    assert cost(**{**arguments, unknown: None}) is None  # type: ignore[arg-type] # as above
+    assert cost(**arguments) is not None
+    assert cost(**{**arguments, unknown: None}) is None
     assert cost(None, 10) is None
 
 
 @given(
     price=st.floats(0, 100),
     seconds=st.lists(st.integers(0, 10**6), max_size=5),
-    count=st.integers(1, 20),
     retained=st.integers(0, 10**4),
 )
-def test_costs_add_up(price: float, seconds: list[int], count: int, retained: int) -> None:
-    """Attempts billed one by one cost what their whole time costs, and a job on n instances n jobs on one."""
-    parts = [cost(price, part, count) or 0.0 for part in seconds]
-    kept = cost(price, 0, count, retained) or 0.0
-    whole = cost(price, sum(seconds), 1, retained)
+def test_costs_add_up(price: float, seconds: list[int], retained: int) -> None:
+    """Attempts billed one by one cost what their whole time costs."""
+    parts = [cost(price, part) or 0.0 for part in seconds]
+    kept = cost(price, 0, retained) or 0.0
+    whole = cost(price, sum(seconds), retained)
     assert whole is not None
-    assert sum(parts) + kept == pytest.approx(whole * count)
+    assert sum(parts) + kept == pytest.approx(whole)
 
 
-@pytest.mark.parametrize("name", ["price", "billable_seconds", "instance_count", "retained_seconds"])
+@pytest.mark.parametrize("name", ["price", "billable_seconds", "retained_seconds"])
 def test_negative_numbers_are_refused(name: str) -> None:
     """They would lower the cost of an experiment; the message names the number."""
     with pytest.raises(ValueError, match=name):
-        cost(**{"price": 1.0, "billable_seconds": 1.0, name: -1})  # type: ignore[arg-type] # what a caller may get wrong
-
-
-def test_a_mixed_cluster_costs_the_sum(settings: Path) -> None:
-    """One unknown type makes the whole unknown."""
-    own_prices(settings / "prices.json", us_east_1={"ml.a": 1.0, "ml.b": 10.0})
-    assert cluster_price_per_hour({"ml.a": 3, "ml.b": 2}, "us-east-1") == 23.0
-    assert cluster_price_per_hour({"ml.a": 3, "ml.c": 2}, "us-east-1") is None
+        cost(**{"price": 1.0, "billable_seconds": 1.0, name: -1})

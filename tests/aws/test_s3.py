@@ -89,19 +89,6 @@ def test_keys_may_be_any_text(bucket: Bucket, key: str) -> None:
     assert bucket.list("") == []
 
 
-def test_an_object_is_read_again_only_when_it_has_changed(bucket: Bucket, local_cloud: LocalCloud) -> None:
-    """One request either way, without content where nothing has changed; an object that is gone is told."""
-    etag = bucket.put("key", b"one")
-    assert bucket.get_if_changed("key", etag) is None
-    assert bucket.get_if_changed("key", None) == Got(b"one", etag)
-    newer = bucket.put("key", b"two")
-    assert bucket.get_if_changed("key", etag) == Got(b"two", newer)
-    assert local_cloud.call_counts()["s3:GetObject"] == 3
-    bucket.delete(["key"])
-    with pytest.raises(NotFound):
-        bucket.get_if_changed("key", etag)
-
-
 def test_only_one_of_many_creates_an_object(bucket: Bucket) -> None:
     """The others learn that they lost: this is what leases are built on."""
     outcomes: list[str] = []
@@ -260,7 +247,6 @@ def test_keys_that_could_not_be_deleted_are_told_or_tried_again(aws: Aws, monkey
 ALL_WAYS = {
     "put": lambda bucket: bucket.put("key", b"x"),
     "get": lambda bucket: bucket.get("key"),
-    "get_if_changed": lambda bucket: bucket.get_if_changed("key", None),
     "get_many": lambda bucket: bucket.get_many(["key", "key2"]),
     "exists": lambda bucket: bucket.exists("key"),
     "list": lambda bucket: bucket.list(""),

@@ -53,16 +53,6 @@ def test_files_come_back_as_they_went(
     parted.download_files([], tmp_path)
 
 
-def test_a_prefix_comes_down_as_a_folder(parted: Bucket, tmp_path: Path) -> None:
-    """Keys become paths; what consoles make to show folders is passed over; what was there is told."""
-    for key in ("p/a", "p/b/c", "p/b/", "q"):
-        parted.put(key, key.encode())
-    found = parted.download_prefix("p/", tmp_path / "down")
-    assert [one.key for one in found] == ["p/a", "p/b/c"]
-    assert tree(tmp_path / "down") == {"a": b"p/a", "b/c": b"p/b/c"}
-    assert parted.download_prefix("p", tmp_path / "again") == found
-
-
 @pytest.mark.parametrize("key", ["p/../../escaped", "p//etc/escaped", "p/link/escaped", "p/file"])
 def test_no_object_is_written_outside_of_the_folder(parted: Bucket, tmp_path: Path, key: str) -> None:
     """Whatever it is called, and whatever links are in the folder: nothing at all is written then."""

@@ -256,14 +256,6 @@ def test_all_pages_are_read_a_hundred_at_a_time() -> None:
         assert len(jobs.list("")) == 206
 
 
-def test_tags_are_read_by_the_arn(jobs: TrainingJobs) -> None:
-    """What ``cloudtune ps`` and ``reap`` go by."""
-    tags = {f"key-{number}": f"value-{number}" for number in range(50)}
-    given = [{"Key": key, "Value": value} for key, value in tags.items()]
-    jobs.create(training_request("job-a", SLEEPER, Tags=given))
-    assert jobs.tags(jobs.describe("job-a").arn) == tags
-
-
 def warm(jobs: TrainingJobs, local_cloud: LocalCloud, name: str) -> JobState:
     """A job that has ended and keeps its instances."""
     resources = {**training_request(name)["ResourceConfig"], "KeepAlivePeriodInSeconds": 600}

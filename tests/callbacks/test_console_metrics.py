@@ -6,7 +6,7 @@ import io
 import json
 import re
 
-from cloudtune.aws.console_metrics import console_metrics
+from cloudtune.aws.console_metrics import with_console_metrics
 from cloudtune.callbacks.console_metrics import ConsoleMetrics, metric_names
 from cloudtune.constants import TUNE_METRIC_TAG
 from tests.callbacks.virtual_run import make_tuner
@@ -27,7 +27,7 @@ def test_lines_that_the_console_reads() -> None:
         "trials_finished": tuner.status.num_trials_finished,
         "trials_running": 0,
     }
-    for definition in console_metrics(metric_names(tuner)):
+    for definition in with_console_metrics((), metric_names(tuner)):
         found = re.search(definition["Regex"], lines[-1])
         assert (float(found[1]) if found else None) == last.get(definition["Name"])
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cloudtune.agent.forms import EndForm
 from cloudtune.agent.log_lines import EndLine
 from cloudtune.agent.protocol import TERMINATED
-from cloudtune.aws.logs import LogEvent, run_epoch
+from cloudtune.aws.logs import FIRST_HOST, LogEvent, run_epoch
 from cloudtune.backend.sagemaker_backend.log_reports import NoReport, agent_line, reporter_line
 from cloudtune.backend.sagemaker_backend.run_reports import RunReports
 from cloudtune.trial import Report
@@ -18,7 +18,7 @@ from cloudtune.trial import Report
 logger = logging.getLogger(__name__)
 
 #: The host whose reports count.
-HOST = "algo-1"
+HOST = FIRST_HOST
 #: Characters of a line that are quoted.
 _QUOTED = 100
 

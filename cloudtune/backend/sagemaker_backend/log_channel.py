@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from cloudtune.agent.protocol import LOG_END, LOG_REPORT
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import ServiceFailure, Throttled, Unreachable
-from cloudtune.aws.logs import TRAINING_LOGS, LogEvent, Tail
+from cloudtune.aws.logs import LogEvent, Tail
 from cloudtune.backend.sagemaker_backend.log_attempt import HOST, LogAttempt, LogEnd, Patience
 from cloudtune.constants import TUNE_METRIC_TAG
 from cloudtune.trial import Report
@@ -62,7 +62,6 @@ class LogChannel:
         job_name_prefix: Common to the names of all jobs of the experiment.
         since: Lines older than this do not matter, in Unix seconds by AWS's clock (``CreationTime`` of the oldest job
             that runs); None reads the logs of all jobs of the experiment once.
-        group: The log group.
         patience: How long is waited for what may not come.
         clock: Monotonic seconds.
         sleep: Waits between the looks of a drain; by default for ``cancel``.
@@ -75,17 +74,15 @@ class LogChannel:
         job_name_prefix: str,
         since: float | None = None,
         *,
-        group: str = TRAINING_LOGS,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
         self._aws = aws
-        self._group = group
         self._cancel = cancel
         since_ms = None if since is None else int(since * 1000)
-        self._tail = Tail(aws, job_name_prefix, group=group, since=since_ms, cancel=cancel)
+        self._tail = Tail(aws, job_name_prefix, since=since_ms, cancel=cancel)
         self._attempts_of: dict[int, int] = {}  # trial -> attempts that it has had
         self._most_hosts = 1
         self._patience = patience or Patience()
@@ -212,7 +209,7 @@ class LogChannel:
 
     def _read_alone(self, watched: LogAttempt) -> None:
         """Has the next looks read a job's whole log for itself."""
-        tail = Tail(self._aws, f"{watched.job_name}/{HOST}-", group=self._group, cancel=self._cancel)
+        tail = Tail(self._aws, f"{watched.job_name}/{HOST}-", cancel=self._cancel)
         tail.filter_pattern = _pattern([watched])
         self._alone[watched.job_name] = tail
 

@@ -133,12 +133,13 @@ class TrainingJob:
                 secondary = "Stopping"
             return self._enter(replace(current, secondary=secondary, message=message or current.message, **changes))
 
-    def want_stop(self, message: str = "Stopping the training job") -> bool:
+    def want_stop(self) -> bool:
         """Notes that somebody stops the job; False if it was stopping or had ended. The executor does the rest."""
         with self._changed:
             if self.status != "InProgress":
                 return False
             self._stop_wanted_at = self._clock.time()
+            message = "Stopping the training job"
             self._enter(replace(self.state, status="Stopping", secondary="Stopping", message=message))
             return True
 
