@@ -56,7 +56,8 @@ def look_at_extras(aws: Aws, named: Named, bucket: str | None) -> tuple[list[Fin
     if kms_key is None and bucket is not None:
         whose = f"the encryption of s3://{bucket}"
         finding, kms_key = _key_of_bucket(aws, bucket)
-        findings += [finding] if finding is not None else []
+        if finding is not None:
+            findings.append(finding)
     # Without a key of its own, output has that which is written to the bucket with.
     output, whose_output = (
         (named.output_kms_key, "--output-kms-key") if named.output_kms_key else (named.kms_key, "--kms-key")

@@ -96,12 +96,10 @@ def check_role_rights(
     things = replace(Things.of(aws, role, bucket, repository), prefix=prefix, extras=extras)
     purposes = [purpose for purpose in OF_ROLE if purpose.name != "image" or repository is not None]
     purposes += OF_EXTRAS
-    try:
-        lacking = _lacking(aws, role, [READING, WRITING, *purposes], things)
-    except (AccessDenied, InvalidRequest, NotFound) as error:
-        fix = f"allow the caller iam:SimulatePrincipalPolicy on {role}"
-        text = f"whether jobs may use s3://{bucket} is not known: {error}"
-        yield Finding(what, WARNING, text, fix)
+    doubt = Finding(what, WARNING, f"whether jobs may use s3://{bucket} is not known")
+    lacking = _lacking(aws, role, [READING, WRITING, *purposes], things, doubt)
+    if isinstance(lacking, Finding):
+        yield lacking
         return
     wanted = ", ".join(lacking[READING.name] + lacking[WRITING.name])
     grant = _grant(role, bucket, BUCKET.policy(things))
@@ -144,11 +142,9 @@ def check_caller_rights(
         return
     things = replace(Things.of(aws, role, bucket), prefix=prefix, extras=extras)
     purposes = [*OF_CALLER, BUCKET_KEY]
-    try:
-        lacking = _lacking(aws, principal, purposes, things)
-    except (AccessDenied, InvalidRequest, NotFound) as error:
-        fix = f"allow the caller iam:SimulatePrincipalPolicy on {principal}"
-        yield Finding(what, WARNING, f"what the caller may do is not known: {error}", fix)
+    lacking = _lacking(aws, principal, purposes, things, Finding(what, WARNING, "what the caller may do is not known"))
+    if isinstance(lacking, Finding):
+        yield lacking
         return
     if not any(lacking[purpose.name] for purpose in OF_CALLER if purpose.is_needed):
         yield Finding(what, OK, "the caller may start and stop jobs, hand them the role and use the bucket")
@@ -183,30 +179,12 @@ def check_tuner_rights(
         extras: Keys and VPC of the jobs, see :mod:`cloudtune.aws.extras`.
     """
     things = replace(Things.of(aws, trial_role, bucket), tuner_role=tuner_role, prefix=prefix, extras=extras)
-    launching = [purpose for purpose in OF_LAUNCHER if purpose.is_needed]
-    principal = _principal(aws, caller)
-    what = "launching"
-    if principal is not None:
-        try:
-            lacking = _lacking(aws, principal, launching, things)
-        except (AccessDenied, InvalidRequest, NotFound) as error:
-            fix = f"allow the caller iam:SimulatePrincipalPolicy on {principal}"
-            yield Finding(what, WARNING, f"whether the caller may launch tuners is not known: {error}", fix)
-        else:
-            for purpose in launching:
-                if lacking[purpose.name]:
-                    text = f"the caller may not {', '.join(lacking[purpose.name])} of {tuner_role}: {purpose.without}"
-                    grant = _have_granted(principal, f"launch-{purpose.name}", purpose.policy(things))
-                    yield Finding(what, PROBLEM, text, grant)
-            if not any(lacking.values()):
-                yield Finding(what, OK, f"the caller may hand tuners the role {tuner_role}")
+    yield from _check_launching(aws, caller, tuner_role, things)
     what = "tuner's rights"
     purposes = [*OF_TUNER, *([READING, WRITING] if bucket is not None else []), *OF_EXTRAS]
-    try:
-        lacking = _lacking(aws, tuner_role, purposes, things)
-    except (AccessDenied, InvalidRequest, NotFound) as error:
-        fix = f"allow the caller iam:SimulatePrincipalPolicy on {tuner_role}"
-        yield Finding(what, WARNING, f"what a tuner may do is not known: {error}", fix)
+    lacking = _lacking(aws, tuner_role, purposes, things, Finding(what, WARNING, "what a tuner may do is not known"))
+    if isinstance(lacking, Finding):
+        yield lacking
         return
     if not any(lacking[purpose.name] for purpose in purposes if _stops_tuners(purpose) and purpose not in OF_EXTRAS):
         yield Finding(what, OK, "a tuner may run its trials as jobs, hand them their role and use the bucket")
@@ -220,6 +198,26 @@ def check_tuner_rights(
                 f"tuners may not {', '.join(lacking[purpose.name])}: {without}",
                 _grant(tuner_role, f"tuner {purpose.name}", purpose.policy(things)),
             )
+
+
+def _check_launching(aws: Aws, caller: str, tuner_role: str, things: Things) -> Iterator[Finding]:
+    what = "launching"
+    launching = [purpose for purpose in OF_LAUNCHER if purpose.is_needed]
+    principal = _principal(aws, caller)
+    if principal is None:
+        return
+    doubt = Finding(what, WARNING, "whether the caller may launch tuners is not known")
+    lacking = _lacking(aws, principal, launching, things, doubt)
+    if isinstance(lacking, Finding):
+        yield lacking
+        return
+    for purpose in launching:
+        if lacking[purpose.name]:
+            text = f"the caller may not {', '.join(lacking[purpose.name])} of {tuner_role}: {purpose.without}"
+            grant = _have_granted(principal, f"launch-{purpose.name}", purpose.policy(things))
+            yield Finding(what, PROBLEM, text, grant)
+    if not any(lacking.values()):
+        yield Finding(what, OK, f"the caller may hand tuners the role {tuner_role}")
 
 
 def _told(extras: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -250,11 +248,20 @@ def _principal(aws: Aws, caller: str) -> str | None:
         return None
 
 
-def _lacking(aws: Aws, principal: str, purposes: Sequence[Purpose], things: Things) -> dict[str, list[str]]:
-    """The actions of each purpose, by its name, that the principal may not do."""
+def _lacking(
+    aws: Aws, principal: str, purposes: Sequence[Purpose], things: Things, doubt: Finding
+) -> dict[str, list[str]] | Finding:
+    """The actions of each purpose, by its name, that the principal may not do.
+
+    Where IAM does not tell: the doubt, with its reason and its remedy.
+    """
     wanted = {purpose.name: list(purpose.on(things)) for purpose in purposes}
-    # IAM allows few such calls: all that is done on one thing is asked at once.
-    no = set(denied(aws, principal, dict.fromkeys(pair for pairs in wanted.values() for pair in pairs)))
+    try:
+        # IAM allows few such calls: all that is done on one thing is asked at once.
+        no = set(denied(aws, principal, dict.fromkeys(pair for pairs in wanted.values() for pair in pairs)))
+    except (AccessDenied, InvalidRequest, NotFound) as error:
+        fix = f"allow the caller iam:SimulatePrincipalPolicy on {principal}"
+        return replace(doubt, text=f"{doubt.text}: {error}", fix=fix)
     return {name: list(dict.fromkeys(pair[0] for pair in pairs if pair in no)) for name, pairs in wanted.items()}
 
 

@@ -85,7 +85,7 @@ class TrialRequests:
     def any_machines(self) -> list[Machines]:
         """All machines that a trial of this experiment may get, whatever its configuration."""
         template, space = self._resolved.template, self._place.config_space
-        if len(template.machines) > 1:  # groups of instances: there is nothing to choose
+        if template.has_groups:  # there is nothing to choose
             return [template.machines]
         count = most_instances(space, template.instance_count)
         return [[(one, count)] for one in (*instance_types(space, template.instance_type), *self._fallbacks)]
@@ -94,7 +94,7 @@ class TrialRequests:
         """Notes on the attempt what it may cost, as long as nobody knows which machines its job has."""
         types = self.instance_types(attempt)
         self.set_costs(attempt, types[0])
-        if config_is_known and len(self._resolved.template.machines) == 1:
+        if config_is_known and not self._resolved.template.has_groups:
             attempt.may_get = [[(one, attempt.instance_count)] for one in types]
         else:
             attempt.may_get = self.any_machines()
@@ -105,7 +105,7 @@ class TrialRequests:
         attempt.instance_type = instance_type
         attempt.instance_count = chosen_count(attempt.trial.config) or template.instance_count
         # Groups of instances cannot be chosen by the configuration, nor have they anything to fall back on.
-        machines = template.machines if len(template.machines) > 1 else [(instance_type, attempt.instance_count)]
+        machines = template.machines if template.has_groups else [(instance_type, attempt.instance_count)]
         attempt.hourly_price = self._bills.hourly_price(machines)
         attempt.max_seconds = template.max_run
 
