@@ -72,6 +72,10 @@ def resume_command(
     elif here:
         tuner = Tuner.takeover(found.uri, region=region, profile=profile)
         tuner.read_log()
+        if changes:
+            from cloudtune.remote.kept_changes import KeepChanges
+
+            tuner.callbacks.append(KeepChanges(found, changes))
     else:
         if takeover:
             raise click.UsageError("--takeover needs --here: a remote tuner that lives is ended by `cloudtune stop`")

@@ -13,6 +13,7 @@ from cloudtune.experiments.course import Course
 from cloudtune.experiments.s3_finding import S3Experiment
 from cloudtune.remote.changes import longest_time
 from cloudtune.remote.job_ended import JobEnded
+from cloudtune.remote.kept_changes import kept_changes
 from cloudtune.remote.launches import launches, newest_launch, writable
 from cloudtune.remote.launching import check_none_under_way
 from cloudtune.remote.shipped import newest_shipped
@@ -61,6 +62,7 @@ def launch_again(experiment: S3Experiment, changes: Mapping[str, Any]) -> str:
     job = place.job_name(experiment.name, shipped.attempt)
     described = aws.call("sagemaker", "describe_training_job", TrainingJobName=job)
     settings = _settings(place, [number for number in attempts if number <= newest[0]])
+    changes = {**kept_changes(place, newest[0]), **changes}
     settings = replace(settings, changes={**settings.changes, **changes}, takeover_from="")
     settings, described = _with_time(settings, described, changes)
     tags = aws.call("sagemaker", "list_tags", ResourceArn=described["TrainingJobArn"], MaxResults=100)["Tags"]

@@ -20,6 +20,7 @@ from cloudtune.errors import ExperimentNotFound
 from cloudtune.experiments.s3_finding import S3Experiment, find_in_s3
 from cloudtune.remote.changes import change
 from cloudtune.remote.job_ended import JobEnded
+from cloudtune.remote.kept_changes import kept_changes
 from cloudtune.remote.launches import writable
 from cloudtune.remote.shipped import newest_shipped
 from cloudtune.remote.tuner_job import PICKLE, TRIAL, TunerPlace
@@ -139,6 +140,7 @@ def shipped_tuner(experiment: S3Experiment) -> Tuner:
         settings = place.settings_of(shipped.attempt)
     if settings is not None:
         change(tuner, settings.changes)
+    change(tuner, kept_changes(place, shipped.newest))
     return tuner
 
 
