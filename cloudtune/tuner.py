@@ -20,6 +20,7 @@ from cloudtune.new_experiment import claim
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.stopping_criterion import Criterion, as_criterion
 from cloudtune.store import entries, places
+from cloudtune.store.closing import closed
 from cloudtune.store.local_store import LocalStore
 from cloudtune.store.store import Store
 from cloudtune.trial import Config
@@ -154,12 +155,9 @@ class Tuner:
         self._replay(self._store or LocalStore(self.tuner_path))
 
     def _fresh_status(self) -> TuningStatus:
-        names, modes = self.scheduler.metric_names(), self.scheduler.metric_mode()
+        of = self.scheduler
         return TuningStatus(
-            metrics=names,
-            mode=modes,
-            resource_attr=self.scheduler.resource_attr,
-            max_resource_attr=self.scheduler.max_resource_attr,
+            of.metric_names(), of.metric_mode(), resource_attr=of.resource_attr, max_resource_attr=of.max_resource_attr
         )
 
     # ------------------------------------------------------------------ running
@@ -188,10 +186,9 @@ class Tuner:
         with SignalWatch(self._on_signal, self.name, self.trial_backend.trials_outlive_tuner, self.signals) as watch:
             store = self._open_store(takeover)
             watch.name = self.name
-            try:
+            store.end_by(lambda: watch.time_left(self.time_to_end))
+            with closed(store, lambda: self.status.trials_at, self.trial_backend_path or self.tuner_path):
                 loop = self._drive(store, watch)
-            finally:
-                store.close()
         watch.raise_if_received()
         loop.raise_if_failed()
 
@@ -230,6 +227,10 @@ class Tuner:
             stop_running = not loop.left_running
         except Fenced:
             stop_running = False
+            raise
+        except CloudtuneError:
+            if watch.received is not None and self._loop is not None:
+                stop_running = self._loop.give_up()
             raise
         finally:
             self._finish(store, stop_running)

@@ -442,6 +442,15 @@ class TuningLoop:
         self.status.forget_wish(WISH_END)
         self._append()
 
+    def give_up(self) -> bool:
+        """After an error of an interrupted run: whether its trials are to end. They are told so in the time left."""
+        if self.leave_running():
+            return False
+        time_left = self.time_left()
+        if time_left < math.inf:
+            self.backend.hasten(max(0.0, time_left))
+        return True
+
     def raise_if_failed(self) -> None:
         """Raises TooManyFailures if that is why the experiment ended."""
         failures = self.status.failures()

@@ -6,15 +6,18 @@ import math
 import os
 import signal
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from cloudtune.callbacks.tuner_callback import TunerCallback
 from cloudtune.config_space import uniform
+from cloudtune.errors import StorageFull
 from cloudtune.interruption import SignalWatch, TuningInterrupted
 from cloudtune.optimizer.baselines import RandomSearch
 from cloudtune.store import entries
+from cloudtune.store.store import Entry
 from cloudtune.trial import Outcome
 from tests.virtual import Machine, MemoryStore, Program, VirtualBackend
 from tests.virtual_machine import Terms
@@ -77,6 +80,42 @@ def test_trials_that_end_in_time() -> None:
     with pytest.raises(TuningInterrupted):
         tuner.run()
     assert len(of_kind(machine, entries.END)) == 2
+
+
+class Unwritable(MemoryStore):
+    """Takes nothing in any more once its tuner was told to end; says how long that may wait."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
+        self.time_left: Callable[[], float] = lambda: math.inf
+
+    def end_by(self, time_left: Callable[[], float]) -> None:
+        self.time_left = time_left
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        if self.time_left() < math.inf:
+            raise StorageFull("the log cannot grow; make room")
+        super().append(entries)
+
+    def close(self) -> None:
+        super().close()
+        raise StorageFull("1 entry is not in the log; make room")
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_log_that_cannot_be_written_at_the_end(leaves: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """Trials that are to end are told so, others go on; the error says what is missing, a warning where it is."""
+    machine = Machine(Program(curve, levels=1_000_000))
+    tuner = make_tuner(machine, RandomSearch({"x": uniform(0, 1)}, metric="loss"), callbacks=[Terminated()])
+    backend = tuner.trial_backend = Deaf(machine, outlive=True)
+    tuner.keep_in(Unwritable(machine))
+    tuner.time_to_end = 60.0
+    tuner.decide_leaving = lambda: leaves
+    with pytest.raises(StorageFull, match="1 entry is not in the log"):
+        tuner.run()
+    assert backend.closed == [not leaves]
+    assert [0 < seconds <= 60.0 for seconds in backend.hastened] == ([] if leaves else [True])
+    assert f"still lies in {tuner.tuner_path} on this machine: whoever continues" in caplog.text
 
 
 @pytest.mark.parametrize("when", ["before", "while it is opened"])

@@ -14,7 +14,9 @@ from typing import Any
 from cloudtune.aws.errors import PASSING, AwsError
 from cloudtune.aws.s3 import Bucket
 from cloudtune.errors import Fenced, StorageFull
+from cloudtune.store import entries as events
 from cloudtune.store.encoding import plain_number
+from cloudtune.store.last_seconds import LastSeconds
 from cloudtune.store.results import Columns, is_result, write_results
 from cloudtune.store.s3_file import OwnedObject
 from cloudtune.store.s3_lease import S3Lease
@@ -34,10 +36,10 @@ _RETRY_PACKING = 60.0
 _ROW_GROWTH = 0.1
 #: More bytes than this do not wait to be put.
 _LARGEST_WAITING = 4 << 20
-#: For so many seconds at most a store that is closed tries to reach S3: a job that was told to stop has 120.
+#: For so many seconds at most a store that is closed tries to reach S3; less where its process has less.
 _PATIENCE_AT_END = 60.0
-
-
+#: What is told of entries that were not put, by their events.
+_TOLD = {events.REPORT: "reports", events.END: "ends of trials", events.SUGGEST: "suggestions"}
 #: Root of an experiment: [prefix/]cloudtune/<tag>/<name>/
 _USUAL = re.compile(r"(?:(?P<prefix>.+)/)?cloudtune/[^/]+/[^/]+/")
 
@@ -105,6 +107,7 @@ class S3Store(Store):
         self._log_job: Future[None] | None = None
         self._results_job: Future[None] | None = None
         self._packing_job: Future[None] | None = None
+        self._last = LastSeconds()
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -186,31 +189,62 @@ class S3Store(Store):
         self._lease, self._writer = lease, writer
         self._packer = Packer(self.bucket, self.keys, reader.chain, reader.packs)
 
+    def end_by(self, time_left: Callable[[], float]) -> None:
+        """See :meth:`Store.end_by`. Until :meth:`close`."""
+        self._last = LastSeconds(time_left)
+
     def close(self) -> None:
         """Makes everything durable, brings the results up to date, and gives the lease back. Safe to call twice.
 
         If ``results.csv.zip`` cannot be written, that is logged as a warning: the log holds everything.
 
         Raises:
-            AwsError: S3 cannot be reached, and there are entries that were never put.
+            AwsError: S3 cannot be reached, and there are entries that were never put. The message says how many.
         """
         if self._writer is None or self._lease is None:
             return
-        writer, lease = self._writer, self._lease
-        writer.patience = min(writer.patience, _PATIENCE_AT_END)
+        writer, lease, last = self._writer, self._lease, self._last
+        writer.patience = min(writer.patience, _PATIENCE_AT_END, last.left())
         try:
-            for thread in (self._log_thread, self._work_thread):
-                if thread is not None:
-                    thread.shutdown(wait=True)
             if self._is_ours():
-                writer.put(self._check_owner)
-                self._finish_results()
+                last.run(lambda: self._finish(writer), _PATIENCE_AT_END)
         except Fenced as error:
             logger.info("%s", error)
+        except AwsError as error:
+            self._tell_of_unwritten(writer, writer.failure or error)
         finally:
-            lease.release()
+            self._give_back(lease, last)
             writer.chain.close()
             self._reset()
+
+    def _finish(self, writer: LogWriter) -> None:
+        for thread in (self._log_thread, self._work_thread):
+            if thread is not None:
+                thread.shutdown(wait=True)
+        writer.put(self._check_owner)
+        self._finish_results(writer)
+
+    def _tell_of_unwritten(self, writer: LogWriter, error: AwsError) -> None:
+        """Raises an error of the same kind if it has kept entries from being put."""
+        kept = [entry["event"] for block in writer.blocks(writer.chain.length()) for entry in block]
+        if not kept:
+            logger.warning("results.csv.zip is behind the event log, which has everything: %s", error)
+            return
+        told = [f"{name}: {kept.count(event)}" for event, name in _TOLD.items() if event in kept]
+        raise type(error)(
+            f"the event log of experiment {self.keys.name!r} could not be written to {self.uri} any more: its last "
+            f"{len(kept)} entries" + (f" ({', '.join(told)})" if told else "") + " are not known to be there; continue "
+            f"the experiment once S3 can be reached ({str(error).rstrip('.')})",
+            error.code,
+            error.operation,
+        ) from error
+
+    @staticmethod
+    def _give_back(lease: S3Lease, last: LastSeconds) -> None:
+        try:
+            last.run(lease.release)
+        except AwsError as error:
+            logger.info("the lease could not be given back, and ends by itself: %s", error)
 
     def _is_ours(self) -> bool:
         try:
@@ -246,7 +280,13 @@ class S3Store(Store):
             StorageFull: There is no room on this machine for a copy of the log.
         """
         writer = self._check_owner()
-        writer.put(self._check_owner)
+        check = self._last.check()
+
+        def between_tries() -> None:
+            self._check_owner()
+            check()
+
+        self._last.run(lambda: writer.put(between_tries))
         self._anchor = None
 
     def confirm(self) -> None:
@@ -299,7 +339,7 @@ class S3Store(Store):
         if self._results_job is not None:
             job, self._results_job = self._results_job, None
             # What it would raise does not matter any more: the same work is done again now.
-            job.exception()
+            self._last.run(job.exception)
         self.flush()
         rows_new = self._rows_new
         self._results_are_old = False
@@ -320,7 +360,8 @@ class S3Store(Store):
         assert self._lease is not None
         if name not in self._objects:
             self._objects[name] = OwnedObject(self.bucket, self.root + name, self._lease.confirm)
-        self._objects[name].put(body)
+        target = self._objects[name]
+        self._last.run(lambda: target.put(body))
 
     def _write_results(self) -> None:
         writer = self._writer
@@ -348,11 +389,10 @@ class S3Store(Store):
             logger.debug("the newest entries are not in results.csv.zip yet: %s", error)
         self._write_results()
 
-    def _finish_results(self) -> None:
+    def _finish_results(self, writer: LogWriter) -> None:
         """At the end: results.csv.zip as the log has it, if that can be had."""
-        assert self._writer is not None
         try:
-            if self._results_length != self._writer.length():
+            if self._results_length != writer.length():
                 self.update_results()
         except (StorageFull, AwsError, OSError) as error:
             logger.warning("results.csv.zip is behind the event log, which has everything: %s", error)

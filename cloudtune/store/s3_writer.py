@@ -72,6 +72,8 @@ class LogWriter:
         self._putting = threading.Lock()
         self._fenced: str | None = None
         self._failing_since: float | None = None
+        #: Why the newest put has failed; None: it has not.
+        self.failure: AwsError | None = None
         self._warned = False
 
     # ------------------------------------------------------------------ beginning
@@ -213,13 +215,14 @@ class LogWriter:
                 del self._lines[: self._in_segment]
                 self._segment = None
         if self._failing_since is not None:
-            self._failing_since = None
+            self._failing_since = self.failure = None
             if self._warned:
                 logger.warning("the event log of experiment %r can be written to S3 again", self.keys.name)
 
     def is_patient(self, error: AwsError) -> bool:
         """Notes that a put failed; False once that has been so for longer than our patience."""
         now = time.monotonic()
+        self.failure = error
         if self._failing_since is None:
             self._failing_since, self._warned = now, False
         if not self._warned and now - self._failing_since >= _WARN_AFTER:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 #: One entry of the log: a JSON object whose ``"event"`` names its kind (see ``cloudtune.store.entries``).
@@ -94,6 +94,13 @@ class Store(ABC):
 
         Returns:
             When it wants to be called next at the latest (Unix seconds), or None if there is nothing to wait for.
+        """
+
+    def end_by(self, time_left: Callable[[], float]) -> None:  # noqa: B027 - most wait for nothing that may not come
+        """Told after :meth:`open`: how long anything may be waited for, :meth:`close` included.
+
+        Args:
+            time_left: Seconds until the tuner is to have ended; infinite as long as nobody waits for that.
         """
 
     @abstractmethod
