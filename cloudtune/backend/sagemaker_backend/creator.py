@@ -11,6 +11,7 @@ from cloudtune.aws.errors import (
     AccessDenied,
     AwsError,
     Conflict,
+    CredentialsExpired,
     InvalidRequest,
     NoCapacity,
     NotFound,
@@ -26,6 +27,7 @@ from cloudtune.backend.sagemaker_backend.errands import Errands
 from cloudtune.backend.sagemaker_backend.machines import Machines
 from cloudtune.backend.sagemaker_backend.outcome import never_began
 from cloudtune.backend.sagemaker_backend.service import Service, now
+from cloudtune.errors import Fenced
 from cloudtune.trial import End, Outcome
 
 logger = logging.getLogger(__name__)
@@ -122,6 +124,8 @@ class Creator(Service):
             self._not_wanted(attempt, instance_type)
             return
         error = self._errands.error_of(attempt.trial_id)
+        if isinstance(error, (CredentialsExpired, Fenced)):
+            raise error  # the trial is not to blame: the tuner ends, and the next one prepares it again
         if error is not None:
             self._give_up(attempt, End(*attempt.key, Outcome.failed, f"its checkpoint could not be prepared: {error}"))
             return

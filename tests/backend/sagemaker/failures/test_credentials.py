@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cloudtune.aws.buckets import BucketMissing, BucketUnusable
@@ -37,6 +39,21 @@ def test_credentials_that_are_gone(experiment: Experiment, operation: str) -> No
     experiment.run(configs)
     assert experiment.epochs() == [1, 2, 3, 4]
     assert experiment.ends()[-1] == "Completed"
+    experiment.check_whole()
+
+
+def test_credentials_that_are_gone_while_a_checkpoint_is_copied(experiment: Experiment) -> None:
+    """The tuner ends, and the trial has not failed: the same command copies the checkpoint, and it begins with it."""
+    experiment.cloud.faults.add(Fault("expired_token", "s3:CopyObject", who="client"))
+    configs = [{"epochs": 1}, {"epochs": 2}]
+    work: dict[str, Any] = {"plan": {"sources": {1: 0}}, "tuner": {"n_workers": 1}}
+    with pytest.raises(CredentialsExpired, match=r"s3:CopyObject .* has no valid AWS credentials"):
+        experiment.run(configs, **work)
+    assert "Failed" not in experiment.ends()
+    experiment.cloud.faults.clear()
+    experiment.run(configs, **work)
+    assert experiment.ends(1)[-1] == "Completed"
+    assert [entry["metrics"]["began_at"] for entry in experiment.reports(1)] == [1]
     experiment.check_whole()
 
 
