@@ -6,7 +6,6 @@ has read the log; should it not come to that, they have been told already, by on
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable
@@ -18,17 +17,14 @@ from cloudtune.errors import ExperimentLocked
 from cloudtune.interruption import SignalWatch
 from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.own_job import OwnJob
-from cloudtune.store.entries import EXPERIMENT, PLACE
+from cloudtune.remote.trials_place import place_of_trials
 from cloudtune.store.s3_lease import check_free, read_lease
-from cloudtune.store.s3_segments import LogKeys
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two looks whether the job was told to end, and between two tries to tell its trials.
 _LOOK = 0.5
 _RETRY = 3.0
-#: So many segments of the log hold what is written before the first trial.
-_BEGINNING = 4
 
 
 class _HasBegun(Exception):
@@ -79,26 +75,9 @@ class EarlyEnd(TunerCallback):
                 return
 
     def _call_off(self) -> None:
-        trials = self._find_trials()
+        trials = place_of_trials(self._job.place)
         if trials and call_off(self._job.aws, trials, self._check_ours):
             logger.info("the tuner is to end before it has begun: trials that run are told to end")
-
-    def _find_trials(self) -> str:
-        """``s3://bucket/prefix`` of the trials; "": none is known of. Only the beginning of the log is read."""
-        place = self._job.place
-        keys = [LogKeys(place.root).segment(number) for number in range(1, _BEGINNING + 1)]
-        got = place.bucket.get_many(keys)
-        found = ""
-        for line in b"\n".join(got[key].body for key in keys if key in got).splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue  # it is damaged, which the tuner tells of
-            if entry.get("event") == EXPERIMENT:
-                found = place.bucket.uri(place.root + entry["experiment_id"])
-            elif entry.get("event") == PLACE:
-                found = entry["trials_at"].get("place", found)
-        return found
 
     def _check_ours(self) -> None:
         """Raises ExperimentLocked if somebody else may drive the experiment, and _HasBegun if the tuner here does."""
