@@ -12,7 +12,7 @@ from cloudtune.aws.logs import JobLogs
 from cloudtune.backend.sagemaker_backend.attempt import Attempt
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.ending import Ending
-from cloudtune.backend.sagemaker_backend.log_channel import LogChannel
+from cloudtune.backend.sagemaker_backend.log_channel import LogChannel, LogNews
 from cloudtune.backend.sagemaker_backend.service import Service, now
 from cloudtune.trial import TrialEvent
 
@@ -21,6 +21,15 @@ logger = logging.getLogger(__name__)
 #: In so many lines the agent has said why it reports through the log, and what it says behind the reason.
 _FIRST_LINES = 20
 _FALLS_BACK = ". Reports go to the log"
+#: Of a job that reports through its log although it was to report through S3: trial, job, reason.
+_CANNOT = (
+    "trial %d cannot write to S3 from its job %s, so its reports come from its log and its checkpoints are neither "
+    "restored nor kept: %s"
+)
+_CANNOT_ANY_MORE = (
+    "trial %d was started again by SageMaker and cannot use S3 any more from its job %s, so its reports come from its "
+    "log, and no further checkpoint is kept: %s"
+)
 
 
 class LogReader(Service):
@@ -97,49 +106,38 @@ class LogReader(Service):
             if not self._watched:
                 return None
         begin = now()
-        fallen_back: list[Attempt] = []
-        changed: list[Attempt] = []
         try:
             found = self._channel.look()
         except AccessDenied as error:
             self._do_without(error)
             return 0.0
-        for news in found:
-            with self.desk.lock:
-                attempt = self._watched.get(news.job_name)
-                if attempt is None:
-                    continue
-                events: list[TrialEvent] = list(attempt.take_reports(news.reports))
-                if events and attempt.use_s3 and not attempt.has_head:
-                    attempt.use_s3 = False
-                    self.desk.jobs_without_s3 += 1
-                    fallen_back.append(attempt)
-                elif events and attempt.use_s3 and not attempt.has_changed_to_log:
-                    attempt.has_changed_to_log = True
-                    changed.append(attempt)
-                if news.end is not None:
-                    attempt.take_mark(news.end.end, now())
-                    events.extend(self._ending.by_mark(attempt))
-                if news.settled:
-                    self._complete.add(news.job_name)
-                self.desk.deliver(events)
-        for attempt in fallen_back:
-            logger.warning(
-                "trial %d cannot write to S3 from its job %s, so its reports come from its log and its checkpoints are "
-                "neither restored nor kept: %s",
-                attempt.trial_id,
-                attempt.job_name,
-                self._why_without_s3(attempt) or "`cloudtune doctor` tells what is missing",
-            )
-        for attempt in changed:
-            logger.warning(
-                "trial %d was started again by SageMaker and cannot use S3 any more from its job %s, so its reports "
-                "come from its log, and no further checkpoint is kept: %s",
-                attempt.trial_id,
-                attempt.job_name,
-                self._why_without_s3(attempt) or "`cloudtune doctor` tells what is missing",
-            )
+        changes = [change for change in map(self._take, found) if change is not None]
+        for attempt, change in changes:  # the reason takes a call, for which no report waits
+            logger.warning(change, attempt.trial_id, attempt.job_name, self._why_without_s3(attempt))
         return max(0.0, begin + self._interval - now())
+
+    def _take(self, news: LogNews) -> tuple[Attempt, str] | None:
+        """Delivers what is new of an attempt; tells if these are the first reports that have not come through S3."""
+        with self.desk.lock:
+            attempt = self._watched.get(news.job_name)
+            if attempt is None:
+                return None
+            change = None
+            events: list[TrialEvent] = list(attempt.take_reports(news.reports))
+            if events and attempt.use_s3 and not attempt.has_head:
+                attempt.use_s3 = False
+                self.desk.jobs_without_s3 += 1
+                change = attempt, _CANNOT
+            elif events and attempt.use_s3 and not attempt.has_changed_to_log:
+                attempt.has_changed_to_log = True
+                change = attempt, _CANNOT_ANY_MORE
+            if news.end is not None:
+                attempt.take_mark(news.end.end, now())
+                events.extend(self._ending.by_mark(attempt))
+            if news.settled:
+                self._complete.add(news.job_name)
+            self.desk.deliver(events)
+            return change
 
     def _was_heard_since(self, attempt: Attempt) -> bool:
         """Whether the attempt has told something in S3 since its log is read."""
@@ -156,14 +154,14 @@ class LogReader(Service):
                 self.forget(attempt)
 
     def _why_without_s3(self, attempt: Attempt) -> str:
-        """What the agent of a job says about it in the first lines of the log; "" if it is not to be found."""
+        """What the agent of a job says about it in the first lines of the log, or who could tell."""
         try:
             lines = self._logs.first_lines(attempt.job_name, _FIRST_LINES)
         except AwsError as error:
             logger.info("the log of %s could not be read: %s", attempt.job_name, error)
-            return ""
+            lines = []
         notes = [line[len(LOG_NOTE) :] for line in lines if line.startswith(LOG_NOTE) and _FALLS_BACK in line]
-        return notes[0].partition(_FALLS_BACK)[0] if notes else ""
+        return notes[0].partition(_FALLS_BACK)[0] if notes else "`cloudtune doctor` tells what is missing"
 
     def forget(self, attempt: Attempt) -> None:
         """Nothing more is wanted of the attempt's log; the desk's lock is held."""
