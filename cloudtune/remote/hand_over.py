@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cloudtune.agent import protocol
 from cloudtune.aws.errors import PASSING, AwsError, NoCapacity, QuotaReached
+from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.callbacks.tuner_callback import TunerCallback
 from cloudtune.errors import CloudtuneError
 from cloudtune.interruption import SignalWatch
@@ -137,7 +138,7 @@ class HandOver(TunerCallback):
         while True:
             left = until - time.monotonic()
             try:
-                return self._create(shipped, max(0.0, min(_LONGEST_PAUSE, left)))
+                name = self._create(shipped, max(0.0, min(_LONGEST_PAUSE, left)))
             except _WAITS_FOR as error:
                 pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, left * _PAUSE_PART)) * self._random.uniform(0.8, 1.2)
                 if left < pause:
@@ -153,6 +154,10 @@ class HandOver(TunerCallback):
                     self._give_up(error)
             except AwsError as error:
                 raise self._failed(error) from error
+            else:
+                if not was_told and self._signals.received is not None and self._is_stopped():
+                    self._give_up(None)
+                return name
 
     def _latest(self) -> float:
         """When a successor is given up, by the clock that nobody sets."""
@@ -192,12 +197,35 @@ class HandOver(TunerCallback):
             threading.Event().wait(min(_LOOK, left))
         return True
 
-    def _give_up(self, error: Exception) -> None:
+    def _give_up(self, error: Exception | None) -> None:
         """The job is told to end. Only where that is because its time is over, it has failed to hand over."""
-        if self._job.ends_for_good() and self._job.time_is_over:
+        if self._is_stopped():
+            self._withdraw()
+        elif self._job.time_is_over and error is not None:
             raise self._failed(error) from error
         self.is_due = False
         raise self._signals.error() from error
+
+    def _is_stopped(self) -> bool:
+        """Whether somebody has ended the job, which was told to end, and with it the experiment."""
+        return self._job.ends_for_good() and not self._job.time_is_over
+
+    def _withdraw(self) -> None:
+        """Stops the successor, if it was created at the same moment, or no answer came when it was."""
+        job = self._job
+        place = TunerPlace(job.place.bucket.with_patience(_PATIENCE), job.place.root)
+        try:
+            newest = newest_launch(place, _PATIENCE)
+            if newest is not None and newest[0] > job.attempt and not newest[1].is_terminal:
+                logger.info("the job is to end: its successor %s is stopped as well", newest[1].name)
+                TrainingJobs(job.aws).stop(newest[1].name, _PATIENCE)
+        except AwsError as error:
+            logger.warning(
+                "whether a successor goes on with experiment '%s' is not known: `cloudtune stop %s` ends it (%s)",
+                self._settings.name,
+                self._settings.name,
+                error,
+            )
 
     def _failed(self, error: Exception) -> HandOverFailed:
         return HandOverFailed(

@@ -100,6 +100,11 @@ class Handing:
         self.hand_over.is_due = True
         monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.01)
         monkeypatch.setattr(self.hand_over, "_create", self._create)
+        self.withdrawn = 0
+        monkeypatch.setattr(self.hand_over, "_withdraw", self._withdraw)
+
+    def _withdraw(self) -> None:
+        self.withdrawn += 1
 
     def _create(self, shipped: object, patience: float) -> str:
         outcome = self._outcomes[min(self.tries, len(self._outcomes) - 1)]
@@ -161,3 +166,28 @@ def test_a_signal_while_a_successor_is_tried_for(
         finally:
             sender.join()
     assert handing.hand_over.is_due == time_is_over
+    assert handing.withdrawn == (not time_is_over)
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "time_is_over", "is_wanted"), [(False, False, False), (False, True, True), (True, False, True)]
+)
+def test_a_signal_while_the_successor_is_created(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: bool, time_is_over: bool, is_wanted: bool
+) -> None:
+    """It is stopped again where somebody stops the job; not where the job's time or its machine is at an end."""
+    handing = Handing(tmp_path, monkeypatch, ["digits-tuning-0-1"])
+    handing.job.time_is_over, handing.job.ends_for_good = time_is_over, lambda: not goes_on
+
+    def create(*_: object) -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "digits-tuning-0-1"
+
+    monkeypatch.setattr(handing.hand_over, "_create", create)
+    with handing.signals:
+        if is_wanted:
+            assert handing.complete() == "digits-tuning-0-1"
+        else:
+            with pytest.raises(TuningInterrupted):
+                handing.complete()
+    assert handing.withdrawn == (not is_wanted)

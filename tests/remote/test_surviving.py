@@ -7,7 +7,8 @@ import json
 import pytest
 
 from cloudtune.aws.quotas import forget_quotas
-from tests.remote.remote_experiment import ROOT, RemoteTuning, wait_until
+from cloudtune.localcloud import Fault
+from tests.remote.remote_experiment import NAME, ROOT, RemoteTuning, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -141,6 +142,22 @@ def test_a_stop_while_a_successor_is_tried_for(tuning: RemoteTuning) -> None:
     wait_until(lambda: tuning.trial_jobs()[0]["status"] not in ("InProgress", "Stopping"), "the end of the trial")
     assert tuning.entries("end")[-1]["status"] == "Interrupted"
     assert len(tuning.tuner_jobs()) == 1
+
+
+@pytest.mark.defect("R1")
+def test_a_stop_while_the_successor_is_created(tuning: RemoteTuning) -> None:
+    """Who stops the job stops the experiment: the successor, of which the job hears too late, does not go on either."""
+    first = tuning.launch(tuning.tuner(True, {"epochs": 4, "hold": 2}, trials=1), max_run=60).job_name
+    tuning.wait_for_reports(2)
+    create = "sagemaker:CreateTrainingJob"
+    tuning.cloud.faults.add(Fault("slow_answer", seconds=5.0, operation=create, who=f"job:{first}"))
+    tuning.cloud.faults.add(Fault("slow_start", seconds=60.0, job=f"{NAME}-tuning-0-1"))
+    wait_until(lambda: len(tuning.tuner_jobs()) == 2, "the successor")
+    tuning.cloud.stop_job(first)
+    assert tuning.wait_for_end(first)["status"] == "Stopped"
+    assert tuning.wait_for_end(tuning.tuner_jobs()[1]["name"])["status"] == "Stopped"
+    wait_until(lambda: tuning.trial_jobs()[0]["status"] not in ("InProgress", "Stopping"), "the end of the trial")
+    assert tuning.entries("end")[-1]["status"] == "Interrupted"
 
 
 @pytest.mark.defect("R6")
