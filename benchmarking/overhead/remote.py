@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarking.overhead.account import BUCKET, IMAGE, ROLE
 from benchmarking.overhead.measurement import Row, seconds
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.backend.sagemaker_backend import SageMakerBackend, TrainingJob
@@ -22,9 +23,6 @@ from cloudtune.localcloud import LocalCloud
 from cloudtune.optimizer.baselines import RandomSearch
 from cloudtune.remote import RemoteLauncher
 
-BUCKET = "bench"
-IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/python:3"
-ROLE = "arn:aws:iam::123456789012:role/tuning"
 LAUNCHES = 20
 #: What the issue allows, in seconds.
 LAUNCH_TIME, FIRST_TRIAL_TIME = 0.5, 2.0

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarking.overhead.account import BUCKET, IMAGE, ROLE
 from benchmarking.overhead.measurement import Row, seconds
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.agent.protocol import Keys, attempt_of_head
@@ -33,9 +34,6 @@ from cloudtune.store.s3_store import S3Store
 from cloudtune.trial import Trial
 from cloudtune.tuner import unpickled
 
-BUCKET = "bench"
-IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/python:3"
-ROLE = "arn:aws:iam::123456789012:role/tuning"
 NAME = "again"
 ROOT = f"cloudtune/{NAME}/{NAME}/"
 ID = "again1"

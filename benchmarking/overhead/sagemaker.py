@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarking.overhead.account import BUCKET, IMAGE, ROLE
 from benchmarking.overhead.measurement import Row
 from cloudtune.agent import protocol
 from cloudtune.aws.job_names import job_name
@@ -28,9 +29,6 @@ from cloudtune.stopping_criterion import StoppingCriterion
 from cloudtune.trial import Trial
 from cloudtune.tuner import Tuner
 
-BUCKET = "bench"
-ROLE = "arn:aws:iam::123456789012:role/bench"
-IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/bench:1"
 #: Seconds over which idle trials are watched.
 WATCHED = 200.0
 

@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarking.overhead.account import BUCKET, IMAGE, ROLE
 from benchmarking.overhead.measurement import Row
+from benchmarking.overhead.sagemaker import SILENT
 from cloudtune.agent import protocol
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.s3 import Bucket
@@ -34,11 +36,8 @@ from cloudtune.store.s3_store import S3Store
 from cloudtune.trial import Trial
 from cloudtune.tuner import Tuner
 
-BUCKET = "bench"
 NAME = "puts"
 ROOT = f"cloudtune/{NAME}/{NAME}/"
-ROLE = "arn:aws:iam::123456789012:role/bench"
-IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/bench:1"
 HOUR = 3600.0
 TRIALS, EVERY, ACT_EVERY = 100, 60.0, 10.0
 #: Seconds that are watched once all trials run: with an act every ten seconds, and with two.
@@ -142,24 +141,11 @@ class Agents(threading.Thread):
 
     def _put(self, trial: int, outcome: str | None = None) -> None:
         job, _, count = self.running[trial]
-        mark = {"outcome": outcome, "exit_code": 0, "signal": None, "reason": "", "output": ""}
-        head = {
-            "format": protocol.FORMAT,
-            "trial": trial,
-            "attempt": 0,
-            "run": 0,
-            "state": protocol.RUNNING if outcome is None else protocol.ENDED,
-            "beat": count + 1 + (outcome is not None),
-            "chunks": [],
-            "first": 0,
-            "reports": [{"loss": 1.0, "epoch": number} for number in range(count)],
-            "checkpoint": None,
-            "ended_runs": {},
-            "end": None if outcome is None else mark,
-            "host": "algo-1",
-            "job": job.name,
-            "unix": 0.0,
-        }
+        reports = [{"loss": 1.0, "epoch": number} for number in range(count)]
+        head = {**SILENT, "trial": trial, "attempt": 0, "job": job.name, "beat": count + 1, "reports": reports}
+        if outcome is not None:
+            mark = {"outcome": outcome, "exit_code": 0, "signal": None, "reason": "", "output": ""}
+            head |= {"state": protocol.ENDED, "beat": count + 2, "end": mark}
         body = json.dumps(head).encode()
         if outcome is not None:
             self._s3.put_object(Bucket=BUCKET, Key=self._keys.end(trial, 0), Body=body)
