@@ -45,7 +45,10 @@ def claim(base: str, created: float, path: Path, results_update_interval: float)
             if not store.exists():
                 _mention_unfinished(base)
                 store.open()
-                return Claimed(store, name, path, created)
+                if store.length() == 1:
+                    return Claimed(store, name, path, created)
+                # Somebody has begun one, and ended, since we looked: the log holds more than that it is ours now.
+                store.close()
         except ExperimentLocked:
             logger.debug("the name %s was just taken", name)
         created += 0.001

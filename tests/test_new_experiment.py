@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudtune import new_experiment
 from cloudtune.new_experiment import Claimed, claim
 from cloudtune.store import places
 from cloudtune.store.local_store import LocalStore
@@ -41,6 +42,25 @@ def test_tuners_of_the_same_millisecond_get_names_of_their_own() -> None:
     assert [one.name for one in new] == [places.suffixed_name("digits", one.created) for one in new]
     for one in new:
         one.store.close()
+
+
+def test_an_experiment_that_began_and_ended_meanwhile_keeps_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between our look and our lease: it is not continued by mistake."""
+    others: list[Claimed] = []
+
+    def another_one(*_: object) -> None:
+        if not others:
+            store = LocalStore(places.experiment_path(places.suffixed_name("digits", NOON)))
+            store.open()
+            store.append([{"event": "clock", "time": 1.0}])
+            store.close()
+            others.append(Claimed(store, places.suffixed_name("digits", NOON), store.path, NOON))
+
+    monkeypatch.setattr(new_experiment, "_mention_unfinished", another_one)
+    new = claimed()
+    assert new.name != others[0].name
+    assert [entry["event"] for entry in new.store.read()] == ["epoch"]
+    new.store.close()
 
 
 def test_an_experiment_that_has_ended_keeps_its_name(caplog: pytest.LogCaptureFixture) -> None:
