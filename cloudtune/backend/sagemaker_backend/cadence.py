@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+#: An agent that has not answered a wish after so many times the intervals between two looks, its own and the tuner's,
+#: hears nothing.
+_UNANSWERED = 5.0
+
 
 @dataclass(frozen=True)
 class Cadence:
@@ -45,6 +49,11 @@ class Cadence:
     agent_heartbeat: float = 60.0
     life_timeout: float = 3600.0
     checkpoint: float = 30.0
+
+    @property
+    def answers_within(self) -> float:
+        """Seconds after which an agent that hears has answered a wish."""
+        return _UNANSWERED * (self.agent_watch + self.agent_put + self.poll)
 
     def __post_init__(self) -> None:
         for field in fields(self):

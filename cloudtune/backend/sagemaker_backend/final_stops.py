@@ -133,12 +133,13 @@ class FinalStops:
         deadline = now() + self._stop_grace + self._cadence.stop_margin + _STOP_TAKES
         if self._over_at is not None:
             deadline = min(deadline, self._over_at)
-        # Without the watcher's thread nothing would be heard of their ends.
-        while now() < deadline and self._watcher.is_alive():
-            if not self._left():
+        answered_by = min(deadline, now() + self._cadence.answers_within)
+        # Without the watcher's thread nothing would be heard of their ends, but of the agents' answers.
+        while now() < (deadline if self._watcher.is_alive() else answered_by if self._s3_works() else 0.0):
+            if not self._still_going():
                 return
             self._desk.bell.wait(min(1.0, max(0.0, deadline - now())))
-        left = self._left()
+        left = self._still_going()
         if left:
             logger.warning(
                 "%d training jobs may still run (%s): they end by themselves %.0f seconds after the last sign "
@@ -149,6 +150,11 @@ class FinalStops:
                 self._cadence.life_timeout,
                 self._experiment,
             )
+
+    def _still_going(self) -> list[Attempt]:
+        """What is left; where nobody can ask SageMaker any more, without those whose agents have heard the wish."""
+        left = self._left()
+        return left if self._watcher.is_alive() else [a for a in left if not a.is_ending]
 
     def _left(self) -> list[Attempt]:
         with self._desk.lock:

@@ -43,10 +43,6 @@ _BEAT_WITHOUT_AGENT = 30.0
 #: Calls for stops, and for states, before it is the other's turn.
 _IN_TURN = 4
 
-#: Where the tuner's time is limited, an agent that has not answered a wish after so many times the intervals between
-#: two looks, its own and the tuner's, hears nothing.
-_UNANSWERED = 5.0
-
 #: A job that was asked to end may upload its output for so long (seconds); SageMaker has been seen to hang there.
 _LONGEST_UPLOAD = 900.0
 
@@ -134,9 +130,7 @@ class Watcher(Service):
     def _stop_time(self, attempt: Attempt, at: float) -> float:
         """When to stop a job that was to be stopped ``at``: later if its script has ended, and it only uploads yet."""
         if self._hastened_at is not None and not attempt.is_ending:
-            cadence = self._cadence
-            answers_within = _UNANSWERED * (cadence.agent_watch + cadence.agent_put + cadence.poll)
-            at = min(at, self._hastened_at + answers_within)
+            at = min(at, self._hastened_at + self._cadence.answers_within)
         if attempt.mark is None or attempt.mark_at is None or attempt.mark["outcome"] == protocol.TERMINATED:
             return at  # after SIGTERM nothing is waited for: a spot job may be waiting for its next machine
         return max(at, attempt.mark_at + _LONGEST_UPLOAD)

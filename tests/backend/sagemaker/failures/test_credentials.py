@@ -123,6 +123,22 @@ def test_a_right_that_is_taken_away(experiment: Experiment) -> None:
     experiment.check_whole()
 
 
+def test_a_right_on_jobs_that_is_taken_away(experiment: Experiment) -> None:
+    """SageMaker tells the tuner nothing any more: it ends when the agents have heard, through S3, that they are to."""
+    configs = [{"epochs": 4, "hold": 2}]
+    with pytest.raises(AccessDenied, match="sagemaker:ListTrainingJobs is not allowed"), experiment.running(configs):
+        experiment.wait_for_epoch(2)
+        experiment.cloud.faults.add(Fault("access_denied", "sagemaker:ListTrainingJobs", who="client"))
+    assert not experiment.says("may still run")
+    assert experiment.cloud.wait_for_job(experiment.job())["status"] == "Completed"
+    assert experiment.saved() == 2
+    experiment.cloud.faults.clear()
+    experiment.release(0)
+    experiment.run(configs)
+    assert experiment.epochs() == [1, 2, 3, 4]
+    experiment.check_whole()
+
+
 def test_a_life_object_that_somebody_deletes(experiment: Experiment) -> None:
     """The tuner writes it anew, and goes on."""
     with experiment.running([{"epochs": 3, "hold": 2}]):
