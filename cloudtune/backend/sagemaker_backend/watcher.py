@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 
 from cloudtune.agent import protocol
-from cloudtune.aws.errors import NotFound
+from cloudtune.aws.errors import InvalidRequest, NotFound
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
 from cloudtune.backend.sagemaker_backend.bills import Bills
@@ -51,6 +51,8 @@ _LONG_STOP = 900.0
 
 #: Between two tries to stop a job that was created and is not to be seen yet (seconds).
 _NOT_SEEN_YET = 3.0
+#: The same where SageMaker refuses to stop a job that it says is in progress (seconds).
+_REFUSED = 20.0
 
 #: Secondary statuses of jobs whose container runs, so that its agent should be heard of; "" where a list does not say.
 _CONTAINER_RUNS = ("", "Training", "Uploading")
@@ -192,6 +194,12 @@ class Watcher(Service):
             with self.desk.lock:
                 attempt.stop_job_at = now() + _NOT_SEEN_YET
             self._not_there(attempt)
+            return
+        except InvalidRequest as error:
+            # What SageMaker says of a job may be behind. A tuner that ended for it would leave all others running.
+            with self.desk.lock:
+                attempt.stop_job_at = now() + _REFUSED
+            logger.warning("a job is not stopped yet, trying again in %.0f seconds: %s", _REFUSED, error)
             return
         with self.desk.lock:
             attempt.stop_sent = True

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from cloudtune.agent import protocol
-from cloudtune.aws.errors import NotFound, Unreachable
+from cloudtune.aws.errors import InvalidRequest, NotFound, Unreachable
 from cloudtune.aws.training_jobs import JobState, JobSummary, TrainingJobs, WarmPool
 from cloudtune.backend.sagemaker_backend import watcher as module
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
@@ -183,6 +183,24 @@ def test_a_stop_of_a_job_that_cannot_be_seen_yet(scene: Scene) -> None:
     assert 0 < wait < 30
     scene.jobs.states[attempt.job_name] = there
     scene.turn(wait)
+    assert attempt.stop_sent
+
+
+def test_a_stop_that_is_refused_is_tried_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a job that has just ended, say, and that SageMaker still calls in progress: no reason to end the tuner."""
+    attempt, other = (scene.add(trial, wish=protocol.WISH_STOP, stop_job_at=scene.now) for trial in (0, 1))
+    stop = scene.jobs.stop
+
+    def refused(name: str, patience: float | None = None) -> bool:
+        if name == attempt.job_name:
+            raise InvalidRequest("the job is not in a status in which it can be stopped")
+        return stop(name, patience)
+
+    monkeypatch.setattr(scene.jobs, "stop", refused)
+    scene.turn()
+    assert (attempt.stop_sent, other.stop_sent) == (False, True)
+    monkeypatch.setattr(scene.jobs, "stop", stop)
+    scene.turn(60)
     assert attempt.stop_sent
 
 
