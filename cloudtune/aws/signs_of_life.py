@@ -7,6 +7,7 @@ A tuner writes its life object again and again. How old that is, S3 says by one 
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -97,6 +98,39 @@ def call_off(aws: Aws, place: str, confirm: Callable[[], object] = lambda: None)
         bucket.put_own(key, json.dumps(life).encode(), if_match=got.etag)
     except Conflict:
         return False
+    return True
+
+
+def give_sign(aws: Aws, place: str, confirm: Callable[[], object], kms_key: str | None = None) -> bool:
+    """Gives a sign of life for a tuner that has ended, while the next one is on its way; its wishes stay as they are.
+
+    Args:
+        aws: Account, which must own the bucket, and region.
+        place: ``s3://bucket/prefix`` of the trials.
+        confirm: As in :func:`call_off`.
+        kms_key: Encrypts the object.
+
+    Returns:
+        False if there is no life object, or somebody has called the trials off.
+
+    Raises:
+        AwsError: S3 refuses, or does not answer.
+    """
+    name, key = _bucket_and_key(place)
+    bucket = Bucket(aws, name, aws.account, kms_key)
+    got = bucket.get(key)
+    if got is None:
+        return False
+    confirm()
+    life = _parsed(got.body)
+    if str(life.get("nonce", "")).startswith(_REAPER):
+        return False
+    life["beat"] = life.get("beat", 0) + 1
+    life["unix"] = time.time()
+    try:
+        bucket.put_own(key, json.dumps(life).encode(), if_match=got.etag)
+    except Conflict:
+        pass  # somebody else has written: that is a sign of life, too
     return True
 
 

@@ -87,6 +87,11 @@ class TrialBackend(ABC):
     #: Default for the name of an experiment with this backend.
     default_name: str = "cloudtune"
 
+    @property
+    def sign_interval(self) -> float | None:
+        """Seconds between two signs of life that the trials expect of the tuner; None: they expect none."""
+        return None
+
     def end_when_silent(self, seconds: float) -> None:  # noqa: B027 - where trials end with the tuner anyway
         """Has trials pause when the tuner has given no sign of life for so long, or sooner. Before :meth:`open`."""
 

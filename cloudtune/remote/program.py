@@ -26,6 +26,7 @@ from cloudtune.remote.early_end import EarlyEnd
 from cloudtune.remote.hand_over import HandOver
 from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.own_job import OwnJob
+from cloudtune.remote.stand_in import StandIn
 from cloudtune.remote.tuner_job import (
     ENV_LAUNCH,
     MANIFEST,
@@ -118,7 +119,8 @@ class Run:
                     self._drive(tuner)
                 raise
         try:
-            self._hand_over.complete(self._channel)
+            with StandIn(self._job, tuner.trial_backend.sign_interval if self._hand_over.is_due else None):
+                self._hand_over.complete(self._channel)
         except TuningInterrupted:
             # While a successor was tried for. Trials that are not to go on without one are ended by the tuner.
             self._drive(tuner)

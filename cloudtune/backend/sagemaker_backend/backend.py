@@ -180,6 +180,11 @@ class SageMakerBackend(TrialBackend):
 
     # ------------------------------------------------------------------ the contract
 
+    @property
+    def sign_interval(self) -> float | None:
+        """:attr:`Cadence.life`, where agents look at S3."""
+        return self.cadence.life if self.uses_s3 else None
+
     def end_when_silent(self, seconds: float) -> None:
         """Shortens the time after which agents take the tuner for dead (:attr:`Cadence.life_timeout`)."""
         cadence = self.cadence
