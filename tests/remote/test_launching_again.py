@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 import logging
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 
 from cloudtune import StoppingCriterion
-from cloudtune.aws.training_jobs import JobState
 from cloudtune.errors import ExperimentLocked, ExperimentNotFound
 from cloudtune.experiments.s3_finding import find_in_s3
 from cloudtune.remote.changes import change, changes_of, longest_time
@@ -20,6 +18,7 @@ from cloudtune.remote.relaunching import NothingToContinue, launch_again
 from cloudtune.remote.time_limit import LONGEST_JOB, MARGIN
 from cloudtune.remote.tuner_job import MANIFEST, PICKLE
 from cloudtune.remote.unpacking import CannotLoad
+from tests.aws.job_states import job_state
 from tests.experiments.in_s3 import header
 from tests.experiments.recorded import trial
 from tests.remote.test_following import NAME, Remote, finish, remote
@@ -55,25 +54,7 @@ def test_changes_travel_as_plain_data() -> None:
 )
 def test_why_a_tuners_job_failed(said: str, told: str) -> None:
     """The last line that its program wrote, without what SageMaker puts around it."""
-    when = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
-    state = JobState(
-        name="j",
-        arn="a",
-        status="Failed",
-        secondary="Failed",
-        failure_reason=said,
-        instance_type="ml.m5.large",
-        instance_count=1,
-        billable_seconds=1,
-        training_seconds=1,
-        environment={},
-        warm_pool=None,
-        created=when,
-        ended=when,
-        is_spot=False,
-        max_run=1,
-    )
-    assert why_failed(state) == told
+    assert why_failed(job_state("Failed", failure_reason=said)) == told
 
 
 def ship(remote: Remote, launch: int, pickle: bytes, intact: bool = True) -> None:

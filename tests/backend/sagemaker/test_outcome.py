@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Any
-
 import pytest
 
 from cloudtune.agent import protocol
@@ -12,6 +9,7 @@ from cloudtune.aws.training_jobs import JobState
 from cloudtune.backend.sagemaker_backend.attempt import Attempt
 from cloudtune.backend.sagemaker_backend.outcome import end_by_mark, end_by_state, is_capacity_failure, never_began
 from cloudtune.trial import Outcome, Trial
+from tests.aws.job_states import job_state
 from tests.backend.sagemaker.heads import end_mark
 
 
@@ -21,25 +19,10 @@ def attempt(wish: str | None = None) -> Attempt:
     return one
 
 
-def state(status: str, secondary: str = "", reason: str = "", **other: Any) -> JobState:
-    known: dict[str, Any] = {
-        "name": "job",
-        "arn": "",
-        "status": status,
-        "secondary": secondary or status,
-        "failure_reason": reason,
-        "instance_type": "ml.g4dn.xlarge",
-        "instance_count": 1,
-        "billable_seconds": 1,
-        "training_seconds": 1,
-        "environment": {},
-        "warm_pool": None,
-        "created": dt.datetime.now(dt.timezone.utc),
-        "ended": None,
-        "is_spot": False,
-        "max_run": 60,
-    }
-    return JobState(**{**known, **other})
+def state(status: str, secondary: str = "", reason: str = "") -> JobState:
+    return job_state(
+        status, secondary=secondary or status, failure_reason=reason, instance_type="ml.g4dn.xlarge", max_run=60
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pytest
 
 from cloudtune.agent.protocol import BUNDLE
@@ -15,6 +13,7 @@ from cloudtune.backend.sagemaker_backend.attempt import Attempt
 from cloudtune.backend.sagemaker_backend.source_archive import SourceArchive
 from cloudtune.localcloud import LocalCloud
 from cloudtune.trial import Trial
+from tests.aws.job_states import job_state
 
 FOLDER = "s3://data/cloudtune/code/0123/"
 KEY = f"cloudtune/code/0123/{BUNDLE}"
@@ -48,24 +47,7 @@ def scene(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Scene:
 
 def failed(reason: str = f'No S3 objects found under S3 URL "{FOLDER}" given') -> JobState:
     """A job that could not download its input."""
-    return JobState(
-        name="name-abcdef-0-0",
-        arn="",
-        status="Failed",
-        secondary="Failed",
-        failure_reason=f"ClientError: Data download failed: {reason}",
-        instance_type="ml.m5.large",
-        instance_count=1,
-        billable_seconds=1,
-        training_seconds=1,
-        environment={},
-        warm_pool=None,
-        created=dt.datetime.now(dt.timezone.utc),
-        ended=None,
-        is_spot=False,
-        max_run=60,
-        has_run=False,
-    )
+    return job_state("Failed", failure_reason=f"ClientError: Data download failed: {reason}", has_run=False)
 
 
 def test_an_archive_that_was_deleted_is_there_before_the_next_job(scene: Scene, local_cloud: LocalCloud) -> None:

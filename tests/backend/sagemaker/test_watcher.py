@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import statistics
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,31 +23,15 @@ from cloudtune.backend.sagemaker_backend.last_words import LastWords
 from cloudtune.backend.sagemaker_backend.watcher import Watcher
 from cloudtune.errors import Fenced
 from cloudtune.trial import Bill, End, Outcome, Trial
+from tests.aws.job_states import CREATED, job_state
 from tests.backend.sagemaker.heads import end_mark
 
-BEGAN = dt.datetime(2026, 11, 20, tzinfo=dt.timezone.utc)
 TERMINATED = end_mark(protocol.TERMINATED, 143)
 
 
 def state(name: str, status: str = "InProgress", pool: WarmPool | None = None) -> JobState:
     """A job's state, as DescribeTrainingJob tells it."""
-    return JobState(
-        name=name,
-        arn="",
-        status=status,
-        secondary=status,
-        failure_reason="",
-        instance_type="ml.m5.large",
-        instance_count=1,
-        billable_seconds=100,
-        training_seconds=100,
-        environment={},
-        warm_pool=pool,
-        created=BEGAN,
-        ended=None,
-        is_spot=False,
-        max_run=3600,
-    )
+    return job_state(status, name=name, warm_pool=pool)
 
 
 class Sagemaker:
@@ -74,7 +57,8 @@ class Sagemaker:
         if status != "InProgress":
             return []
         return [
-            JobSummary(name, "", "InProgress", secondary, BEGAN, None, None) for name, secondary in self.listed.items()
+            JobSummary(name, "", "InProgress", secondary, CREATED, None, None)
+            for name, secondary in self.listed.items()
         ]
 
 
