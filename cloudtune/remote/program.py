@@ -131,7 +131,7 @@ class Run:
         os.environ[constants.ENV_FOLDER] = str(self._base / "cloudtune" / "experiments")
         manifest = self._manifest()
         archive = self._base / "input" / "data" / protocol.CHANNEL_CODE / protocol.BUNDLE
-        tuner = load(self._base / "code", manifest, (self._channel / PICKLE).read_bytes(), archive)
+        tuner = load(self._base / "code", manifest, self._shipped(PICKLE), archive)
         change(tuner, self._settings.changes)
         backend = tuner.trial_backend
         self._trials_are_elsewhere = backend.trials_outlive_tuner
@@ -154,8 +154,8 @@ class Run:
 
     def _manifest(self) -> Mapping[str, Any]:
         """Of the shipment, if it and the task are those that this job was created for."""
-        manifest = (self._channel / MANIFEST).read_bytes()
-        launched = launch_digest((self._channel / protocol.TASK).read_bytes(), manifest)
+        manifest = self._shipped(MANIFEST)
+        launched = launch_digest(self._shipped(protocol.TASK), manifest)
         if os.environ.get(ENV_LAUNCH, launched) != launched:
             raise CannotLoad(
                 "what lies in the job's input channel is not what it was launched with: another launch, or somebody "
@@ -163,6 +163,16 @@ class Run:
             )
         said: dict[str, Any] = json.loads(manifest)
         return said
+
+    def _shipped(self, name: str) -> bytes:
+        """A file of the job's input channel. Raises CannotLoad."""
+        try:
+            return (self._channel / name).read_bytes()
+        except FileNotFoundError as error:
+            raise CannotLoad(
+                f"{name} is missing in the job's input channel: somebody, or a lifecycle rule of the bucket, has "
+                f"deleted it from {self._place.uri}; launch again"
+            ) from error
 
     def _store(self, tuner: Tuner) -> S3Store:
         return S3Store(

@@ -314,6 +314,14 @@ def successor_of(described: Mapping[str, Any], name: str, task_uri: str, attempt
         "EnableManagedSpotTraining",
         "RetryStrategy",
         "Environment",
+        "HyperParameters",
+        # What a user may have named as `extra`.
+        "CheckpointConfig",
+        "DebugHookConfig",
+        "ExperimentConfig",
+        "InfraCheckConfig",
+        "RemoteDebugConfig",
+        "TensorBoardOutputConfig",
     )
     request = json.loads(json.dumps({member: described[member] for member in kept if described.get(member)}))
     request["TrainingJobName"] = name

@@ -102,6 +102,18 @@ def test_a_job_runs_nothing_but_its_own_launch(tuning: RemoteTuning) -> None:
     tuning.wait_for_end("other-tuning-0-0")
 
 
+@pytest.mark.parametrize("name", [MANIFEST, PICKLE])
+def test_a_job_whose_launch_was_deleted(tuning: RemoteTuning, name: str) -> None:
+    """By a lifecycle rule before a spot job's next machine, say: its reason names what is missing, and what to do."""
+    tuning.cloud.faults.add(Fault("slow_start", seconds=10.0, job=f"{NAME}-tuning-0-0"))
+    launched = tuning.launch(tuning.tuner(False, SPACE, trials=1))
+    tuning.bucket.delete([tuning.place.keys.task_folder(TRIAL, 0) + name])
+    job = tuning.wait_for_end(launched.job_name)
+    assert job["status"] == "Failed"
+    assert f"\n{name} is missing in " in job["failure_reason"]
+    assert "; launch again" in job["failure_reason"]
+
+
 def test_a_refused_launch_leaves_nothing(tuning: RemoteTuning) -> None:
     """The next one, from any machine and at once, has its number."""
     tuning.cloud.faults.add(Fault("access_denied", operation="sagemaker:CreateTrainingJob", count=1))

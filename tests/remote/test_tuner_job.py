@@ -130,7 +130,8 @@ def test_whose_job_has_the_name(aws: Aws, place: TunerPlace, script: Path) -> No
 
 def test_a_successor_is_the_same_job_with_another_task(aws: Aws, place: TunerPlace, script: Path) -> None:
     """Image, machine, network, limits and variables stay; name, task and id are its own. AWS takes the request."""
-    request = make_request(aws, place, script, use_spot=True, environment={"MINE": "1"}, volume_size=7)
+    more = {"ExperimentConfig": {"ExperimentName": "digits"}, "RemoteDebugConfig": {"EnableRemoteDebug": True}}
+    request = make_request(aws, place, script, use_spot=True, environment={"MINE": "1"}, volume_size=7, extra=more)
     TrainingJobs(aws).create(request)
     described = aws.call("sagemaker", "describe_training_job", TrainingJobName=request["TrainingJobName"])
     name = place.job_name("digits", 1)
@@ -138,7 +139,7 @@ def test_a_successor_is_the_same_job_with_another_task(aws: Aws, place: TunerPla
     launched = place.write_task(1, SETTINGS, {})
     successor = successor_of(described, name, uri, 1, launched)
     TrainingJobs(aws).create(successor)
-    for member in ("ResourceConfig", "StoppingCondition", "RoleArn", "EnableManagedSpotTraining"):
+    for member in ("ResourceConfig", "StoppingCondition", "RoleArn", "EnableManagedSpotTraining", *more):
         assert successor[member] == request[member]
     channels = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in successor["InputDataConfig"]}
     assert channels == {"cloudtune": "s3://experiments/cloudtune/code/x/", "cloudtune-task": uri}
