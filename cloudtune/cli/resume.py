@@ -77,6 +77,8 @@ def resume_command(
 
             tuner.callbacks.append(KeepChanges(found, changes))
     else:
+        if plot:
+            raise click.UsageError("--plot needs --here: what goes on remotely draws nothing here")
         if takeover:
             raise click.UsageError("--takeover needs --here: a remote tuner that lives is ended by `cloudtune stop`")
         _launch_again(found, changes, follow, as_json)

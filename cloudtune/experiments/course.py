@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.training_jobs import JobState
 from cloudtune.constants import ST_LIMITS
 from cloudtune.stopping_criterion import StoppingCriterion
-from cloudtune.store.entries import EXPERIMENT
+from cloudtune.store.entries import EPOCH, EXPERIMENT
 from cloudtune.store.s3_log import S3LogFollower
 from cloudtune.store.store import Entry
 from cloudtune.tuning_status import TuningStatus
@@ -31,6 +32,11 @@ class Course:
         self.status = TuningStatus()
         #: The entry that says what is tuned and how; None while it has not come.
         self.header: Entry | None = None
+        #: How many tuners have driven it.
+        self.epoch = 0
+        #: Of the newest of them: its training job (None: it ran in none), and when it began, in Unix seconds.
+        self.job: str | None = None
+        self.since = 0.0
 
     def apply(self, entry: Entry) -> None:
         """Takes the next entry."""
@@ -44,7 +50,15 @@ class Course:
                 max_resource_attr=method.get("max_resource_attr"),
             )
         else:
+            if entry["event"] == EPOCH:
+                self.epoch = entry["epoch"]
+                self.job = entry["owner"].get("job")
+                self.since = entry["unix"]
             self.status.apply(entry)
+
+    def ended_before(self, job: JobState) -> bool:
+        """Whether all of it is what tuners before this job's have done: its own has not begun, or never did."""
+        return self.job != job.name and self.since < job.created.timestamp()
 
     def apply_all(self, blocks: Iterable[list[Entry]]) -> None:
         """Takes many entries."""

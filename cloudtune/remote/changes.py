@@ -9,7 +9,8 @@ from typing import Any
 from cloudtune.stopping_criterion import StoppingCriterion
 from cloudtune.tuner import Tuner
 
-_STOP_CRITERION = "stop_criterion"
+#: The change of the limits.
+STOP_CRITERION = "stop_criterion"
 _NUMBERS = ("n_workers", "max_failures")
 
 
@@ -25,13 +26,13 @@ def changes_of(
     """
     changes: dict[str, Any] = {"n_workers": n_workers, "max_failures": max_failures}
     if stop_criterion is not None:
-        changes[_STOP_CRITERION] = {one.name: getattr(stop_criterion, one.name) for one in fields(stop_criterion)}
+        changes[STOP_CRITERION] = {one.name: getattr(stop_criterion, one.name) for one in fields(stop_criterion)}
     return {name: value for name, value in changes.items() if value is not None}
 
 
 def change(tuner: Tuner, changes: Mapping[str, Any]) -> None:
     """Changes a tuner that does not run."""
-    limits = changes.get(_STOP_CRITERION)
+    limits = changes.get(STOP_CRITERION)
     if limits is not None:
         tuner.stop_criterion = StoppingCriterion(**limits)
     for name in _NUMBERS:
@@ -46,7 +47,7 @@ def longest_time(changes: Mapping[str, Any], before: float) -> float | None:
         changes: See :func:`changes_of`.
         before: The same without changes.
     """
-    limits = changes.get(_STOP_CRITERION)
+    limits = changes.get(STOP_CRITERION)
     if limits is None:
         return before
     limit: float | None = limits.get("max_wallclock_time")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class CtrlC:
     """Handles SIGINT while it is entered; elsewhere than in the main thread it does nothing.
 
-    A second Ctrl-C raises KeyboardInterrupt wherever it meets the program.
+    A second Ctrl-C raises KeyboardInterrupt wherever it meets the program. Once it was raised, the count begins anew:
+    one that comes while the display is taken away waits as well.
     """
 
     def __init__(self) -> None:
@@ -40,15 +41,19 @@ class CtrlC:
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self._came or self._waits:
-            raise KeyboardInterrupt
+            self._raise()
         self._came = True
+
+    def _raise(self) -> NoReturn:
+        self._came = self._waits = False
+        raise KeyboardInterrupt
 
     def wait(self, seconds: float) -> None:
         """Waits; raises KeyboardInterrupt if Ctrl-C comes, or has come."""
         try:
             self._waits = True
             if self._came:
-                raise KeyboardInterrupt
+                self._raise()
             self._pause.wait(seconds)
         finally:
             self._waits = False

@@ -90,14 +90,16 @@ def follow(
         following.progress.on_tuning_start(following)
         try:
             with CtrlC() as ctrl_c:
-                following.run(ctrl_c)
-        except KeyboardInterrupt:
-            following.progress.leave()
-            say(
-                f"'{following.name}' goes on; follow it again with `cloudtune status {following.known_as} --follow`, "
-                f"stop it with `cloudtune stop {following.known_as}`"
-            )
-            return False
+                try:
+                    following.run(ctrl_c)
+                except KeyboardInterrupt:
+                    # Whoever presses it twice is told as well how to go on.
+                    following.progress.leave()
+                    say(
+                        f"'{following.name}' goes on; follow it again with `cloudtune status {following.known_as} "
+                        f"--follow`, stop it with `cloudtune stop {following.known_as}`"
+                    )
+                    return False
         except BaseException:
             following.progress.leave()
             raise
@@ -199,8 +201,12 @@ class _Following:
 
     def raise_if_failed(self) -> None:
         """Raises RemoteTunerFailed if the tuner has not come to an end of its own, or of somebody's wish."""
-        job, state = self._job, self.status.finished_state
-        if job is None or self._without_job or state == entries.FINISHED:
+        job = self._job
+        if job is None or self._without_job:
+            return
+        has_begun = self._course.header is not None and not self._course.ended_before(job)
+        state = self.status.finished_state if has_begun else None
+        if state == entries.FINISHED:
             return
         if job.status == "Failed":
             what = f"failed: {why_failed(job)}"
@@ -208,7 +214,7 @@ class _Following:
             what = out_of_time(job)
         elif state is None:
             # A job that somebody stops before it has begun writes nothing.
-            what = "was stopped before the tuner had begun" if self._course.header is None else "ended before the tuner"
+            what = "ended before the tuner" if has_begun else "was stopped before the tuner had begun"
         else:
             return
         raise RemoteTunerFailed(
@@ -301,13 +307,14 @@ class _Following:
         """What there is to say of a job that has not ended."""
         if job.status == "Stopping":
             return f"training job {job.name} is being stopped"
-        if self.status.finished_state is not None and job.secondary == "Training":
+        has_begun = self._course.header is not None and not self._course.ended_before(job)
+        if self.status.finished_state is not None and has_begun and job.secondary == "Training":
             return f"the tuner has ended, training job {job.name} not yet"
         if job.secondary in ("Interrupted", "Restarting"):
             return f"the machine of training job {job.name} was taken away; it goes on on another one"
         if job.secondary != "Training":
             return f"training job {job.name}, which runs the tuner: {job.secondary or 'Pending'}"
-        if self._course.header is None:
+        if not has_begun:
             return f"training job {job.name} runs, the tuner begins"
         return ""
 

@@ -11,7 +11,7 @@ from cloudtune.aws.training_jobs import JobState
 from cloudtune.errors import CloudtuneError, ExperimentLocked, ExperimentNotFound
 from cloudtune.experiments.course import Course
 from cloudtune.experiments.s3_finding import S3Experiment
-from cloudtune.remote.changes import longest_time
+from cloudtune.remote.changes import STOP_CRITERION, longest_time
 from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.kept_changes import kept_changes
 from cloudtune.remote.launches import launches, newest_launch, writable
@@ -105,7 +105,8 @@ def _check_free(experiment: S3Experiment, attempts: Sequence[int], newest: int, 
 def _check_unfinished(experiment: S3Experiment, changes: Mapping[str, Any]) -> None:
     course = Course()
     course.apply_all(S3LogView(experiment.bucket, experiment.root).blocks())
-    if course.status.finished_state == FINISHED and not changes:
+    # More workers, or failures that count for less, give nothing to do to one that is through.
+    if course.status.finished_state == FINISHED and STOP_CRITERION not in changes:
         raise NothingToContinue(
             f"experiment '{experiment.name}' has ended ({course.status.finished_why}): widen a limit, as "
             "--max-wallclock-time 1200"

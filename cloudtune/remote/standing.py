@@ -13,7 +13,7 @@ from cloudtune.experiments.known_metadata import metadata_in_folder, metadata_in
 from cloudtune.experiments.s3_finding import S3Experiment
 from cloudtune.remote.launches import newest_launch, out_of_time, why_failed
 from cloudtune.remote.tuner_job import TunerPlace
-from cloudtune.store.entries import EPOCH, INTERRUPTED
+from cloudtune.store.entries import INTERRUPTED
 from cloudtune.store.lease import describe_holder, lease_holder_is_alive, read_holder
 from cloudtune.store.log import LogView
 from cloudtune.store.s3_lease import LeaseState, read_lease
@@ -110,17 +110,6 @@ class Standing:
         return asdict(self)
 
 
-class _Counting(Course):
-    """A course that counts tuners."""
-
-    epoch = 0
-
-    def apply(self, entry: dict[str, Any]) -> None:
-        if entry["event"] == EPOCH:
-            self.epoch = entry["epoch"]
-        super().apply(entry)
-
-
 def standing_of_folder(path: Path) -> Standing:
     """How the experiment in a folder of this machine stands.
 
@@ -128,7 +117,7 @@ def standing_of_folder(path: Path) -> Standing:
         NewerFormat: It was written by a newer cloudtune.
         DamagedLog: Its log is not what was written.
     """
-    course = _Counting()
+    course = Course()
     course.apply_all(LogView(path / "log").blocks())
     alive = lease_holder_is_alive(path / "lock")
     metadata = metadata_in_folder(path)
@@ -143,10 +132,10 @@ def standing_in_s3(found: S3Experiment) -> Standing:
     job = None if newest is None else newest[1]
     lease = read_lease(found.bucket, found.root)
     view = S3LogView(found.bucket, found.root)
-    course = _Counting()
+    course = Course()
     course.apply_all(view.blocks())
     driver = driver_of(lease, job)
-    state = _state(job, driver, course.status)
+    state = _state(job, driver, course)
     return _standing(
         found.name,
         found.uri,
@@ -174,9 +163,11 @@ def driver_of(lease: LeaseState | None, job: JobState | None) -> LeaseState | No
     return None if died else lease
 
 
-def _state(job: JobState | None, driver: LeaseState | None, status: TuningStatus) -> str:
+def _state(job: JobState | None, driver: LeaseState | None, course: Course) -> str:
+    status = course.status
     if job is not None and not job.is_terminal and driver is None:
-        return "starting" if status.finished_state is None else status.finished_state
+        has_not_begun = status.finished_state is None or course.ended_before(job)
+        return "starting" if has_not_begun else str(status.finished_state)
     if driver is not None:
         return "running"
     if status.finished_state is not None:
@@ -200,7 +191,7 @@ def _standing(
     name: str,
     place: str,
     state: str,
-    course: _Counting,
+    course: Course,
     metadata: Mapping[str, Any] | None,
     *,
     driven_by: str,

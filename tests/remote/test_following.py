@@ -19,10 +19,12 @@ from cloudtune.agent import protocol
 from cloudtune.aws.clients import Aws, aws_for
 from cloudtune.aws.s3 import Bucket
 from cloudtune.callbacks.progress import ProgressCallback
+from cloudtune.experiments.s3_finding import find_in_s3
 from cloudtune.localcloud import LocalCloud
 from cloudtune.localcloud.cloud import CloudFaults
 from cloudtune.remote import following
 from cloudtune.remote.following import Pace, RemoteTunerFailed, follow
+from cloudtune.remote.standing import standing_in_s3
 from cloudtune.remote.tuner_job import Settings, TunerPlace
 from cloudtune.store.s3_store import S3Store
 from cloudtune.trial import Trial, TrialStatus
@@ -196,6 +198,45 @@ def test_ctrl_c_leaves_it_alone(remote: Remote) -> None:
         "InProgress"
     )
     remote.close()
+
+
+class Impatient(Scripted):
+    """Ctrl-C is pressed again while the display is taken away."""
+
+    def leave(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        super().leave()
+
+
+def test_ctrl_c_twice(remote: Remote) -> None:
+    """All the same it is told that the experiment goes on, and how it is stopped."""
+    remote.launch()
+    remote.open(header(NAME), trial(0, lr=0.1))
+    told: list[str] = []
+    assert not remote.follow(Impatient(("", lambda: os.kill(os.getpid(), signal.SIGINT))), told=told)
+    assert "`cloudtune stop digits`" in told[0]
+    remote.close()
+
+
+def test_what_ended_before_is_not_the_end(remote: Remote) -> None:
+    """It is launched again; until its tuner begins it is starting, and a job that fails before that has failed."""
+    first = remote.launch()
+    remote.open(header(NAME), trial(0, lr=0.1))
+    remote.close(finish("finished"))
+    remote.end()
+    remote.cloud.wait_for_job(first)
+    experiment = find_in_s3(NAME, aws=remote.aws)
+    assert standing_in_s3(experiment).state == "finished"
+    second = remote.launch(1)
+    assert standing_in_s3(experiment).state == "starting"
+    display = Scripted(("the tuner begins", lambda: remote.end(1, failure="the image has another Python")))
+    with pytest.raises(RemoteTunerFailed, match=f"{second}, failed: the image has another Python"):
+        remote.follow(display)
+    assert not any("the tuner has ended" in text for text in display.heard)
+    third = remote.launch(2)
+    remote.cloud.stop_job(third)
+    with pytest.raises(RemoteTunerFailed, match=f"{third}, was stopped before the tuner had begun"):
+        remote.follow(Scripted())
 
 
 def test_a_successor_is_followed(remote: Remote) -> None:

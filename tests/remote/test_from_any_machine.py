@@ -109,9 +109,13 @@ def test_a_loop_that_is_stopped_resumed_and_followed(tuning: RemoteTuning, caplo
     assert status()["state"] == "finished"
     tuning.check_whole({0: 3, 1: 3})
     assert "continuing experiment" in run("logs", NAME).stdout
-    ended = command("resume", NAME)
-    assert ended.exit_code == 1
-    assert "widen a limit" in ended.output
+    for nothing in ((), ("--n-workers", "3")):  # more workers have nothing to do either
+        ended = command("resume", NAME, *nothing)
+        assert ended.exit_code == 1
+        assert "widen a limit" in ended.output
+    for options, told in ((("--plot",), "--plot needs --here"), (("--here", "--follow"), "--here or --follow")):
+        refused = command("resume", NAME, *options)
+        assert (refused.exit_code, told in refused.output) == (2, True)
 
     tuning.release(2)
     run("resume", NAME, "--max-num-trials-started", "3", "--follow")
