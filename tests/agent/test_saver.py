@@ -18,7 +18,7 @@ from cloudtune.agent.s3_errors import S3Denied, S3Unreachable
 from cloudtune.agent.saver import Saver
 from cloudtune.agent.shipper import Shipper
 from tests.agent.agent_job import task
-from tests.agent.test_outbox import Bucket
+from tests.agent.outbox_bucket import Bucket
 
 
 class Ordered(Checkpoints):

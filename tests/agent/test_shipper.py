@@ -17,7 +17,7 @@ from cloudtune.agent.report_file import ReportFile
 from cloudtune.agent.s3_errors import S3Denied
 from cloudtune.agent.shipper import Shipper
 from tests.agent.agent_job import PREFIX, task
-from tests.agent.test_outbox import Bucket
+from tests.agent.outbox_bucket import Bucket
 from tests.localcloud.conftest import wait_until
 
 HEAD = Keys(PREFIX).head(7, 2)

@@ -16,7 +16,7 @@ from cloudtune.aws.packaging import (
 from cloudtune.aws.s3 import Bucket
 from cloudtune.localcloud import LocalCloud
 from cloudtune.localcloud.cloud import CloudFaults
-from tests.aws.test_packaging import source
+from tests.aws.source_folders import source
 
 
 @pytest.mark.defect("E4")

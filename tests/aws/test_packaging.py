@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -26,16 +25,8 @@ from cloudtune.aws.packaging import (
     content_digest,
 )
 from cloudtune.aws.source_files import SourceFile, read_folder
+from tests.aws.source_folders import source
 from tests.old_python import python38
-
-
-def source(folder: Path, files: Mapping[str, str | bytes]) -> Path:
-    """A folder with files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    return folder
 
 
 def packed(bundle: Bundle) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from cloudtune.aws.policies import DOCUMENTS, FILES, OPTIONAL, Site, examples, policy, trust_policy, write_examples
 from cloudtune.cli import main
 from cloudtune.localcloud import LocalCloud
-from tests.aws.test_rights import ALL_EXTRAS
+from tests.aws.all_extras import ALL_EXTRAS
 
 IAM_DOCS = Path(__file__).parents[2] / "docs" / "iam"
 REGENERATE = (

@@ -24,6 +24,7 @@ from cloudtune.aws.rights import (
     Purpose,
     Things,
 )
+from tests.aws.all_extras import ALL_EXTRAS
 
 PACKAGE = Path(cloudtune.__file__).parent
 #: Services whose operations are looked for. IAM has a name of its own for some.
@@ -98,16 +99,6 @@ def test_every_call_of_an_agent_is_listed() -> None:
 
 
 #: Where there are keys and a VPC.
-ALL_EXTRAS = {
-    **{kind: [f"arn:aws:kms:eu-west-1:123456789012:key/{kind[0]}"] for kind in EXTRAS if kind.endswith("key")},
-    "network": ["*"],
-    **{
-        kind: [f"arn:aws:ec2:eu-west-1:123456789012:{kind.replace(' ', '-')}/{name}"]
-        for kind, name in (("network interface", "*"), ("subnet", "subnet-1"), ("security group", "sg-1"))
-    },
-}
-
-
 @pytest.mark.parametrize("purpose", [*OF_CALLER, *OF_ROLE, BUCKET, *OF_EXTRAS], ids=lambda purpose: str(purpose.name))
 def test_policies_allow_what_is_asked_about_and_no_more(purpose: Purpose) -> None:
     """Each action on the kind of thing that it is judged on; an administrator who reads it finds no star too many."""

@@ -12,6 +12,7 @@ from cloudtune.aws.rate_budget import AWS_RATES, ENV_RATES
 from cloudtune.aws.s3 import Bucket
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.localcloud import CloudSettings, LocalCloud
+from tests.backend.sagemaker.watcher_scene import Scene
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +44,11 @@ def desk() -> Iterator[Desk]:
     desk = Desk()
     yield desk
     desk.bell.close()
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """A watcher whose clock a test sets."""
+    scene = Scene(monkeypatch)
+    yield scene
+    scene.desk.bell.close()

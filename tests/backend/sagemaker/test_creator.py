@@ -17,7 +17,7 @@ from cloudtune.backend.sagemaker_backend.ending import Ending
 from cloudtune.backend.sagemaker_backend.errands import Errands
 from cloudtune.backend.sagemaker_backend.machines import Machines
 from cloudtune.trial import End, Outcome, Trial
-from tests.backend.sagemaker.test_watcher import state
+from tests.backend.sagemaker.watcher_scene import state
 
 OURS = {"CLOUDTUNE_JOB_ID": "id-0", "CLOUDTUNE_JOB_DIGEST": "0123"}
 FIRST_WAIT = 1000.0

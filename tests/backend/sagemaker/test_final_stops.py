@@ -16,9 +16,7 @@ from cloudtune.backend.sagemaker_backend.life import LifeWriter
 from cloudtune.remote.own_job import LONGEST_LOOK
 from cloudtune.remote.tuner_job import TIME_TO_END
 from tests.backend.sagemaker.heads import end_mark
-from tests.backend.sagemaker.test_watcher import Scene, scene, state
-
-__all__ = ["scene"]
+from tests.backend.sagemaker.watcher_scene import Scene, state
 
 #: Seconds that one StopTrainingJob takes at the rate that AWS grants.
 PACE = 1 / 0.97
