@@ -23,7 +23,7 @@ from cloudtune.aws.trial_request import resolve
 from cloudtune.backend.sagemaker_backend.option_checks import check_source_limit
 from cloudtune.callbacks.console_metrics import metric_names
 from cloudtune.continuing import check_same
-from cloudtune.errors import ExperimentMismatch
+from cloudtune.errors import ExperimentLocked, ExperimentMismatch
 from cloudtune.remote import program, time_limit
 from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.launches import newest_launch
@@ -172,7 +172,8 @@ class RemoteLauncher:
 
         Raises:
             CloudtuneError: The job cannot be launched; the message says what is missing.
-            ExperimentLocked: A tuner elsewhere drives the experiment, or another launch has just been made.
+            ExperimentLocked: A tuner elsewhere drives the experiment, its job is being stopped, or another launch has
+                just been made.
             ExperimentMismatch: There is another experiment of this name.
         """
         launched = self._launch(takeover)
@@ -229,6 +230,11 @@ class RemoteLauncher:
             shipped = None if has_begun else shipped_scheduler(place, newest[0])
             if shipped is not None:
                 check_same(tuner.scheduler, shipped, tuner.name)
+            if newest[1].status == "Stopping":
+                raise ExperimentLocked(
+                    f"training job {running}, which runs the tuner of '{tuner.name}', is being stopped: launch again "
+                    f"once `cloudtune status {tuner.name}` says that it has ended"
+                )
             logger.info("the tuner of '%s' runs already, as training job %s", tuner.name, running)
             return RemoteExperiment(tuner.name, running, bucket.uri(root))
         check_none_under_way(place, attempts, None if newest is None else newest[0])

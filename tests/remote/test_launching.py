@@ -234,6 +234,23 @@ def test_an_experiment_that_a_tuner_elsewhere_drives(tuning: RemoteTuning) -> No
     store.close()
 
 
+def test_a_tuner_that_is_being_stopped(tuning: RemoteTuning) -> None:
+    """Its job does not continue the experiment: who launches again is told to wait, and finds it continued then."""
+    fault = tuning.cloud.faults.add(Fault("hang_stopping", seconds=15.0, job=f"{NAME}-tuning-*"))
+    tuner = tuning.tuner(False, {"epochs": 4, "hold": 2}, trials=1)
+    first = tuning.launch(tuner, store_logs_localbackend=True).job_name
+    tuning.wait_for_reports(2)
+    tuning.cloud.stop_job(first)
+    with pytest.raises(ExperimentLocked, match=f"{first}, .* is being stopped: launch again once `cloudtune status"):
+        tuning.launch(tuner)
+    tuning.wait_for_end(first)
+    tuning.cloud.faults.remove(fault)
+    tuning.release(0)
+    again = tuning.launch(tuner, store_logs_localbackend=True).job_name
+    assert tuning.wait_for_end(again)["status"] == "Completed"
+    tuning.check_whole({0: 4})
+
+
 def test_taking_over_is_from_nobody_else(tuning: RemoteTuning) -> None:
     """Whoever has taken the experiment since the launch is not meant, and keeps it."""
     store = S3Store(tuning.bucket, ROOT)
