@@ -49,7 +49,16 @@ class JobRequests(Protocol):
 
 
 class Creator(Service):
-    """Takes queued attempts one after another; one whose machines are all refused lets others pass."""
+    """Takes queued attempts one after another; one whose machines are all refused lets others pass.
+
+    Args:
+        desk: Of the backend.
+        jobs: The account's training jobs.
+        requests: Makes what is asked of SageMaker.
+        errands: An attempt waits for those about its trial.
+        ending: Makes end events.
+        machines: Knows which machines were refused, and until when.
+    """
 
     def __init__(
         self,
