@@ -74,36 +74,33 @@ def test_the_last_save_may_take_hours_while_it_gets_on(s3: S3) -> None:
     assert 0 < course._time_to_save(began) < 120
 
 
-def test_a_call_that_fails_late_is_made_again() -> None:
-    """An hour of uploading is not lost to the one failure at its end; what is refused from the start is given up."""
-    clock = Clock()
-    calls: list[float] = []
+class LongCall:
+    """Takes hours, and fails at the end of the first time."""
 
-    def slow() -> str:
-        calls.append(clock.now)
-        clock.now += HOURS
-        if len(calls) == 1:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.times = 0
+
+    def __call__(self) -> str:
+        self.times += 1
+        self._clock.now += HOURS
+        if self.times == 1:
             raise S3Unreachable("gone for a moment")
         return "done"
 
-    assert Pace(90.0, clock=clock).patiently(slow) == "done"
-    calls.clear()
+
+def test_a_call_that_fails_late_is_made_again() -> None:
+    """An hour of uploading is not lost to the one failure at its end; what is refused from the start is given up."""
+    clock = Clock()
+    assert Pace(90.0, clock=clock).patiently(LongCall(clock)) == "done"
+    call = LongCall(clock)
     with pytest.raises(S3Unreachable):
-        Pace(0.0, clock=clock).patiently(slow)
-    assert len(calls) == 1
+        Pace(0.0, clock=clock).patiently(call)
+    assert call.times == 1
 
 
 def test_a_restore_that_fails_late_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Likewise for what goes before the script."""
     clock = Clock()
     monkeypatch.setattr("cloudtune.agent.connection.time", SimpleNamespace(monotonic=clock))
-    calls: list[float] = []
-
-    def slow() -> str:
-        calls.append(clock.now)
-        clock.now += HOURS
-        if len(calls) == 1:
-            raise S3Unreachable("gone for a moment")
-        return "done"
-
-    assert persist(slow, threading.Event()) == "done"
+    assert persist(LongCall(clock), threading.Event()) == "done"
