@@ -15,7 +15,7 @@ from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.callbacks.tuner_callback import TunerCallback
 from cloudtune.errors import CloudtuneError
 from cloudtune.interruption import SignalWatch
-from cloudtune.remote.launches import newest_launch
+from cloudtune.remote.launches import HANDING_OVER, newest_launch
 from cloudtune.remote.launching import LaunchedElsewhere, check_none_under_way
 from cloudtune.remote.own_job import OwnJob
 from cloudtune.remote.successor import create_successor
@@ -96,7 +96,7 @@ class HandOver(TunerCallback):
         if now >= self._at:
             self.is_due = True
             logger.info("the job ends after %d seconds: a successor carries on", self._limit)
-            self._tuner.interrupt("handing over to another job")
+            self._tuner.interrupt(HANDING_OVER)
 
     @property
     def _first_look(self) -> float:

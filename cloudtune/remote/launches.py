@@ -20,6 +20,8 @@ _OUT_OF_TIME = {
     "MaxRuntimeExceeded": "has run for as long as its max_run allows",
     "MaxWaitTimeExceeded": "has run, and waited for spot capacity, for as long as its max_wait allows",
 }
+#: Why a tuner ends, in its log, whose job creates its successor.
+HANDING_OVER = "handing over to another job"
 _SUFFIX = re.compile(r",? exit code: -?\d+$", re.IGNORECASE)
 
 

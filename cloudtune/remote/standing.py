@@ -11,7 +11,7 @@ from cloudtune.aws.training_jobs import JobState
 from cloudtune.experiments.course import Course, KnownLimits
 from cloudtune.experiments.known_metadata import metadata_in_folder, metadata_in_s3
 from cloudtune.experiments.s3_finding import S3Experiment
-from cloudtune.remote.launches import newest_launch, out_of_time, why_failed
+from cloudtune.remote.launches import HANDING_OVER, newest_launch, out_of_time, why_failed
 from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store.entries import INTERRUPTED
 from cloudtune.store.lease import describe_holder, lease_holder_is_alive, read_holder
@@ -146,7 +146,7 @@ def standing_in_s3(found: S3Experiment) -> Standing:
         last_sign=None if lease is None else lease.age,
         tuner=None if newest is None else _tuner_job(*newest),
         damage=view.damage or "",
-        why=_why_unfinished(found, state, job),
+        why=_why_unfinished(found, state, job, course.status.finished_why),
     )
 
 
@@ -175,8 +175,10 @@ def _state(job: JobState | None, driver: LeaseState | None, course: Course) -> s
     return "failed" if job is not None and job.status == "Failed" else "unfinished"
 
 
-def _why_unfinished(found: S3Experiment, state: str, job: JobState | None) -> str:
-    """Why nobody goes on with an experiment whose tuner had no time to hand it over, and what to do; or ""."""
+def _why_unfinished(found: S3Experiment, state: str, job: JobState | None, ended: str | None) -> str:
+    """Why nobody goes on with an experiment whose tuner hands it over, or had no time to, and what to do; or ""."""
+    if job is not None and not job.is_terminal and state == INTERRUPTED and ended == HANDING_OVER:
+        return f"{HANDING_OVER}, which {job.name} tries to create for as long as it may run; trials go on meanwhile"
     if job is None or state not in (INTERRUPTED, "unfinished") or not out_of_time(job):
         return ""
     return f"its tuner's job {out_of_time(job)}; `cloudtune resume {found.known_as}` continues with another one"

@@ -10,17 +10,20 @@ from typing import Any
 import pytest
 
 from cloudtune.agent import protocol
+from cloudtune.aws.clients import aws_for
 from cloudtune.aws.signs_of_life import call_off
 from cloudtune.backend import LocalBackend
 from cloudtune.backend.sagemaker_backend.backend import SageMakerBackend
+from cloudtune.experiments.s3_finding import find_in_s3
 from cloudtune.localcloud.cloud import CloudFaults
 from cloudtune.remote.own_job import OwnJob
 from cloudtune.remote.stand_in import StandIn
+from cloudtune.remote.standing import standing_in_s3
 from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store.entries import EXPERIMENT, PLACE
 from cloudtune.store.s3_store import S3Store
-from tests.backend.sagemaker.harness import HURRY, make_backend, training_job
-from tests.remote.remote_experiment import SCRIPT, RemoteTuning, wait_until
+from tests.backend.sagemaker.harness import BUCKET, HURRY, make_backend, training_job
+from tests.remote.remote_experiment import NAME, SCRIPT, RemoteTuning, wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -148,8 +151,12 @@ def test_trials_do_not_miss_their_tuner_while_a_successor_is_tried_for(tuning: R
     assert isinstance(tuner.trial_backend, SageMakerBackend)
     tuner.trial_backend.cadence = replace(HURRY, life_timeout=3.0)
     job = tuning.launch(tuner, max_run=48).job_name
+    wait_until(lambda: "cannot be created at the moment" in tuning.output(job), "a try for a successor")
+    standing = standing_in_s3(find_in_s3(NAME, f"s3://{BUCKET}", aws_for(None, None)))
+    assert standing.why.startswith(
+        f"handing over to another job, which {job} tries to create for as long as it may run"
+    )
     ended = tuning.wait_for_end(job)
     assert (ended["status"], len(tuning.tuner_jobs())) == ("Failed", 1)
-    assert "cannot be created at the moment" in tuning.output(job)
     # Had it missed the tuner, its instance would have been free for a successor. From now on it does.
     wait_until(lambda: tuning.trial_jobs()[0]["status"] != "InProgress", "the end of the trial without any tuner")
