@@ -114,11 +114,11 @@ def push_command(
     """
     _, place, recipe = _chosen(python, extras, base, repository, region, profile)
     uri = place.uri(recipe.tag)
-    _ensure(place, recipe)
     if place.has(recipe.tag):
         click.echo(f"{recipe.tag} is in the registry already", err=True)
     else:
         builder = ContainerTool(tool)
+        _ensure(place, recipe)  # before the build, which takes longer than to learn that there is no right to
         builder.build(recipe, uri)
         builder.push(uri, place.login())
     click.echo(uri)

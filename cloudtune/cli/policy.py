@@ -85,7 +85,7 @@ def policy_command(
     findings, extras = look_at_extras(aws, named, None)
     for finding in findings:
         if finding.state != OK:
-            raise click.UsageError(f"{finding.text}; {finding.fix}")
+            raise click.UsageError(f"{finding.text.rstrip('.')}; {finding.fix}")
     site = Site(
         aws.partition,
         aws.region,

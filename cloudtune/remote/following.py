@@ -107,6 +107,8 @@ def follow(
         following.raise_if_failed()
         if following.status.finished_state == entries.INTERRUPTED:
             say(f"the tuner has ended before the experiment; `cloudtune resume {following.known_as}` continues it")
+        elif following.status.finished_state is None:
+            say(f"nobody drives '{following.name}' any more; `cloudtune resume {following.known_as}` continues it")
     return True
 
 

@@ -132,6 +132,14 @@ def test_keys_and_networks_are_added_where_they_are_named(local_cloud: LocalClou
     }
 
 
+def test_a_key_that_is_not_there(local_cloud: LocalCloud) -> None:
+    """No policy is printed that would allow nothing; one sentence says what is wrong, and what can be named."""
+    done = CliRunner().invoke(main, ["policy", "tuner", "--kms-key", "no-such-key"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "no-such-key of --kms-key" in done.stderr
+    assert "check name, region and account; name a key" in done.stderr
+
+
 def test_only_what_aws_cannot_limit_is_allowed_on_everything() -> None:
     """Looks at networks, and to take back a permission on an interface, which has no resource."""
     everything = [

@@ -107,6 +107,7 @@ def test_a_tool_that_fails_is_named_with_its_step(account: Account, failing: lis
     assert not account.has_image()
     if len(failing) == 3:
         assert "--codebuild" in done.stderr
+        assert "ecr:CreateRepository" not in account.cloud.call_counts(), "nothing is left of what could not begin"
 
 
 def test_aws_builds_the_image_where_there_is_no_tool(account: Account) -> None:

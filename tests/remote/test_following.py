@@ -315,8 +315,18 @@ def test_nobody_has_to_be_there(remote: Remote) -> None:
     remote.open(header(NAME), trial(0, lr=0.1), launch=None)
     remote.close(finish("finished"))
     display = Scripted()
-    assert remote.follow(display)
-    assert display.heard == []
+    told: list[str] = []
+    assert remote.follow(display, told=told)
+    assert display.heard == told == []
+
+
+def test_nobody_is_there_in_the_middle(remote: Remote) -> None:
+    """Its tuner is gone without a word: that is told, and how it goes on."""
+    remote.open(header(NAME), trial(0, lr=0.1), launch=None)
+    remote.store.close()
+    told: list[str] = []
+    assert remote.follow(Scripted(), told=told)
+    assert told == ["nobody drives 'digits' any more; `cloudtune resume digits` continues it"]
 
 
 def test_aws_does_not_answer_for_a_while(remote: Remote, faults: CloudFaults, monkeypatch: pytest.MonkeyPatch) -> None:
