@@ -15,7 +15,7 @@ from cloudtune.aws.training_jobs import JobState, TrainingJobs
 from cloudtune.errors import ExperimentLocked
 from cloudtune.experiments.s3_finding import S3Experiment
 from cloudtune.remote.jobs_of_trials import JobsOfTrials
-from cloudtune.remote.launches import newest_launch, writable
+from cloudtune.remote.launches import launches, newest_launch, writable
 from cloudtune.remote.standing import driver_of
 from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store.s3_lease import read_lease
@@ -84,10 +84,11 @@ class Stopping:
             AwsError: AWS does not answer.
         """
         result = Stopped()
-        newest = newest_launch(self._place)
+        newest = self._find_launch()
+        hears = False
         if newest is not None and not newest[1].is_terminal:
             result.job, result.job_status = newest[1].name, newest[1].status
-            self._ask(*newest)
+            hears = self._ask(*newest)
         else:
             self._refuse_another(None if newest is None else newest[1])
             self._tell(f"no tuner of {self._experiment.name} lives")
@@ -98,7 +99,8 @@ class Stopping:
             if not self._trials.are_known:
                 self._trials = JobsOfTrials(self._experiment)
             running |= self._running()
-        if not self._leave_trials and (wait or result.job is None):
+        # A job that has not begun may still have trials: of a tuner before it.
+        if not self._leave_trials and (wait or not hears):
             self._reap(result)
             if wait:
                 self._await_trials()
@@ -107,12 +109,26 @@ class Stopping:
         result.ended = sorted(running - left)
         return result
 
-    def _ask(self, launch: int, job: JobState) -> None:
+    def _ask(self, launch: int, job: JobState) -> bool:
+        """Asks the tuner to end; whether there is one that can hear."""
         self._place.put_wish(launch, WISH_PAUSE if self._leave_trials else WISH_STOP)
         self._tell(f"training job {job.name}, which runs the tuner, is asked to end")
-        if job.secondary != "Training" and job.status != "Stopping":
-            # Nothing runs there that could hear.
-            self._training.stop(job.name)
+        if job.secondary == "Training" or job.status == "Stopping":
+            return True
+        # Nothing runs there that could hear.
+        self._training.stop(job.name)
+        return False
+
+    def _find_launch(self) -> tuple[int, JobState] | None:
+        """The newest launch; an earlier one if its job drives the experiment, for which the newest was refused then."""
+        newest = newest_launch(self._place)
+        if newest is None or not newest[1].is_terminal:
+            return newest
+        driver = driver_of(read_lease(self._experiment.bucket, self._experiment.root), newest[1])
+        if driver is None or driver.owner.get("job") is None:
+            return newest
+        every = launches(self._place)
+        return next((one for one in every if one[1].name == driver.owner["job"] and not one[1].is_terminal), newest)
 
     def _refuse_another(self, job: JobState | None) -> None:
         driver = driver_of(read_lease(self._experiment.bucket, self._experiment.root), job)
