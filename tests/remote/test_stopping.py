@@ -83,3 +83,17 @@ def test_the_newest_launch_counts(remote: Remote, launches: int) -> None:
     assert result.job == (remote.place.job_name(NAME, 1) if launches else None)
     if not launches:
         assert told == [f"no tuner of {NAME} lives"]
+
+
+def test_a_launch_that_was_refused_for_an_earlier_one(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job that drives the experiment is asked, though it is not of the newest launch."""
+    first = remote.launch(0)
+    monkeypatch.setenv("TRAINING_JOB_NAME", first)
+    remote.open(header(NAME), trial(0, lr=0.1))
+    remote.launch(1)
+    remote.end(1)
+    remote.cloud.wait_for_job(remote.place.job_name(NAME, 1))
+    result = Stopping(found(remote), leave_trials=False, grace=0.5, tell=lambda _: None, interval=0.1).run()
+    assert (result.job, result.job_status) == (first, "Stopped")
+    assert wishes(remote) == {"0-0": protocol.WISH_STOP}
+    remote.close()
