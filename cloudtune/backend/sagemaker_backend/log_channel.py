@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 
 from cloudtune.agent.protocol import LOG_END, LOG_REPORT
 from cloudtune.aws.clients import Aws
-from cloudtune.aws.errors import ServiceFailure, Throttled, Unreachable
 from cloudtune.aws.logs import LogEvent, Tail
 from cloudtune.backend.sagemaker_backend.log_attempt import HOST, LogAttempt, LogEnd, Patience
 from cloudtune.constants import TUNE_METRIC_TAG
@@ -28,8 +27,6 @@ logger = logging.getLogger(__name__)
 _MOST_UNCLAIMED = 10_000
 #: So many jobs are read each for itself in one look.
 _MOST_ALONE = 10
-#: Seconds between two looks of a drain.
-_DRAIN_INTERVAL = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,6 @@ class LogChannel:
             that runs); None reads the logs of all jobs of the experiment once.
         patience: How long is waited for what may not come.
         clock: Monotonic seconds.
-        sleep: Waits between the looks of a drain; by default for ``cancel``.
         cancel: Ends the waiting of a look, which raises Cancelled then, when it is set.
     """
 
@@ -76,7 +72,6 @@ class LogChannel:
         *,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
         self._aws = aws
@@ -87,7 +82,6 @@ class LogChannel:
         self._most_hosts = 1
         self._patience = patience or Patience()
         self._clock = clock
-        self._sleep = sleep or (cancel or threading.Event()).wait
         self._lock = threading.RLock()
         self._looking = threading.Lock()  # one look at a time; never waited for while _lock is held
         self._attempts: dict[str, LogAttempt] = {}
@@ -168,57 +162,6 @@ class LogChannel:
         Raises:
             AwsError: The log could not be read; nothing is lost.
         """
-        self._look()
-        with self._lock:
-            news, self._pending = self._pending, []
-        return news
-
-    def drain(self, job_name: str) -> list[Report]:
-        """The rest of a job that is terminal; afterwards the job is not watched any more.
-
-        Returns at once where the agent has told how many reports there are, and all were given. Else it looks again
-        and again for some seconds. What is found of other jobs, and the end that the agent told of this one, are given
-        by the next :meth:`look`.
-
-        Raises:
-            AwsError: The log could not be read, for long or for good; nothing is lost.
-        """
-        self.job_ended(job_name)
-        begin = self._clock()
-        self._tell([job_name])
-        while self._is_watched(job_name):
-            try:
-                self._look()
-            except (Throttled, Unreachable, ServiceFailure) as error:
-                if self._clock() - begin > self._patience.longest:
-                    raise
-                logger.warning("%s; the end of the log of job %s is read a little later", error, job_name)
-            if self._is_watched(job_name):
-                self._sleep(_DRAIN_INTERVAL)
-        reports: list[Report] = []
-        with self._lock:
-            pending, self._pending = self._pending, []
-            for news in pending:
-                if news.job_name != job_name:
-                    self._pending.append(news)
-                    continue
-                reports += news.reports
-                if news.end is not None:
-                    self._pending.append(LogNews(news.trial, news.attempt, job_name, end=news.end))
-        return reports
-
-    def _read_alone(self, watched: LogAttempt) -> None:
-        """Has the next looks read a job's whole log for itself."""
-        tail = Tail(self._aws, f"{watched.job_name}/{HOST}-", cancel=self._cancel)
-        tail.filter_pattern = _pattern([watched])
-        self._alone[watched.job_name] = tail
-
-    def _is_watched(self, job_name: str) -> bool:
-        with self._lock:
-            return job_name in self._attempts
-
-    def _look(self) -> None:
-        """Reads what is new, and notes what is to be told."""
         with self._looking:
             with self._lock:
                 self._tell([name for name in self._restless if self._attempts[name].ended_at is not None])
@@ -238,6 +181,15 @@ class LogChannel:
                     watched = self._attempts.get(name)
                     if watched is not None and (watched.ended_at is not None or tail.is_behind):
                         self._alone[name] = tail  # next time it is the turn of others
+        with self._lock:
+            news, self._pending = self._pending, []
+        return news
+
+    def _read_alone(self, watched: LogAttempt) -> None:
+        """Has the next looks read a job's whole log for itself."""
+        tail = Tail(self._aws, f"{watched.job_name}/{HOST}-", cancel=self._cancel)
+        tail.filter_pattern = _pattern([watched])
+        self._alone[watched.job_name] = tail
 
     def _note(self, tail: Tail, events: Iterable[LogEvent], read: AbstractSet[str], began: float) -> None:
         """Takes in what a look has found, and notes what is to be told.

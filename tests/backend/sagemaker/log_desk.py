@@ -38,10 +38,7 @@ class Desk:
         self.heard: list[LogNews] = []
 
     def new_channel(self, patience: Patience | None = None) -> LogChannel:
-        return LogChannel(self.logs, "exp-", patience=patience, clock=lambda: self.logs.now, sleep=self.sleep)
-
-    def sleep(self, seconds: float) -> None:
-        self.logs.now += seconds
+        return LogChannel(self.logs, "exp-", patience=patience, clock=lambda: self.logs.now)
 
     def look(self, after: float = 2.0) -> list[LogNews]:
         """The news of the next look."""
@@ -53,6 +50,14 @@ class Desk:
     def numbers(self, after: float = 2.0) -> list[tuple[int, int]]:
         """Run and number of the reports of the next look."""
         return [(report.run, report.number) for news in self.look(after) for report in news.reports]
+
+    def settle(self, job_name: str) -> list[int]:
+        """Numbers of the reports that come from when the job is known to have ended until it is settled."""
+        self.channel.job_ended(job_name)
+        before = len(self.reports_of(job_name))
+        while not any(news.settled and news.job_name == job_name for news in self.heard):
+            self.look(1.0)
+        return [report.number for report in self.reports_of(job_name)[before:]]
 
     def reports_of(self, job_name: str) -> list[Report]:
         return [report for news in self.heard if news.job_name == job_name for report in news.reports]

@@ -191,35 +191,20 @@ def test_a_report_that_never_comes_does_not_hold_up_the_others_for_ever(caplog: 
     assert desk.numbers() == [(0, 3)], "what comes too late must not come out of order"
 
 
-def test_a_drain_gives_what_is_there_with_its_numbers() -> None:
-    """The job is terminal, a line was lost: after a settle time the rest is given as it is, and the end too."""
+def test_a_job_that_lacks_a_line_is_settled_without_it() -> None:
+    """The job is terminal, a line was lost: after a while the rest is given with its numbers, and the end too."""
     desk = Desk()
     desk.channel.watch("exp-1", 1, 0, {}, agent=True, may_restart=False)
     for number in (0, 2):
         desk.logs.write("exp-1/algo-1-5", agent_report(number))
     desk.logs.write("exp-1/algo-1-5", agent_end(4))
     begin = desk.logs.now
-    assert [report.number for report in desk.channel.drain("exp-1")] == [0, 2]
+    assert desk.settle("exp-1") == [0, 2]
     assert desk.logs.now - begin <= Patience().longest + 2
-    assert desk.ends_of("exp-1") == []
-    (news,) = desk.look()
-    assert (news.reports, news.end and news.end.reports) == ([], 4)
-    assert desk.channel.drain("exp-1") == []
+    assert [end.reports for end in desk.ends_of("exp-1")] == [4]
 
 
-def test_a_drain_makes_no_call_where_everything_is_there() -> None:
-    """The agent's count is reached: nobody waits."""
-    desk = Desk()
-    desk.channel.watch("exp-1", 1, 0, {}, agent=True, may_restart=False)
-    desk.logs.write("exp-1/algo-1-5", agent_report(0))
-    desk.logs.write("exp-1/algo-1-5", agent_end(1))
-    assert desk.numbers() == [(0, 0)]
-    calls, now = len(desk.logs.requests), desk.logs.now
-    assert desk.channel.drain("exp-1") == []
-    assert (len(desk.logs.requests), desk.logs.now) == (calls, now)
-
-
-def test_a_drain_waits_for_late_lines_and_keeps_the_news_of_others() -> None:
+def test_a_job_is_not_settled_before_late_lines() -> None:
     """Without the agent nobody knows how many reports there are: seconds are waited. Other jobs lose nothing."""
     desk = Desk()
     for job in (1, 2):
@@ -227,16 +212,18 @@ def test_a_drain_waits_for_late_lines_and_keeps_the_news_of_others() -> None:
     desk.logs.write("exp-1/algo-1-5", printed_report(0))
     desk.logs.write("exp-1/algo-1-5", printed_report(1), appears=8.0)
     desk.logs.write("exp-2/algo-1-5", printed_report(0), appears=2.0)
-    assert [report.number for report in desk.channel.drain("exp-1")] == [0, 1]
-    assert [(news.job_name, len(news.reports)) for news in desk.look()] == [("exp-2", 1)]
+    assert desk.settle("exp-1") == [0, 1]
+    assert len(desk.reports_of("exp-2")) == 1
 
 
-def test_a_drain_survives_throttling_but_not_a_refusal() -> None:
-    """What was read before an error is not lost with it."""
+def test_a_look_that_fails_loses_nothing() -> None:
+    """What CloudWatch was asked for in vain is read by the next look."""
     desk = Desk()
     desk.channel.watch("exp-1", 1, 0, {}, agent=False, may_restart=False)
     desk.logs.write("exp-1/algo-1-5", printed_report(0))
-    desk.logs.errors = [Throttled("slow"), None, AccessDenied("no")]
-    with pytest.raises(AccessDenied):
-        desk.channel.drain("exp-1")
-    assert [report.number for report in desk.channel.drain("exp-1")] == [0]
+    desk.channel.job_ended("exp-1")
+    for error in (Throttled("slow"), AccessDenied("no")):
+        desk.logs.errors = [error]
+        with pytest.raises(type(error)):
+            desk.look()
+    assert desk.settle("exp-1") == [0]

@@ -6,8 +6,8 @@ import pytest
 
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.rate_budget import RateBudget
-from cloudtune.backend.sagemaker_backend.log_attempt import LogEnd, Patience
-from cloudtune.backend.sagemaker_backend.log_channel import LogChannel
+from cloudtune.backend.sagemaker_backend.log_attempt import Patience
+from cloudtune.backend.sagemaker_backend.log_channel import LogChannel, LogNews
 from cloudtune.localcloud import LocalCloud
 from cloudtune.localcloud.cloud import CloudFaults
 from cloudtune.trial import Report
@@ -115,11 +115,18 @@ def test_an_interrupted_job_has_two_runs_in_order(
     )
     local_cloud.interrupt_job(name, notice=False)
     local_cloud.wait_for_job(name)
-    reports = channel.drain(name)
+    channel.job_ended(name)
+    heard: list[LogNews] = []
+
+    def settled() -> bool:
+        heard.extend(channel.look())
+        return any(news.settled for news in heard)
+
+    wait_until(settled, "the rest of the log")
+    reports = [report for news in heard for report in news.reports]
     assert [(report.run, report.number, report.metrics["run"]) for report in reports] == [
         *((0, number, "first") for number in range(5)),
         *((1, number, "second") for number in range(5)),
     ]
-    (news,) = channel.look()
-    assert isinstance(news.end, LogEnd)
-    assert (news.end.run, news.end.end["outcome"], news.end.reports) == (1, "completed", 5)
+    (end,) = [news.end for news in heard if news.end is not None and news.end.run == 1]
+    assert (end.end["outcome"], end.reports) == ("completed", 5)
