@@ -43,7 +43,7 @@ class _Connections:
     def __init__(self) -> None:
         self.session: Any = None
         self.clients: dict[tuple[str, int], Any] = {}
-        self.identity: Mapping[str, Any] | None = None
+        self.account: str | None = None
 
 
 class Aws:
@@ -105,18 +105,10 @@ class Aws:
     @property
     def account(self) -> str:
         """Twelve digits. Asked from STS once."""
-        return str(self._identity()["Account"])
-
-    @property
-    def caller_arn(self) -> str:
-        """Who calls: ARN of a user or of an assumed role. Asked from STS once."""
-        return str(self._identity()["Arn"])
-
-    def _identity(self) -> Mapping[str, Any]:
         connections = self._connections
-        if connections.identity is None:
-            connections.identity = self.call("sts", "get_caller_identity")
-        return connections.identity
+        if connections.account is None:
+            connections.account = str(self.call("sts", "get_caller_identity")["Account"])
+        return connections.account
 
     @property
     def partition(self) -> str:
