@@ -53,8 +53,9 @@ class _Server:
         """
         ended = self._cloud
         if ended is not None and not ended.is_up:
-            warnings.warn(ended.how_it_ended(), stacklevel=2)
+            how = ended.how_it_ended()
             self.close()
+            warnings.warn(how, stacklevel=2)  # last: it may be made an error
         if self._cloud is None:
             from cloudtune.localcloud.cloud import LocalCloud
 

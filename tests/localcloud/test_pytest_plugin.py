@@ -57,8 +57,12 @@ def test_a_test_may_kill_the_cloud(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=4)
 
 
-def test_a_cloud_that_ends_between_two_tests(pytester: pytest.Pytester) -> None:
-    """The next test gets another, with a warning that says how that one ended."""
+@pytest.mark.parametrize("warnings", ["default", "error"])
+def test_a_cloud_that_ends_between_two_tests(pytester: pytest.Pytester, warnings: str) -> None:
+    """The next test gets another, with a warning that says how that one ended; where that is an error, the one after.
+
+    A test run that makes errors of warnings loses one test by it, not all that follow.
+    """
     pytester.makepyfile(
         """
         import os, signal, warnings
@@ -73,12 +77,16 @@ def test_a_cloud_that_ends_between_two_tests(pytester: pytest.Pytester) -> None:
             os.kill(pids[0], signal.SIGKILL)
             os.waitid(os.P_PID, pids[0], os.WEXITED | os.WNOWAIT)
 
-        def test_next(local_cloud):
+        @pytest.mark.parametrize("turn", [1, 2])
+        def test_next(local_cloud, turn):
             assert boto3.client("s3").list_buckets()["Buckets"] == []
         """
     )
-    run = pytester.runpytest_subprocess("-p", "no:randomly", "-W", "default")
-    run.assert_outcomes(passed=3, warnings=1)
+    run = pytester.runpytest_subprocess("-p", "no:randomly", "-W", warnings)
+    if warnings == "error":
+        run.assert_outcomes(passed=3, errors=1)
+    else:
+        run.assert_outcomes(passed=4, warnings=1)
     run.stdout.fnmatch_lines("*The local cloud has ended (exit code -9). Its log ends:*")
 
 

@@ -148,12 +148,19 @@ def test_closing_waits_no_longer_than_there_is_time(caplog: pytest.LogCaptureFix
     """One that AWS does not answer keeps nobody waiting, and none begins any more; the log says how many are left."""
     desk = Desk()
     runner = Errands(desk)
-    held = threading.Event()
+    held, begun = threading.Event(), threading.Semaphore(0)
     done: list[int] = []
+
+    def delete() -> None:
+        begun.release()
+        held.wait()
+
     for trial in range(10):
-        runner.run("a deletion that is not answered", held.wait, (trial,))
+        runner.run("a deletion that is not answered", delete, (trial,))
     for trial in range(5):
         runner.run("a copy", lambda: done.append(0), (trial,), needed_by=trial)
+    for _ in range(8):  # as many as there are threads
+        begun.acquire()
     runner.hasten()
     with caplog.at_level(logging.INFO):
         runner.close(until=now())
