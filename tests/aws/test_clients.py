@@ -311,7 +311,7 @@ def test_a_name_goes_before_a_role(aws: Aws) -> None:
         aws.call("sagemaker", "create_training_job", **request)
 
 
-def test_parameters_that_botocore_refuses(aws: Aws, local_cloud: LocalCloud) -> None:
+def test_parameters_that_botocore_refuses_never_reach_aws(aws: Aws, local_cloud: LocalCloud) -> None:
     """They never reach AWS."""
     with pytest.raises(InvalidRequest, match="TrainingJobName"):
         aws.call("sagemaker", "describe_training_job", Wrong=1)

@@ -50,7 +50,7 @@ def test_an_arn_is_taken_as_it_is() -> None:
     assert account.asked == []
 
 
-def test_where_the_caller_may_not_look() -> None:
+def test_an_id_is_enough_where_the_caller_may_not_look() -> None:
     """An id is enough for the ARN, an alias is not."""
     account = Account(AccessDenied("no"))
     assert look(account, KEY) == (None, ARN)
@@ -66,7 +66,7 @@ def test_a_key_that_aws_keeps_takes_no_right() -> None:
     assert look(account, KEY) == (None, None)
 
 
-def test_a_key_that_is_not_there() -> None:
+def test_a_key_that_is_not_there_is_a_problem() -> None:
     """Told with what AWS said."""
     assert look(Account(NotFound("no such key")), "alias/mine") == (PROBLEM, None)
 
@@ -85,7 +85,7 @@ def test_one_wrong_key_is_told_of_once() -> None:
     assert arns == {}
 
 
-def test_an_encryption_that_nobody_has_set() -> None:
+def test_an_encryption_that_nobody_has_set_is_no_error() -> None:
     """S3 answers that there is none; any other thing that is not there is an error."""
     unset: Any = Account(NotFound("none", "ServerSideEncryptionConfigurationNotFoundError"))
     assert look_at_extras(unset, Named(), "data") == ([], {})

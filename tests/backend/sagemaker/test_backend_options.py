@@ -93,7 +93,7 @@ def test_options_that_do_not_fit(options: dict[str, Any], members: dict[str, Any
         SageMakerBackend(job(tmp_path, **members), **options)
 
 
-def test_what_is_no_job(tmp_path: Path) -> None:
+def test_what_describes_no_job_is_refused(tmp_path: Path) -> None:
     """Anything else than a description of a job is refused, with what is expected."""
     with pytest.raises(TypeError, match="describes no job"):
         SageMakerBackend(str(tmp_path))
@@ -121,7 +121,7 @@ def test_a_tuner_that_lives_is_not_taken_for_dead(slow: dict[str, Any]) -> None:
         Cadence(**slow)
 
 
-def test_how_reports_travel(tmp_path: Path) -> None:
+def test_reports_go_through_s3_where_they_can(tmp_path: Path) -> None:
     """Through S3 where the job can; through its log where it has no network or no agent, or the user wants it."""
     assert SageMakerBackend(job(tmp_path)).uses_s3
     assert not SageMakerBackend(job(tmp_path), report_channel="logs").uses_s3
@@ -129,7 +129,7 @@ def test_how_reports_travel(tmp_path: Path) -> None:
     assert not SageMakerBackend(job(tmp_path, keep_own_entry=True)).uses_s3
 
 
-def test_name_and_pickling(tmp_path: Path) -> None:
+def test_it_is_called_like_the_script_and_may_be_pickled(tmp_path: Path) -> None:
     """The experiment is called like the script; a backend that is not open can be sent anywhere."""
     backend = SageMakerBackend(job(tmp_path), fallback_instance_types=["ml.g5.xlarge"])
     again = pickle.loads(pickle.dumps(backend))

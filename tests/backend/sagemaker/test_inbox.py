@@ -63,7 +63,9 @@ def test_nothing_new_costs_one_listing(
     }
 
 
-def test_a_thousand_workers(bucket: Bucket, desk: Desk, inbox: Inbox, local_cloud: LocalCloud) -> None:
+def test_a_look_at_a_thousand_workers_reads_what_has_changed(
+    bucket: Bucket, desk: Desk, inbox: Inbox, local_cloud: LocalCloud
+) -> None:
     """With 1,000 heads in one page, a look lists once and reads the seven that changed."""
     for trial in range(1000):
         add(desk, trial)

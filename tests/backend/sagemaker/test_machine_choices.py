@@ -28,7 +28,7 @@ from tests.backend.sagemaker.harness import BUCKET, make_backend, training_job
         ({"st_instance_type": ordinal(["ml.g5.xlarge", "ml.p3.2xlarge"])}, ["ml.g5.xlarge", "ml.p3.2xlarge"]),
     ],
 )
-def test_types(entry: dict[str, Any], types: list[str]) -> None:
+def test_all_types_that_trials_may_get(entry: dict[str, Any], types: list[str]) -> None:
     """All that the space allows; the template's where it says nothing."""
     assert instance_types({"lr": 0.1, **entry}, "ml.m5.large") == types
 
@@ -45,7 +45,7 @@ def test_types(entry: dict[str, Any], types: list[str]) -> None:
         ({"st_instance_count": choice([8, 2])}, 8),
     ],
 )
-def test_numbers(entry: dict[str, Any], count: int) -> None:
+def test_the_most_instances_that_a_trial_may_get(entry: dict[str, Any], count: int) -> None:
     """The greatest number that the space allows; the template's where it says nothing."""
     assert most_instances({"lr": 0.1, **entry}, 3) == count
 
@@ -67,7 +67,7 @@ def test_numbers(entry: dict[str, Any], count: int) -> None:
         ("count", -1, "got -1"),
     ],
 )
-def test_machines_that_cannot_be(tmp_path: Path, name: str, entry: Any, message: str) -> None:
+def test_machines_that_cannot_be_are_refused(tmp_path: Path, name: str, entry: Any, message: str) -> None:
     """A mistake in any value that a configuration may get is told before anything begins, and names the entry."""
     backend = make_backend()
     with pytest.raises(ConfigSpaceError, match=re.escape(message)) as caught:

@@ -133,7 +133,7 @@ def test_the_exit_code_that_sagemaker_tells(reason: str, code: int | None) -> No
         (1, "AlgorithmError: boom, exit code: 1, its output ends with: at last"),
     ],
 )
-def test_sigterm_from_inside(code: int, expected: str) -> None:
+def test_a_sigterm_that_was_not_sagemakers_is_told_so(code: int, expected: str) -> None:
     """A job that was terminated and failed was not stopped by SageMaker; a mark of an earlier run is not its own."""
     one = attempt()
     one.mark = end_mark(protocol.TERMINATED, -15, "the container was sent SIGTERM", "at last")

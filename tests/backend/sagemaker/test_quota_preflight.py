@@ -121,7 +121,7 @@ def test_warm_pools_of_each_type(account: Account) -> None:
     assert f"ask for '{LARGE} for training warm pool usage' with AWS Service Quotas" in told[0]
 
 
-def test_groups_of_machines(account: Account) -> None:
+def test_groups_want_quota_by_their_types(account: Account) -> None:
     """Each type by the machines of all groups that are of it."""
     groups = [
         {"InstanceGroupName": name, "InstanceType": one, "InstanceCount": count}

@@ -64,7 +64,7 @@ def test_what_an_earlier_version_has_noted_counts(tmp_path: Path) -> None:
     check_same_place(place(tmp_path), "s3://other/")
 
 
-def test_credentials_of_this_machine() -> None:
+def test_credentials_of_this_machine_count_where_nothing_else_does() -> None:
     """A region counts where nothing else names one, a profile always; none leaves what was there."""
     backend = make_backend()
     backend.use_credentials(None, None)

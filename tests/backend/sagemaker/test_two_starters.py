@@ -135,7 +135,7 @@ def races() -> Iterator[list[Race]]:
         race.close()
 
 
-def test_standing_still_before_any_call(races: list[Race]) -> None:
+def test_one_goes_on_wherever_the_other_stands_still(races: list[Race]) -> None:
     """One stands still before any of its calls; the other begins, up to any of its own, and waits for the first."""
     calls = _calls_of_a_start()
     assert calls > 8
@@ -162,7 +162,7 @@ def _calls_of_a_start() -> int:
 @given(
     turns=st.lists(st.tuples(st.integers(0, 1), st.sampled_from((OK, OK, OK, RETRIED)), st.integers(1, 5)), max_size=30)
 )
-def test_any_order(turns: list[tuple[int, str, int]]) -> None:
+def test_one_goes_on_in_any_order(turns: list[tuple[int, str, int]]) -> None:
     """Whoever goes on when, and even if requests are done twice because their first answers were lost."""
     race = Race()
     try:

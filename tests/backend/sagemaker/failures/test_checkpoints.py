@@ -25,7 +25,7 @@ def _large(experiment: Experiment, megabytes: int, **options: Any) -> None:
 
 
 @pytest.mark.defect("E11")
-def test_a_checkpoint_in_parts(experiment: Experiment) -> None:
+def test_a_large_checkpoint_goes_in_parts(experiment: Experiment) -> None:
     """40 MB are uploaded in parts, and copied to another trial without passing through the tuner."""
     _large(experiment, 40)
     parts = [call for call in experiment.cloud.calls("s3:UploadPart*") if call.who.startswith("job:")]
@@ -36,7 +36,7 @@ def test_a_checkpoint_in_parts(experiment: Experiment) -> None:
     experiment.check_whole()
 
 
-def test_a_copy_in_parts(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_object_is_copied_in_parts(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
     """As objects above 256 MB are copied; here already those above 8 MB."""
     monkeypatch.setattr(work, "Bucket", functools.partial(Bucket, copy_parts=Parts(8 * MiB, 8 * MiB)))
     _large(experiment, 20)
@@ -82,7 +82,7 @@ def test_checkpoints_are_kept_by_default(experiment: Experiment) -> None:
     assert experiment.saved() == 2
 
 
-def test_a_deletion_that_fails(experiment: Experiment) -> None:
+def test_a_deletion_that_fails_is_done_again(experiment: Experiment) -> None:
     """S3 confirms deletions it does not make, and answers some with errors: it is done again until it is done."""
     experiment.cloud.faults.add(Fault("write_lost", "s3:DeleteObjects", count=2))
     experiment.cloud.faults.add(Fault("internal_error", "s3:DeleteObjects", count=2))
@@ -91,7 +91,7 @@ def test_a_deletion_that_fails(experiment: Experiment) -> None:
     assert experiment.objects(experiment.keys.checkpoints(0)) == []
 
 
-def test_a_copy_that_fails(experiment: Experiment) -> None:
+def test_a_trial_without_its_checkpoint_has_no_job(experiment: Experiment) -> None:
     """A trial that cannot get the checkpoint it is to begin with fails, with the reason, and has no job."""
     experiment.cloud.faults.add(Fault("access_denied", "s3:CopyObject"))
     experiment.run([{"epochs": 1}, {"epochs": 2}], plan={"sources": {1: 0}}, tuner={"n_workers": 1, "max_failures": 1})

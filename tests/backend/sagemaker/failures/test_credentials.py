@@ -26,7 +26,7 @@ def test_credentials_that_can_be_read_anew(experiment: Experiment, operation: st
 
 
 @pytest.mark.parametrize("operation", ["*", "sagemaker:*", "s3:*"])
-def test_credentials_that_are_gone(experiment: Experiment, operation: str) -> None:
+def test_a_tuner_without_credentials_ends_and_can_be_continued(experiment: Experiment, operation: str) -> None:
     """The tuner ends with a sentence that says what to do; the job runs on, and the same command continues."""
     configs = [{"epochs": 4, "hold": 2}]
     with pytest.raises(CredentialsExpired) as stopped, experiment.running(configs, stop_grace=1):

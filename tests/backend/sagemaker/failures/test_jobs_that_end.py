@@ -17,7 +17,7 @@ def _was_interrupted(experiment: Experiment) -> bool:
 
 
 @pytest.mark.parametrize("notice", [True, False], ids=["with notice", "without notice"])
-def test_a_spot_interruption(experiment: Experiment, notice: bool) -> None:
+def test_a_spot_interruption_loses_nothing(experiment: Experiment, notice: bool) -> None:
     """The same job goes on as a new run, from the last good generation; no epoch counts twice, none is missing."""
     with experiment.running([{"epochs": 5, "hold": 3}], job={"use_spot": True}):
         experiment.wait_for_epoch(3)
@@ -72,7 +72,7 @@ def test_a_job_that_reaches_its_longest_runtime(experiment: Experiment) -> None:
     experiment.check_whole()
 
 
-def test_a_trial_that_crashes(experiment: Experiment) -> None:
+def test_a_trial_that_crashes_has_failed(experiment: Experiment) -> None:
     """Failed, with the reason in one sentence and the last lines in the log; its reports count; another goes on."""
     tuner = experiment.run([{"epochs": 3, "crash": 2}, {"epochs": 3}], tuner={"max_failures": 1})
     assert sorted(experiment.ends()) == ["Completed", "Failed"]
@@ -101,7 +101,7 @@ def test_a_script_that_ends_its_own_container(experiment: Experiment, channel: s
     experiment.check_whole()
 
 
-def test_too_many_crashes(experiment: Experiment) -> None:
+def test_too_many_crashes_end_the_tuner(experiment: Experiment) -> None:
     """The tuner ends with the reason of the first; what still ran has ended, and is billed."""
     with pytest.raises(TooManyFailures, match=r"The first was trial 0: .*ZeroDivisionError: no loss is left"):
         experiment.run([{"epochs": 3, "crash": 2}, {"epochs": 3, "hold": 1}])
@@ -111,7 +111,7 @@ def test_too_many_crashes(experiment: Experiment) -> None:
     experiment.check_whole()
 
 
-def test_the_platform_fails(experiment: Experiment) -> None:
+def test_a_failure_of_sagemaker_is_not_the_scripts(experiment: Experiment) -> None:
     """A failure of SageMaker's own is not the script's: the trial goes on from its checkpoint, as the next attempt."""
     with experiment.running([{"epochs": 4, "hold": 2}]):
         experiment.wait_for_epoch(2)

@@ -73,7 +73,7 @@ def test_a_trial_that_waits_can_be_stopped(experiment: Experiment) -> None:
     experiment.check_whole()
 
 
-def test_no_capacity(experiment: Experiment) -> None:
+def test_a_trial_waits_for_capacity(experiment: Experiment) -> None:
     """A job that got no instance: the trial waits and goes on as its next attempt, which counts as no failure."""
     experiment.cloud.faults.add(Fault("capacity", count=5))
     experiment.run([{"epochs": 2}])

@@ -102,7 +102,7 @@ def test_paused_at_a_step(shared: InS3, pair: Commands, where: str, when: str, n
     check_one_goes_on(shared, pair, first)
 
 
-def test_paused_anywhere(shared: InS3, pair: Commands) -> None:
+def test_paused_at_any_instant(shared: InS3, pair: Commands) -> None:
     """At any instant of its first seconds."""
     seed = int(os.environ.get("CLOUDTUNE_CHAOS_SEED") or random.SystemRandom().randrange(10**9))
     print(f"CLOUDTUNE_CHAOS_SEED={seed}")

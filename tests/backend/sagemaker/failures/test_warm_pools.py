@@ -34,7 +34,7 @@ def test_machines_are_used_again(experiment: Experiment) -> None:
     experiment.check_whole()
 
 
-def test_pools_beyond_the_quota(experiment: Experiment) -> None:
+def test_pools_beyond_the_quota_are_told_of(experiment: Experiment) -> None:
     """SageMaker keeps no more than the quota without a word: the tuner says it before."""
     experiment.cloud.set_quota(POOLS, 0)
     experiment.run([{"epochs": 1}], job={"keep_alive_period": 600})

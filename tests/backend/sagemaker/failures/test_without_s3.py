@@ -19,7 +19,7 @@ from tests.backend.sagemaker.harness import BUCKET
 
 
 @pytest.mark.parametrize("operation", ["s3:*", "s3:PutObject"])
-def test_a_role_without_rights(experiment: Experiment, operation: str) -> None:
+def test_a_role_without_rights_has_reports_come_by_the_log(experiment: Experiment, operation: str) -> None:
     """The tuner says so, per trial; every report arrives, once and in order, and a stop works all the same."""
     experiment.cloud.faults.add(Fault("access_denied", operation, who="job:*"))
     plan = {"decisions": {(1, 2): SchedulerDecision.STOP}}
@@ -93,7 +93,7 @@ def bare(bare_image: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPat
         yield experiment
 
 
-def test_an_image_without_boto3(bare: Experiment) -> None:
+def test_an_image_without_boto3_has_reports_come_by_the_log(bare: Experiment) -> None:
     """The tuner says so; reports, the reason of a failure, stop and pause work; checkpoints are what is lost."""
     plan = {"decisions": {(1, 2): SchedulerDecision.STOP}}
     configs = [{"epochs": 3}, {"epochs": 2, "hold": 2}, {"epochs": 3, "crash": 2}]
