@@ -52,6 +52,8 @@ class SignalWatch:
         self._on_signal = on_signal
         #: Of the experiment, as far as it is known.
         self.name = name
+        #: What `cloudtune resume` takes; "": the name alone.
+        self.resumed_as = ""
         self._trials_outlive = trials_outlive
         self._outer = outer
         self._before: dict[int, Any] = {}
@@ -98,7 +100,8 @@ class SignalWatch:
         # Everything is in the log up to the last turn, and local trials die with this process.
         show_cursor = _SHOW_CURSOR if sys.stderr is not None and sys.stderr.isatty() else ""
         left = f", or end what it leaves with `cloudtune reap {self.name}`" if self._trials_outlive else ""
-        _say(f"{show_cursor}\n{name} again: ending at once; continue with `cloudtune resume {self.name}`{left}\n")
+        again = self.resumed_as or self.name
+        _say(f"{show_cursor}\n{name} again: ending at once; continue with `cloudtune resume {again}`{left}\n")
         os._exit(128 + number)
 
     def _receive(self, number: int, at: float) -> None:

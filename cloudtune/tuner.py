@@ -150,6 +150,12 @@ class Tuner:
         """Where its results are: a folder, or ``s3://bucket/prefix``."""
         return str(getattr(self._store, "uri", self.tuner_path))
 
+    @property
+    def resumed_as(self) -> str:
+        """What ``cloudtune resume`` takes to continue the experiment on this machine."""
+        place = self.results_place
+        return f"{place.rstrip('/')} --here" if place.startswith("s3://") else self.name
+
     def read_log(self) -> None:
         """Brings status and scheduler to where the experiment's log stands now, without driving the experiment."""
         self._replay(self._store or LocalStore(self.tuner_path))
@@ -185,7 +191,7 @@ class Tuner:
         reserve_standard_descriptors()
         with SignalWatch(self._on_signal, self.name, self.trial_backend.trials_outlive_tuner, self.signals) as watch:
             store = self._open_store(takeover)
-            watch.name = self.name
+            watch.name, watch.resumed_as = self.name, self.resumed_as
             store.end_by(lambda: watch.time_left(self.time_to_end))
             with closed(store, lambda: self.status.trials_at, self.trial_backend_path or self.tuner_path):
                 loop = self._drive(store, watch)

@@ -52,6 +52,22 @@ def test_what_came_before_a_watch_counts_for_it() -> None:
         assert outer.received == signal.SIGINT
 
 
+@pytest.mark.parametrize(("resumed_as", "told"), [("", "name"), ("s3://b/name --here", "s3://b/name --here")])
+def test_the_second_signal_tells_how_to_go_on(resumed_as: str, told: str) -> None:
+    """By what the command takes, which is more than a name where the experiment does not lie on this machine."""
+    code = (
+        "import os, signal\n"
+        "from cloudtune.interruption import SignalWatch\n"
+        "with SignalWatch(name='name') as watch:\n"
+        f"    watch.resumed_as = {resumed_as!r}\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert f"SIGTERM again: ending at once; continue with `cloudtune resume {told}`\n" in done.stderr
+
+
 def test_an_ignored_signal_stays_ignored() -> None:
     """A background job of a shell script, or nohup, ignores SIGINT: the tuner leaves it so."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

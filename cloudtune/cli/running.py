@@ -59,9 +59,7 @@ def run_and_tell(tuner: Tuner, takeover: bool, plot: bool | None, as_json: bool)
     try:
         tuner.run(takeover=takeover)
     except TuningInterrupted as interrupted:
-        place = tuner.results_place
-        again = f"{place} --here" if place.startswith("s3://") else tuner.name
-        click.echo(f"{interrupted}; continue with `cloudtune resume {again}`", err=True)
+        click.echo(f"{interrupted}; continue with `cloudtune resume {tuner.resumed_as}`", err=True)
         raise
     trial_id, config = tuner.best_config()
     outcome = outcome_of(tuner, trial_id, config, _pictures(tuner, plot))

@@ -20,6 +20,7 @@ from cloudtune.experiments.known_metadata import metadata_in_s3
 from cloudtune.experiments.s3_finding import experiment_at
 from cloudtune.remote.ctrl_c import CtrlC
 from cloudtune.remote.launches import experiment_of, newest_launch, out_of_time, why_failed
+from cloudtune.remote.standing import is_gone_from_here
 from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store import entries
 from cloudtune.store.s3_lease import read_lease
@@ -344,7 +345,7 @@ class _Following:
         """
         lease = read_lease(self._place.bucket, self._place.root)
         job = None if lease is None else lease.owner.get("job")
-        if lease is None or not lease.is_alive or (job is not None and job == ended):
+        if lease is None or not lease.is_alive or (job is not None and job == ended) or is_gone_from_here(lease):
             return False
         self._without_job = job is None
         self._job_name = job

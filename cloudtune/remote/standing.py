@@ -16,6 +16,7 @@ from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store.entries import INTERRUPTED
 from cloudtune.store.lease import describe_holder, lease_holder_is_alive, read_holder
 from cloudtune.store.log import LogView
+from cloudtune.store.processes import is_same_space, lives
 from cloudtune.store.s3_lease import LeaseState, read_lease
 from cloudtune.store.s3_log import S3LogView
 from cloudtune.trial import Config, TrialStatus
@@ -155,12 +156,18 @@ def driver_of(lease: LeaseState | None, job: JobState | None) -> LeaseState | No
 
     Args:
         lease: Of the experiment.
-        job: That runs, or ran, its tuner: one that is over has died before it could give the lease back.
+        job: That runs, or ran, its tuner: one that is over has died before it could give the lease back, as has a
+            process of this machine that is there no more.
     """
     if lease is None or not lease.is_alive:
         return None
     died = job is not None and job.is_terminal and lease.owner.get("job") == job.name
-    return None if died else lease
+    return None if died or is_gone_from_here(lease) else lease
+
+
+def is_gone_from_here(lease: LeaseState) -> bool:
+    """Whether a process of this machine has held the lease that is there no more: it was killed."""
+    return is_same_space(lease.owner) and not lives(lease.owner)
 
 
 def _state(job: JobState | None, driver: LeaseState | None, course: Course) -> str:

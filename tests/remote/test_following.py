@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,9 @@ from cloudtune.localcloud.cloud import CloudFaults
 from cloudtune.remote import following
 from cloudtune.remote.following import Pace, RemoteTunerFailed, follow
 from cloudtune.remote.standing import standing_in_s3
+from cloudtune.remote.stopping import Stopping
 from cloudtune.remote.tuner_job import Settings, TunerPlace
+from cloudtune.store.s3_lease import read_lease
 from cloudtune.store.s3_store import S3Store
 from cloudtune.trial import Trial, TrialStatus
 from tests.aws.conftest import training_request
@@ -327,6 +331,33 @@ def test_nobody_is_there_in_the_middle(remote: Remote) -> None:
     told: list[str] = []
     assert remote.follow(Scripted(), told=told)
     assert told == ["nobody drives 'digits' any more; `cloudtune resume digits` continues it"]
+
+
+def test_a_tuner_of_this_machine_was_killed(remote: Remote) -> None:
+    """It could not give the lease back; that it is dead is seen here, and nobody waits until the lease is stale."""
+    code = (
+        "import os\n"
+        "from cloudtune.aws.clients import Aws\n"
+        "from cloudtune.aws.s3 import Bucket\n"
+        "from cloudtune.store.s3_store import S3Store\n"
+        "from tests.experiments.in_s3 import header\n"
+        f"store = S3Store(Bucket(Aws(), 'experiments'), {ROOT!r})\n"
+        "store.open()\n"
+        f"store.append([header({NAME!r})])\n"
+        "store.flush()\n"
+        "os._exit(1)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], timeout=60, check=False, cwd=Path(__file__).parents[2])
+    experiment = find_in_s3(NAME, aws=remote.aws)
+    lease = read_lease(experiment.bucket, experiment.root)
+    assert lease is not None
+    assert lease.is_alive
+    standing = standing_in_s3(experiment)
+    assert (standing.state, standing.driven_by) == ("unfinished", "")
+    told: list[str] = []
+    assert remote.follow(Scripted(), told=told)
+    assert told == ["nobody drives 'digits' any more; `cloudtune resume digits` continues it"]
+    assert Stopping(experiment, leave_trials=False, grace=0.0, tell=told.append).run().job is None
 
 
 def test_aws_does_not_answer_for_a_while(remote: Remote, faults: CloudFaults, monkeypatch: pytest.MonkeyPatch) -> None:

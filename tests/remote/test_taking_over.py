@@ -81,6 +81,7 @@ def test_all_that_is_needed_comes_from_s3(shipped: Shipped) -> None:
     tuner = Tuner.takeover(NAME)
     assert (tuner.name, tuner.tag) == (NAME, "study")
     assert tuner.results_place == f"s3://experiments/{ROOT}"
+    assert tuner.resumed_as == f"s3://experiments/{ROOT.rstrip('/')} --here"
     tuner.run()
     assert tuner.status.num_trials_completed == 2
     assert len(load_experiment(NAME).results) == 2
