@@ -8,7 +8,9 @@ from cloudtune.aws.training_jobs import TrainingJobs
 
 
 class JobEnded:
-    """Whether a training job has ended. Picklable, unlike a function made for it.
+    """Whether a training job is known to have ended. Picklable, unlike a function made for it.
+
+    One that is not to be found may run in another region: whoever looks there for the experiment is not to take it.
 
     Args:
         aws: Account and region.
@@ -21,4 +23,12 @@ class JobEnded:
         try:
             return TrainingJobs(self._aws).describe(job).is_terminal
         except NotFound:
+            return False
+
+    def is_gone(self, job: str) -> bool:
+        """Whether there is no job of this name, ended or not."""
+        try:
+            TrainingJobs(self._aws).describe(job)
+        except NotFound:
             return True
+        return False

@@ -17,6 +17,7 @@ from typing import Any
 from cloudtune.aws.errors import PASSING, AwsError, Conflict
 from cloudtune.aws.s3 import Seen
 from cloudtune.errors import ExperimentLocked
+from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.tuner_job import TRIAL, Settings, TunerPlace
 from cloudtune.store.lease import describe_holder, ourselves
 from cloudtune.store.processes import is_same_space, lives, process_identity
@@ -112,6 +113,8 @@ def check_none_under_way(place: TunerPlace, attempts: Sequence[int], newest: int
     claim = _claim_of(seen)
     if is_same_space(claim) and (not lives(claim) or _is_left_by_us(claim)):
         return
+    if _is_left_by_its_job(place, attempts[-1], claim):
+        return
     raise _elsewhere(place, seen)
 
 
@@ -137,6 +140,15 @@ def _is_left_by_us(claim: Mapping[str, Any]) -> bool:
     own = {"pid": os.getpid(), "pid_start": process_identity()["pid_start"]}
     with _lock:
         return all(claim.get(key) == own[key] for key in own) and claim.get(_NONCE) not in _under_way
+
+
+def _is_left_by_its_job(place: TunerPlace, attempt: int, claim: Mapping[str, Any]) -> bool:
+    """Whether a training job has made it to hand over, and has ended without having created the next one."""
+    job = claim.get("job")
+    if not job or not JobEnded(place.bucket.aws)(str(job)):
+        return False
+    # Asked for last: it may have been created at the last moment.
+    return JobEnded(place.bucket.aws).is_gone(place.job_name(place.experiment, attempt))
 
 
 def _elsewhere(place: TunerPlace, seen: Seen | None) -> LaunchedElsewhere:

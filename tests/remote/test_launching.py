@@ -19,7 +19,7 @@ from cloudtune.localcloud import Fault
 from cloudtune.remote import launching
 from cloudtune.remote.launching import LaunchedElsewhere, check_none_under_way, launch
 from cloudtune.remote.successor import create_successor
-from cloudtune.remote.tuner_job import MANIFEST, PICKLE, TRIAL, Settings, TunerPlace
+from cloudtune.remote.tuner_job import MANIFEST, PICKLE, TRIAL, Settings, TunerPlace, successor_of
 from cloudtune.store.processes import process_identity
 from cloudtune.store.s3_store import S3Store
 from cloudtune.trial import Trial
@@ -157,6 +157,24 @@ def test_a_launch_that_died_before_it_had_a_job(place: TunerPlace, monkeypatch: 
     with launch(place, 3, SETTINGS, {}), pytest.raises(LaunchedElsewhere, match=f"by pid {os.getpid()} on"):
         check_none_under_way(place, place.attempts(), 1)
     check_none_under_way(place, place.attempts(), 1)
+
+
+def test_a_job_that_died_while_it_handed_over(tuning: RemoteTuning) -> None:
+    """Nobody waits for what it was about to create; but what it has created at the last moment is not doubled."""
+    tuning.cloud.faults.add(Fault("slow_start", seconds=1000.0))
+    job = tuning.launch(tuning.tuner(False, SPACE, trials=1)).job_name
+    tuning.place.write_task(1, Settings(NAME, "", ROOT, 3600), {}, claim(job=job))
+    with pytest.raises(LaunchedElsewhere, match=f"by training job {job}, pid 4711 on host laptop"):
+        check_none_under_way(tuning.place, [0, 1], 0)
+    tuning.cloud.stop_job(job)
+    tuning.wait_for_end(job)
+    check_none_under_way(tuning.place, [0, 1], 0)
+    described = tuning.cloud.client("sagemaker").describe_training_job(TrainingJobName=job)
+    uri = tuning.bucket.uri(tuning.place.keys.task_folder(TRIAL, 1))
+    request = successor_of(described, tuning.place.job_name(NAME, 1), uri, 1, "digest")
+    tuning.cloud.client("sagemaker").create_training_job(**request)
+    with pytest.raises(LaunchedElsewhere):
+        check_none_under_way(tuning.place, [0, 1], 0)
 
 
 def test_a_task_is_never_overwritten(place: TunerPlace) -> None:
