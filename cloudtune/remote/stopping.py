@@ -14,6 +14,7 @@ from cloudtune.aws.signs_of_life import signs_of
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
 from cloudtune.errors import ExperimentLocked
 from cloudtune.experiments.s3_finding import S3Experiment
+from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.jobs_of_trials import JobsOfTrials
 from cloudtune.remote.launches import launches, newest_launch, writable
 from cloudtune.remote.standing import driver_of
@@ -132,6 +133,13 @@ class Stopping:
 
     def _refuse_another(self, job: JobState | None) -> None:
         driver = driver_of(read_lease(self._experiment.bucket, self._experiment.root), job)
+        if driver is not None and (name := driver.owner.get("job")):
+            if JobEnded(self._training.aws)(name):
+                return  # it has died since its last sign of life
+            raise ExperimentLocked(
+                f"experiment '{self._experiment.name}' is driven by {driver.describe()}, and there is no such job in "
+                f"{self._training.aws.region}: name its region with --region"
+            )
         if driver is not None:
             raise ExperimentLocked(
                 f"experiment '{self._experiment.name}' is driven by {driver.describe()}, which is no training job: "

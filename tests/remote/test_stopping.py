@@ -7,6 +7,7 @@ import json
 import pytest
 
 from cloudtune.agent import protocol
+from cloudtune.errors import ExperimentLocked
 from cloudtune.experiments.s3_finding import S3Experiment, find_in_s3
 from cloudtune.localcloud.cloud import CloudFaults
 from cloudtune.remote.stopping import Stopping
@@ -85,15 +86,26 @@ def test_the_newest_launch_counts(remote: Remote, launches: int) -> None:
         assert told == [f"no tuner of {NAME} lives"]
 
 
-def test_a_launch_that_was_refused_for_an_earlier_one(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job that drives the experiment is asked, though it is not of the newest launch."""
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_launch_that_was_refused_for_an_earlier_one(remote: Remote, lives: bool) -> None:
+    """The job that drives the experiment is asked, though it is not of the newest launch; one that has died is not."""
     first = remote.launch(0)
-    monkeypatch.setenv("TRAINING_JOB_NAME", first)
     remote.open(header(NAME), trial(0, lr=0.1))
     remote.launch(1)
-    remote.end(1)
-    remote.cloud.wait_for_job(remote.place.job_name(NAME, 1))
+    for launch in (1,) if lives else (0, 1):
+        remote.end(launch)
+        remote.cloud.wait_for_job(remote.place.job_name(NAME, launch))
     result = Stopping(found(remote), leave_trials=False, grace=0.5, tell=lambda _: None, interval=0.1).run()
-    assert (result.job, result.job_status) == (first, "Stopped")
-    assert wishes(remote) == {"0-0": protocol.WISH_STOP}
+    assert (result.job, result.job_status) == ((first, "Stopped") if lives else (None, ""))
+    assert wishes(remote) == ({"0-0": protocol.WISH_STOP} if lives else {})
+    remote.close()
+
+
+def test_a_tuner_of_another_region(remote: Remote) -> None:
+    """Its job is not to be found here: what is missing is where it runs."""
+    remote.open(header(NAME), trial(0, lr=0.1))
+    with pytest.raises(
+        ExperimentLocked, match=r"job digits-tuning-0-0, .* no such job in us-east-1: name its region with --reg"
+    ):
+        Stopping(found(remote), leave_trials=False, grace=0.5, tell=lambda _: None, interval=0.1).run()
     remote.close()
