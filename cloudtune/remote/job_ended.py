@@ -30,5 +30,5 @@ class JobEnded:
         try:
             TrainingJobs(self._aws).describe(job)
         except NotFound:
-            return False
+            return True
         return False
