@@ -68,6 +68,7 @@ class Attempt:
         self.is_being_created = False
         self.request: dict[str, Any] | None = None  # what is tried until the job exists
         self.had_no_job = False  # an earlier tuner has ended before it had created one
+        self.failed_creations = 0  # for want of an answer, or by AWS's own fault
         self.may_exist = False  # the answer to creating it was lost
         self.created_at: float | None = None  # None: by an earlier tuner, if at all
         # What was asked.

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from cloudtune.agent import protocol
 from cloudtune.aws.errors import (
+    PASSING,
     AccessDenied,
     AwsError,
     Conflict,
@@ -102,6 +103,9 @@ class Creator(Service):
             return wait
         try:
             self._create(attempt, instance_type)
+        except PASSING:
+            attempt.failed_creations += 1  # if it fails for this one alone, others are created meanwhile
+            raise
         finally:
             with self.desk.lock:
                 attempt.is_being_created = False
@@ -111,7 +115,7 @@ class Creator(Service):
         """The first attempt that may be created now; else how long until one may."""
         soonest: float | None = None
         with self.desk.lock:
-            for attempt in self.desk.where(Phase.QUEUED):
+            for attempt in sorted(self.desk.where(Phase.QUEUED), key=lambda one: one.failed_creations):
                 if not self._errands.are_done(attempt.trial_id):
                     continue  # their end wakes this thread
                 types = self._choices(attempt)

@@ -28,6 +28,17 @@ def test_throttled_calls_make_it_slower_and_nothing_else(experiment: Experiment)
     experiment.check_whole()
 
 
+def test_a_trial_whose_job_cannot_be_created_holds_nobody_up(experiment: Experiment) -> None:
+    """SageMaker fails whenever it is asked for one job: the others begin, and that one does once it can be created."""
+    number = experiment.cloud.faults.add(Fault("internal_error", "sagemaker:CreateTrainingJob", job="*-0-0"))
+    with experiment.running([{"epochs": 2}] * 3):
+        wait_until(lambda: experiment.ends(1) and experiment.ends(2), "the ends of the others")
+        assert experiment.ends(0) == []
+        experiment.cloud.faults.remove(number)
+    assert experiment.ends() == ["Completed"] * 3
+    experiment.check_whole()
+
+
 @pytest.mark.defect("R4")
 def test_trials_beyond_the_quota_wait(experiment: Experiment) -> None:
     """One instance for three workers: told once, nothing fails, and never is there more than one job."""
