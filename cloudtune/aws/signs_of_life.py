@@ -69,7 +69,7 @@ def signs_of(aws: Aws, jobs: Collection[OurJob]) -> dict[str, SignOfLife]:
     return signs_of_life(aws, places, unsure=set(places) - sure)
 
 
-def call_off(aws: Aws, place: str, confirm: Callable[[], object] = lambda: None) -> bool:
+def call_off(aws: Aws, place: str, confirm: Callable[[], object] = lambda: None, kms_key: str | None = None) -> bool:
     """Tells all agents of an experiment to save their checkpoints and to end; the trials can be continued later.
 
     Args:
@@ -77,6 +77,7 @@ def call_off(aws: Aws, place: str, confirm: Callable[[], object] = lambda: None)
         place: ``s3://bucket/prefix`` of the trials.
         confirm: Asked whether this is still right, of all that was written to the life object so far: what it raises
             keeps them from being told, and so does whatever is written there from now on.
+        kms_key: Encrypts the object, where it is known which one does.
 
     Returns:
         False if somebody else writes the life object, or there is none.
@@ -85,7 +86,7 @@ def call_off(aws: Aws, place: str, confirm: Callable[[], object] = lambda: None)
         AwsError: S3 refuses.
     """
     name, key = _bucket_and_key(place)
-    bucket = Bucket(aws, name, aws.account)
+    bucket = Bucket(aws, name, aws.account, kms_key)
     got = bucket.get(key)
     if got is None:
         return False

@@ -75,8 +75,8 @@ class EarlyEnd(TunerCallback):
                 return
 
     def _call_off(self) -> None:
-        trials = place_of_trials(self._job.place)
-        if trials and call_off(self._job.aws, trials, self._check_ours):
+        trials, kms_key = place_of_trials(self._job.place), self._job.place.bucket.kms_key
+        if trials and call_off(self._job.aws, trials, self._check_ours, kms_key):
             logger.info("the tuner is to end before it has begun: trials that run are told to end")
 
     def _check_ours(self) -> None:
