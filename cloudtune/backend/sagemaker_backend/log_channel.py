@@ -79,6 +79,8 @@ class LogChannel:
         since_ms = None if since is None else int(since * 1000)
         self._tail = Tail(aws, job_name_prefix, since=since_ms, cancel=cancel)
         self._attempts_of: dict[int, int] = {}  # trial -> attempts that it has had
+        self._attempts_had = 0  # by all trials together
+        self._newest_trial = -1
         self._most_hosts = 1
         self._patience = patience or Patience()
         self._clock = clock
@@ -120,11 +122,14 @@ class LogChannel:
             watched = LogAttempt(job_name, trial, attempt, delivered, agent, may_restart, self._patience, first_run)
             self._attempts[job_name] = watched
             self._over.discard(job_name)
-            self._attempts_of[trial] = max(attempt + 1, self._attempts_of.get(trial, 0))
+            before = self._attempts_of.get(trial, 0)
+            self._attempts_of[trial] = max(attempt + 1, before)
+            self._attempts_had += self._attempts_of[trial] - before
+            self._newest_trial = max(trial, self._newest_trial)
             self._most_hosts = max(hosts, self._most_hosts)
             # Logs of jobs that are over count too, and trials that only an earlier tuner has watched.
-            others = max(self._attempts_of) + 1 - len(self._attempts_of)
-            self._tail.expect_streams((sum(self._attempts_of.values()) + others) * self._most_hosts)
+            others = self._newest_trial + 1 - len(self._attempts_of)
+            self._tail.expect_streams((self._attempts_had + others) * self._most_hosts)
             now = self._clock()
             for event in self._unclaimed.pop(job_name, ()):
                 if watched.take_event(event, now):
