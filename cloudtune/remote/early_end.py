@@ -41,10 +41,14 @@ class EarlyEnd(TunerCallback):
         job: This job.
         signals: That it receives.
         leaves_running: Whether trials go on without it; asked once it was told.
+        kms_key: Encrypts what trials are told.
     """
 
-    def __init__(self, job: OwnJob, signals: SignalWatch, leaves_running: Callable[[], bool]) -> None:
+    def __init__(
+        self, job: OwnJob, signals: SignalWatch, leaves_running: Callable[[], bool], kms_key: str | None = None
+    ) -> None:
         self._job = job
+        self._kms_key = kms_key
         self._signals = signals
         self._leaves_running = leaves_running
         self._begun = threading.Event()
@@ -75,8 +79,8 @@ class EarlyEnd(TunerCallback):
                 return
 
     def _call_off(self) -> None:
-        trials, kms_key = place_of_trials(self._job.place), self._job.place.bucket.kms_key
-        if trials and call_off(self._job.aws, trials, self._check_ours, kms_key):
+        trials = place_of_trials(self._job.place)
+        if trials and call_off(self._job.aws, trials, self._check_ours, self._kms_key):
             logger.info("the tuner is to end before it has begun: trials that run are told to end")
 
     def _check_ours(self) -> None:

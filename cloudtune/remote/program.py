@@ -146,7 +146,8 @@ class Run:
             tuner.callbacks.append(ConsoleMetrics())
         tuner.callbacks.append(self._hand_over)
         if self._trials_are_elsewhere:
-            early_end = EarlyEnd(self._job, self._signals, self._leaves_running)
+            key = getattr(backend, "kms_key", None) or self._place.bucket.kms_key
+            early_end = EarlyEnd(self._job, self._signals, self._leaves_running, key)
             tuner.callbacks.append(early_end)
             early_end.start()
         backend.end_when_silent(_LIFE_TIMEOUT)

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from cloudtune.agent import protocol
-from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.signs_of_life import call_off
 from cloudtune.interruption import SignalWatch
 from cloudtune.remote import early_end as module
@@ -29,18 +28,19 @@ class Beginning:
 
     Args:
         place: Of the experiment.
+        kms_key: Of its trials.
     """
 
-    def __init__(self, place: TunerPlace) -> None:
+    def __init__(self, place: TunerPlace, kms_key: str | None = None) -> None:
         self._place = place
         self._life = protocol.Keys(f"{place.root}{ID}/").life
         entry = json.dumps({"event": "experiment", "experiment_id": ID})
         place.bucket.put(LogKeys(place.root).segment(1), entry.encode())
-        plain = Bucket(place.bucket.aws, place.bucket.name, place.bucket.owner)
-        plain.put(self._life, json.dumps({"nonce": "that of an earlier tuner", "beat": 1}).encode())
+        self._write("that of an earlier tuner")
         self._signals = SignalWatch()
         self._signals.received, self._signals.received_at = signal.SIGTERM, time.monotonic()
-        self.early_end = EarlyEnd(OwnJob(place.bucket.aws, place, 1, "digits-tuning-0-1"), self._signals, self._leaves)
+        job = OwnJob(place.bucket.aws, place, 1, "digits-tuning-0-1")
+        self.early_end = EarlyEnd(job, self._signals, self._leaves, kms_key)
         self.before_it_is_asked: Callable[[], None] = lambda: None
 
     def _leaves(self) -> bool:
@@ -73,12 +73,10 @@ def test_a_tuner_that_still_reads_the_log(place: TunerPlace) -> None:
     assert Beginning(place).end()["stop_all"] == protocol.WISH_PAUSE
 
 
-def test_the_key_of_the_experiment_encrypts_what_they_are_told(place: TunerPlace) -> None:
+def test_the_key_of_the_trials_encrypts_what_they_are_told(place: TunerPlace) -> None:
     """A bucket may take nothing else."""
-    key = "arn:aws:kms:us-east-1:123456789012:key/one"
-    bucket = place.bucket
-    encrypted = TunerPlace(Bucket(bucket.aws, bucket.name, bucket.owner, key), place.root)
-    assert Beginning(encrypted).end()["stop_all"] == protocol.WISH_PAUSE
+    key, bucket = "arn:aws:kms:us-east-1:123456789012:key/one", place.bucket
+    assert Beginning(place, key).end()["stop_all"] == protocol.WISH_PAUSE
     life = protocol.Keys(f"{place.root}{ID}/").life
     answer = bucket.aws.call("s3", "head_object", Bucket=bucket.name, Key=life)
     assert answer["SSEKMSKeyId"] == key
