@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any
 
 from cloudtune.agent import protocol
-from cloudtune.agent.forms import Head
+from cloudtune.agent.forms import EndForm, Head
 from cloudtune.aws.errors import AccessDenied
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.s3_listing import Listing
@@ -160,11 +160,10 @@ class Inbox(Service):
     def _parsed(self, attempt: Attempt, body: bytes) -> list[tuple[Attempt, Head]]:
         """The head with its attempt; nothing if somebody else has written what is no head."""
         try:
-            head: Head = json.loads(body)
-            complete = Head.__required_keys__ <= head.keys()
-        except (ValueError, AttributeError):
-            complete = False
-        if complete:
+            head = json.loads(body)
+        except ValueError:
+            head = None
+        if _is_head(head):
             return [(attempt, head)]
         logger.warning(
             "the object in s3://%s/%s for trial %d is not what an agent writes, and is ignored; leave that folder to "
@@ -196,3 +195,18 @@ class Inbox(Service):
             if newest and newest[0][0] == key:
                 self._bucket.put(self._keys.end(*attempt.key), json.dumps(newest[0][1]).encode())
             self._only_copies.pop(key, None)
+
+
+def _is_head(value: Any) -> bool:
+    """Whether it has the form of a head, as far as it is made use of."""
+    if not isinstance(value, dict) or not Head.__required_keys__ <= value.keys():
+        return False
+    chunks, reports, end = value["chunks"], value["reports"], value["end"]
+    return (
+        all(type(value[name]) is int for name in ("run", "beat", "first"))
+        and isinstance(chunks, list)
+        and all(isinstance(one, list) and [type(part) for part in one] == [int] * 3 for one in chunks)
+        and isinstance(reports, list)
+        and all(isinstance(one, dict) for one in reports)
+        and (end is None or (isinstance(end, dict) and EndForm.__required_keys__ <= end.keys()))
+    )

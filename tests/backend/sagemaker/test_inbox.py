@@ -192,6 +192,39 @@ def test_a_head_that_was_listed_before_its_trial_began(bucket: Bucket, desk: Des
     assert desk.take_events()[0] == [Report(7, 0, 0, 0, {"loss": 1.0})]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b"{}",
+        head(0, [{"loss": 2.0}], beat="2"),
+        head(0, [{"loss": 2.0}], run=None),
+        head(0, [{"loss": 2.0}], chunks=3),
+        head(0, [{"loss": 2.0}], chunks=[[0, 0]]),
+        head(0, [{"loss": 2.0}], chunks=["abc"]),
+        head(0, [{"loss": 2.0}], beat=2, end="completed"),
+        head(0, [{"loss": 2.0}], beat=2, end={"outcome": "completed"}),
+        json.dumps({**head_of(0), "reports": 7}).encode(),
+        json.dumps({**head_of(0), "reports": [7]}).encode(),
+    ],
+)
+def test_what_is_no_head_is_told_and_ignored(
+    body: bytes, bucket: Bucket, desk: Desk, inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody has written into the inbox: no reason to end the tuner, and what the agent writes next counts."""
+    add(desk, 0)
+    bucket.put(KEYS.head(0, 0), body)
+    inbox.look()
+    assert desk.take_events() == ([], False)
+    assert "for trial 0 is not what an agent writes, and is ignored; leave that folder to cloudtune" in caplog.text
+    bucket.put(KEYS.head(0, 0), head(0, [{"loss": 1.0}], beat=2))
+    inbox.look()
+    assert [event.metrics for event in desk.take_events()[0] if isinstance(event, Report)] == [{"loss": 1.0}]
+
+
 def test_foreign_objects_are_left_alone(bucket: Bucket, desk: Desk, inbox: Inbox) -> None:
     """What is no head of a trial that runs is neither read nor deleted."""
     add(desk, 0)
