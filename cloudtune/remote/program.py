@@ -200,8 +200,8 @@ class Run:
                 tuner.run(takeover=self._takes_over())
             except ExperimentLocked as locked:
                 lease = read_lease(self._place.bucket, self._settings.root)
-                renewed = lease is None or lease.age is None or (age is not None and lease.age < age)
-                if renewed:
+                # One that was given back since, or deleted, is free.
+                if lease is not None and not lease.released and _is_renewed(lease.age, age):
                     raise
                 if self._signals.time_left(tuner.time_to_end) < 2 * _WATCH_INTERVAL:
                     # There is no telling whose the trials are: if that one is dead, they end without a sign of life.
@@ -227,3 +227,8 @@ class Run:
             return True
         # Of a tuner, to be paused means that its trials go on.
         return self._job.wish == protocol.WISH_PAUSE or (self._settings.leave_trials and self._job.wish is None)
+
+
+def _is_renewed(age: float | None, before: float | None) -> bool:
+    """Whether a lease was renewed since the look before, by its ages; where S3 does not tell them, it may have been."""
+    return age is None or (before is not None and age < before)
