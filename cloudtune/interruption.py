@@ -32,6 +32,16 @@ class TuningInterrupted(SystemExit):
         return f"interrupted by {signal.Signals(self.signal_number).name}"
 
 
+def resumed_as(name: str, place: str) -> str:
+    """What ``cloudtune resume`` takes to continue an experiment on this machine.
+
+    Args:
+        name: Its name.
+        place: Where its results are: a folder, or ``s3://bucket/prefix``.
+    """
+    return f"{place.rstrip('/')} --here" if place.startswith("s3://") else name
+
+
 class SignalWatch:
     """Handles SIGINT and SIGTERM while it is entered; elsewhere than in the main thread it does nothing.
 

@@ -15,7 +15,7 @@ from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.tuner_callback import TunerCallback
 from cloudtune.continuing import adopt, left_running, note_trials_at, replay
 from cloudtune.errors import CloudtuneError, ExperimentMismatch, ExperimentNotFound, Fenced
-from cloudtune.interruption import SignalWatch, first_word, reserve_standard_descriptors
+from cloudtune.interruption import SignalWatch, first_word, reserve_standard_descriptors, resumed_as
 from cloudtune.new_experiment import claim
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.stopping_criterion import Criterion, as_criterion
@@ -150,12 +150,6 @@ class Tuner:
         """Where its results are: a folder, or ``s3://bucket/prefix``."""
         return str(getattr(self._store, "uri", self.tuner_path))
 
-    @property
-    def resumed_as(self) -> str:
-        """What ``cloudtune resume`` takes to continue the experiment on this machine."""
-        place = self.results_place
-        return f"{place.rstrip('/')} --here" if place.startswith("s3://") else self.name
-
     def read_log(self) -> None:
         """Brings status and scheduler to where the experiment's log stands now, without driving the experiment."""
         self._replay(self._store or LocalStore(self.tuner_path))
@@ -191,7 +185,7 @@ class Tuner:
         reserve_standard_descriptors()
         with SignalWatch(self._on_signal, self.name, self.trial_backend.trials_outlive_tuner, self.signals) as watch:
             store = self._open_store(takeover)
-            watch.name, watch.resumed_as = self.name, self.resumed_as
+            watch.name, watch.resumed_as = self.name, resumed_as(self.name, self.results_place)
             store.end_by(lambda: watch.time_left(self.time_to_end))
             with closed(store, lambda: self.status.trials_at, self.trial_backend_path or self.tuner_path):
                 loop = self._drive(store, watch)

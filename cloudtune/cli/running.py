@@ -52,14 +52,15 @@ def run_and_tell(tuner: Tuner, takeover: bool, plot: bool | None, as_json: bool)
         ValueError: No trial has reported the metric.
         TuningInterrupted: A signal ended the tuning; the line to continue with was printed.
     """
-    from cloudtune.interruption import TuningInterrupted
+    from cloudtune.interruption import TuningInterrupted, resumed_as
 
     log_progress()
     drives(tuner.name)
     try:
         tuner.run(takeover=takeover)
     except TuningInterrupted as interrupted:
-        click.echo(f"{interrupted}; continue with `cloudtune resume {tuner.resumed_as}`", err=True)
+        again = resumed_as(tuner.name, tuner.results_place)
+        click.echo(f"{interrupted}; continue with `cloudtune resume {again}`", err=True)
         raise
     trial_id, config = tuner.best_config()
     outcome = outcome_of(tuner, trial_id, config, _pictures(tuner, plot))

@@ -24,6 +24,7 @@ from cloudtune.config_space import choice
 from cloudtune.errors import ExperimentNotFound
 from cloudtune.experiments import load_experiment
 from cloudtune.experiments.s3_finding import find_in_s3
+from cloudtune.interruption import resumed_as
 from cloudtune.localcloud import LocalCloud
 from cloudtune.optimizer.baselines import GridSearch
 from cloudtune.remote import taking_over
@@ -81,7 +82,7 @@ def test_all_that_is_needed_comes_from_s3(shipped: Shipped) -> None:
     tuner = Tuner.takeover(NAME)
     assert (tuner.name, tuner.tag) == (NAME, "study")
     assert tuner.results_place == f"s3://experiments/{ROOT}"
-    assert tuner.resumed_as == f"s3://experiments/{ROOT.rstrip('/')} --here"
+    assert resumed_as(NAME, tuner.results_place) == f"s3://experiments/{ROOT.rstrip('/')} --here"
     tuner.run()
     assert tuner.status.num_trials_completed == 2
     assert len(load_experiment(NAME).results) == 2
