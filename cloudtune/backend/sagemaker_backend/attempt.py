@@ -164,3 +164,9 @@ class Attempt:
             return []
         self.end_delivered = True
         return [end]
+
+
+def first_names(attempts: Sequence[Attempt]) -> str:
+    """Names of the first three jobs, for messages."""
+    names = [attempt.job_name for attempt in attempts]
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

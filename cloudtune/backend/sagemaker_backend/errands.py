@@ -51,8 +51,8 @@ class Errands:
 
         Args:
             what: For messages.
-            work: May raise; then a warning is logged, and where a trial needs it, that trial cannot start. Done once
-                more after what passes.
+            work: May raise; then a warning is logged, and where a trial needs it, that trial cannot start. It is done
+                again where what it met passes.
             trials: Those it is about.
             needed_by: The trial that cannot start without it.
             may_be_left: Where there is no time, it need not be done: the next tuner does it.
@@ -123,8 +123,8 @@ class Errands:
         left_out = self._left_out + len(unfinished) - running
         if left_out or running:
             logger.info(
-                "for want of time %d errands (copies and deletions of checkpoints) are left to the next tuner, and %d "
-                "are not finished",
+                "for want of time %d errands (on checkpoints, or machines that are kept) are left to the next tuner, "
+                "and %d are not finished",
                 left_out,
                 running,
             )

@@ -7,10 +7,10 @@ second, is for those that no wish reaches, and then for as many of the others as
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from cloudtune.agent import protocol
-from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
+from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase, first_names
 from cloudtune.backend.sagemaker_backend.cadence import Cadence
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.life import LifeWriter
@@ -97,7 +97,7 @@ class FinalStops:
                 "that begins reads it before it starts the script; without that they end %.0f seconds after the last "
                 "sign of life of the tuner",
                 len(hearing),
-                _names(hearing),
+                first_names(hearing),
                 self._cadence.life_timeout,
             )
         if others:
@@ -105,7 +105,7 @@ class FinalStops:
                 "there was no time to stop %d training jobs, which no wish reaches (%s): `cloudtune reap %s` stops "
                 "them, else they may run for max_run=%.0f seconds",
                 len(others),
-                _names(others),
+                first_names(others),
                 self._experiment,
                 self._max_run,
             )
@@ -146,7 +146,7 @@ class FinalStops:
                 "of life of the tuner; `cloudtune ps` shows them, `cloudtune reap %s` stops them, and the same command "
                 "continues the experiment",
                 len(left),
-                _names(left),
+                first_names(left),
                 self._cadence.life_timeout,
                 self._experiment,
             )
@@ -159,8 +159,3 @@ class FinalStops:
     def _left(self) -> list[Attempt]:
         with self._desk.lock:
             return [a for a in self._desk.attempts.values() if a.phase is not Phase.OVER]
-
-
-def _names(attempts: Sequence[Attempt]) -> str:
-    names = [attempt.job_name for attempt in attempts]
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

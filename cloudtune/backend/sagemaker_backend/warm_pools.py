@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cloudtune.aws.errors import PASSING, AwsError, Cancelled
 from cloudtune.aws.training_jobs import TrainingJobs
-from cloudtune.backend.sagemaker_backend.attempt import Attempt
+from cloudtune.backend.sagemaker_backend.attempt import Attempt, first_names
 from cloudtune.backend.sagemaker_backend.bills import Bills
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.errands import Errands
@@ -79,14 +79,13 @@ class WarmPools:
 
     def warn_of_kept(self) -> None:
         """Says whose machines are kept on. After this run nobody gives them back."""
-        names = [attempt.job_name for attempt in self._bills.with_pool() if attempt.key not in self._gone]
-        if names:
+        kept = [attempt for attempt in self._bills.with_pool() if attempt.key not in self._gone]
+        if kept:
             logger.warning(
-                "SageMaker keeps the machines of %d ended jobs in warm pools, which cost money (%s%s): the next tuner "
+                "SageMaker keeps the machines of %d ended jobs in warm pools, which cost money (%s): the next tuner "
                 "of the experiment uses them or gives them back, or `cloudtune reap %s` gives them back now",
-                len(names),
-                ", ".join(names[:3]),
-                ", …" if len(names) > 3 else "",
+                len(kept),
+                first_names(kept),
                 self._experiment,
             )
 
