@@ -168,6 +168,7 @@ def test_stop_leaves_tuners_of_machines_to_their_machines(account: LocalCloud) -
     local.close()
     done = run("stop", "here")
     assert (done.exit_code, "no tuner of here runs on this machine" in done.stderr) == (1, True)
+    assert "--s3-path says where one of that name lies in S3" in done.stderr
     store = opened_in_s3("there", header("there"))
     done = run("stop", "there")
     assert done.exit_code == 1
