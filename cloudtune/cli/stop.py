@@ -55,8 +55,9 @@ def stop_command(
     if isinstance(found, Path):
         if not lease_holder_is_alive(found / "lock"):
             raise ExperimentLocked(
-                f"no tuner of {experiment} runs on this machine, where it lies ({found}); `cloudtune ps` shows training "
-                "jobs that are left, `cloudtune reap NAME` ends them; --s3-path says where one of that name lies in S3"
+                f"no tuner of {experiment} runs on this machine, where it lies ({found}); `cloudtune ps` shows "
+                "training jobs that are left, `cloudtune reap NAME` ends them; --s3-path says where one of that "
+                "name lies in S3"
             )
         raise ExperimentLocked(
             f"{experiment} is driven on this machine by {describe_holder(read_holder(found / 'lock'))}: end it there "

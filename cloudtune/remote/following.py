@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cloudtune.aws.buckets import parse_bucket
 from cloudtune.aws.clients import Aws
-from cloudtune.aws.errors import PASSING, NotFound
+from cloudtune.aws.errors import PASSING, AccessDenied, NotFound
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
 from cloudtune.callbacks.log_output import log_shown
@@ -132,6 +132,8 @@ class _Following:
         self._job: JobState | None = None
         #: The tuner runs elsewhere than in a job.
         self._without_job = False
+        #: Jobs may not be looked at: the lease tells who drives the experiment.
+        self._sees_no_jobs = False
         self._is_over = False
         self._is_first_look = True
         self._metadata_looks = 1
@@ -274,7 +276,7 @@ class _Following:
             self.progress.on_start_trial(trial)
         elif entry["event"] in (entries.SUGGEST, entries.RETRY):
             self.progress.on_resume_trial(trial)
-        elif entry["event"] == entries.REPORT:
+        elif entry["event"] in (entries.REPORT, entries.COUNTED):
             self.progress.on_trial_result(trial, entry["status"], entry["metrics"], entry["decision"])
         elif entry["event"] == entries.END:
             status = TrialStatus(entry["status"])
@@ -295,16 +297,20 @@ class _Following:
             self._after_job(self._job)
 
     def _describe(self) -> JobState | None:
-        if self._job_name is None:
-            newest = newest_launch(self._place, _PATIENCE)
-            if newest is None:
-                return None
-            self._job_name = newest[1].name
-            return newest[1]
         try:
-            return self._training.describe(self._job_name, _PATIENCE)
+            if self._job_name is not None:
+                return self._training.describe(self._job_name, _PATIENCE)
+            newest = newest_launch(self._place, _PATIENCE)
         except NotFound:
             return None
+        except AccessDenied as error:
+            logger.warning("the tuner's training job is not looked at: %s", " ".join(str(error).split()))
+            self._sees_no_jobs = True
+            return None
+        if newest is None:
+            return None
+        self._job_name = newest[1].name
+        return newest[1]
 
     def _said_of(self, job: JobState) -> str:
         """What there is to say of a job that has not ended."""
@@ -347,7 +353,7 @@ class _Following:
         job = None if lease is None else lease.owner.get("job")
         if lease is None or not lease.is_alive or (job is not None and job == ended) or is_gone_from_here(lease):
             return False
-        self._without_job = job is None
+        self._without_job = job is None or self._sees_no_jobs
         self._job_name = job
         self.progress.note(f"driven by {lease.describe()}")
         return True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cloudtune.aws.errors import AccessDenied
 from cloudtune.aws.training_jobs import JobState
 from cloudtune.experiments.course import Course, KnownLimits
 from cloudtune.experiments.known_metadata import metadata_in_folder, metadata_in_s3
@@ -21,6 +23,8 @@ from cloudtune.store.s3_lease import LeaseState, read_lease
 from cloudtune.store.s3_log import S3LogView
 from cloudtune.trial import Config, TrialStatus
 from cloudtune.tuning_status import TuningStatus
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,12 @@ def standing_of_folder(path: Path) -> Standing:
 
 def standing_in_s3(found: S3Experiment) -> Standing:
     """How an experiment in S3 stands. Raises AwsError."""
-    newest = newest_launch(TunerPlace(found.bucket, found.root))
+    try:
+        newest = newest_launch(TunerPlace(found.bucket, found.root))
+    except AccessDenied as error:
+        # Who may read the bucket and no more is told what stands there.
+        logger.warning("the tuner's training job is not shown: %s", " ".join(str(error).split()))
+        newest = None
     job = None if newest is None else newest[1]
     lease = read_lease(found.bucket, found.root)
     view = S3LogView(found.bucket, found.root)

@@ -314,6 +314,25 @@ def test_a_tuner_that_runs_in_no_job(remote: Remote) -> None:
     assert display.heard[-1] == "report 0 0.5"
 
 
+def test_with_no_rights_but_on_the_bucket(
+    remote: Remote, faults: CloudFaults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who may only read what lies there follows the experiment by its log and lease; a warning says what is hidden."""
+    job = remote.launch()
+    remote.open(header(NAME), trial(0, lr=0.1))
+    faults.add("access_denied", operation="sagemaker:*")
+    standing = standing_in_s3(find_in_s3(NAME, aws=remote.aws))
+    assert (standing.state, standing.tuner, standing.trials) == ("running", None, {"InProgress": 1})
+    assert "the tuner's training job is not shown: sagemaker:DescribeTrainingJob" in caplog.text
+    display = Scripted(
+        (f"driven by training job {job}", lambda: remote.write(row(0, 1.0, loss=0.5, epoch=1))),
+        ("report", lambda: remote.close(finish("finished"))),
+    )
+    assert remote.follow(display)
+    assert display.heard[-1] == "report 0 0.5"
+    assert caplog.text.count("the tuner's training job is not looked at") == 1
+
+
 def test_nobody_has_to_be_there(remote: Remote) -> None:
     """Following what nobody drives any more tells how it ended, at once."""
     remote.open(header(NAME), trial(0, lr=0.1), launch=None)
