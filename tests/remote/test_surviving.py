@@ -166,7 +166,7 @@ def test_a_quota_without_room_for_a_successor(tuning: RemoteTuning, caplog: pyte
     tuning.cloud.set_quota("ml.m5.large for training job usage", 1)
     forget_quotas()
     tuner = tuning.tuner(False, {"epochs": 4, "hold": 2}, trials=1)
-    job = tuning.launch(tuner, max_run=20, store_logs_localbackend=True).job_name
+    job = tuning.launch(tuner, max_run=40, store_logs_localbackend=True).job_name
     assert "no successor can begin, and the experiment will stand still until `cloudtune resume afar`" in caplog.text
     ended = tuning.wait_for_end(job)
     assert ended["status"] == "Failed"
