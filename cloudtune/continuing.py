@@ -64,7 +64,7 @@ def replay(log: Iterable[Entry], status: TuningStatus, scheduler: TrialScheduler
     for entry in log:
         number += 1
         event = entry["event"]
-        if event == entries.REPORT:
+        if event in (entries.REPORT, entries.COUNTED):
             record = status.records[entry["trial"]]
             if not ("replay" in entry or "late" in entry or "extra" in entry):
                 scheduler.on_trial_result(record.trial, entry["metrics"])

@@ -20,7 +20,7 @@ from cloudtune.report_judge import ReportJudge
 from cloudtune.stopping_criterion import Criterion, Verdict
 from cloudtune.store import entries
 from cloudtune.store.store import Entry, Store
-from cloudtune.trial import Bill, End, Report, Trial, TrialEvent, TrialStatus
+from cloudtune.trial import Bill, End, Outcome, Report, Trial, TrialEvent, TrialStatus
 from cloudtune.tuning_status import WISH_END, WISH_FAIL, WISH_PAUSE, TrialRecord, TuningStatus
 
 logger = logging.getLogger(__name__)
@@ -252,10 +252,30 @@ class TuningLoop:
 
     def _on_report(self, report: Report) -> None:
         record = self.status.records[report.trial_id]
-        metrics = report.metrics
         self._ends.has_reported(report.trial_id)
+        if record.late is not None and report.attempt == record.trial.attempt:
+            self._catch_up(record, self.status.level_of(report.metrics))
+        self._take_report(record, report, entries.REPORT)
+
+    def _catch_up(self, record: TrialRecord, beyond: float | None) -> None:
+        """Counts the late reports that the trial will not repeat: it has gone on from beyond them.
+
+        Args:
+            record: Of the trial.
+            beyond: The resource level that it has reached; None: unknown, so that all of them may come again.
+        """
+        attr = self.status.resource_attr
+        while attr is not None and beyond is not None and record.wish != WISH_PAUSE:
+            late = record.next_late(attr, beyond)
+            if late is None:
+                return
+            trial_id, attempt, run, number = late["trial"], late["attempt"], late["run"], late["number"]
+            self._take_report(record, Report(trial_id, attempt, run, number, late["metrics"]), entries.COUNTED)
+
+    def _take_report(self, record: TrialRecord, report: Report, event: str) -> None:
+        metrics = report.metrics
         entry: Entry = {
-            "event": entries.REPORT,
+            "event": event,
             "trial": report.trial_id,
             "attempt": report.attempt,
             "run": report.run,
@@ -265,7 +285,8 @@ class TuningLoop:
             "status": TrialStatus.in_progress.value,
             "metrics": metrics,
         }
-        if record.wish == WISH_PAUSE or report.attempt != record.trial.attempt:
+        is_new = event == entries.REPORT
+        if is_new and (record.wish == WISH_PAUSE or report.attempt != record.trial.attempt):
             entry["late"] = True
         elif record.wish is not None and record.wish != WISH_END:
             entry["extra"] = True
@@ -290,6 +311,8 @@ class TuningLoop:
 
     def _on_end(self, end: End) -> None:
         record = self.status.records[end.trial_id]
+        if record.late is not None and _is_last(end, record):
+            self._catch_up(record, math.inf)
         told_before = record.wish == WISH_FAIL
         status, reason = self._ends.status_after(record, end)
         entry: Entry = {
@@ -462,3 +485,10 @@ class TuningLoop:
                 f"The first was trial {first.trial.trial_id}: {first.first_reason}. "
                 "Remove the cause, then continue with a higher max_failures, or begin a new experiment"
             )
+
+
+def _is_last(end: End, record: TrialRecord) -> bool:
+    """Whether a trial, unless it was to pause, does not go on after this end."""
+    if end.outcome is Outcome.stopped:
+        return record.wish != WISH_END
+    return end.outcome in (Outcome.completed, Outcome.failed)

@@ -35,6 +35,7 @@ class TrialRecord:
         "estimates",
         "last_metrics",
         "last_result",
+        "late",
         "num_reports",
         "reason",
         "resource_before",
@@ -67,6 +68,8 @@ class TrialRecord:
         #: Greatest resource level in earlier runs with this configuration, and in the current one.
         self.resource_before = -math.inf
         self.resource_now = -math.inf
+        #: Reports (entries of the log) that came after a decision to pause, and may come again. None: there are none.
+        self.late: list[Entry] | None = None
         #: Dollars of each attempt: as its reports have it, and as the bill says. None where there is nothing.
         self.estimates: dict[int, float] | None = None
         self.bills: dict[int, float] | None = None
@@ -100,6 +103,23 @@ class TrialRecord:
         self.bills[attempt] = dollars
         return dollars - before
 
+    def keep_late(self, entry: Entry, level: float) -> None:
+        """Keeps a late report in mind, unless that level has been counted."""
+        if level > max(self.resource_before, self.resource_now):
+            self.late = [*(self.late or ()), entry]
+
+    def next_late(self, resource_attr: str, below: float) -> Entry | None:
+        """Of the late reports below a resource level, the one with the lowest; None if there is none."""
+        if self.late is None:
+            return None
+        first = min(self.late, key=lambda entry: float(entry["metrics"][resource_attr]))
+        return first if first["metrics"][resource_attr] < below else None
+
+    def forget_late(self, resource_attr: str, level: float) -> None:
+        """Reports up to this resource level have been counted."""
+        if self.late is not None:
+            self.late = [entry for entry in self.late if entry["metrics"][resource_attr] > level] or None
+
     def begin_run(self, run: int) -> None:
         """A new start of the trial's process: what it reported before may come again."""
         self.run = run
@@ -113,6 +133,7 @@ class TrialRecord:
         self.begin_run(0)
         if not keep_levels:
             self.resource_before = -math.inf
+            self.late = None
         self.delivered = {}
         self.status = TrialStatus.in_progress
         self.wish = None
@@ -213,6 +234,8 @@ class TuningStatus:
             self.wallclock_time = max(self.wallclock_time, entry["time"])
         if event == entries.REPORT:
             self._on_report(entry)
+        elif event == entries.COUNTED:
+            self._count(self.records[entry["trial"]], entry)
         elif event == entries.SUGGEST:
             self._on_suggest(entry)
         elif event == entries.RETRY:
@@ -280,15 +303,31 @@ class TuningStatus:
         if cost is not None:
             self.cost += record.estimate(entry["attempt"], cost)
         record.attempt_time = max(record.attempt_time, metrics.get(constants.ST_WORKER_TIME, 0.0))
-        if "replay" in entry or "late" in entry:
-            return
+        if "late" in entry:
+            level = self.level_of(metrics)
+            if level is not None:
+                record.keep_late(entry, level)
+        elif "replay" not in entry:
+            self._count(record, entry)
+
+    def level_of(self, metrics: dict[str, Any]) -> float | None:
+        """The resource level that a report tells; None if it tells none."""
+        level = None if self.resource_attr is None else metrics.get(self.resource_attr)
+        return level if type(level) is int or type(level) is float else None
+
+    def _count(self, record: TrialRecord, entry: Entry) -> None:
+        """Takes a report that counts."""
+        metrics: dict[str, Any] = entry["metrics"]
         record.num_reports += 1
         same_keys = record.last_metrics.keys() == metrics.keys()
         record.last_metrics = metrics if same_keys else {**record.last_metrics, **metrics}
         self.num_evaluations += 1
-        level = None if self.resource_attr is None else metrics.get(self.resource_attr)
-        if (type(level) is int or type(level) is float) and level > record.resource_now:
-            record.resource_now = level
+        level = self.level_of(metrics)
+        if level is not None:
+            if level > record.resource_now:
+                record.resource_now = level
+            if record.late is not None:
+                record.forget_late(str(self.resource_attr), level)
         if "extra" in entry:
             if entry.get("unusable"):
                 record.reason = entry["unusable"]

@@ -18,6 +18,8 @@ event           meaning and fields
                 ``replay``: true if the trial repeats what the scheduler has seen, ``late``: true if it came after a
                 decision to pause: neither counts for scheduler or results. ``extra``: true if it counts for the
                 results only (it came after a decision to stop, or lacks a metric).
+``counted``     A late report that will not come again, because the trial has gone on from beyond it, counts from now
+                on: the fields of that report, but for ``time``, ``decision`` and ``status``; perhaps ``extra``.
 ``end``         ``trial``, ``attempt``, ``outcome``, ``reason``, ``exit_code``, ``time``, ``status`` (of the trial from
                 now on); ``bill_follows``: true if what the attempt has cost is still to be told.
 ``bill``        What an attempt has cost: ``trial``, ``attempt``, ``dollars`` (or null), ``seconds`` (billable),
@@ -41,6 +43,7 @@ PLACE = "place"
 SUGGEST = "suggest"
 RETRY = "retry"
 REPORT = "report"
+COUNTED = "counted"
 END = "end"
 BILL = "bill"
 CLOCK = "clock"

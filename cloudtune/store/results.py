@@ -17,19 +17,22 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from cloudtune.constants import CONFIG_PREFIX, ST_DECISION, ST_STATUS, ST_TUNER_TIME, TRIAL_ID
-from cloudtune.store.entries import REPORT, SUGGEST
+from cloudtune.store.entries import COUNTED, REPORT, SUGGEST
 from cloudtune.store.store import Entry
 
 #: Columns that every table of results has, first.
 STANDARD_COLUMNS = (TRIAL_ID, ST_DECISION, ST_STATUS, ST_TUNER_TIME)
 _STANDARD_FIELDS = ("trial", "decision", "status", "time")
+_REPORTS = (REPORT, COUNTED)
 
 Blocks = Iterable[list[Entry]]
 
 
 def is_result(entry: Entry) -> bool:
-    """True if the entry is a report that counts: no replay, and not late after a decision to pause."""
-    return entry["event"] == REPORT and not entry.get("replay") and not entry.get("late")
+    """True if the entry is a report that counts: no replay, and not late after a decision to pause, or not for ever."""
+    if entry["event"] == REPORT:
+        return not entry.get("replay") and not entry.get("late")
+    return bool(entry["event"] == COUNTED)
 
 
 class Columns:
@@ -156,7 +159,7 @@ def read_results(blocks: Blocks) -> ResultsTable:
     for block in blocks:
         rows = []
         for entry in block:
-            if entry["event"] == REPORT:
+            if entry["event"] in _REPORTS:
                 if not entry.get("replay") and not entry.get("late"):
                     rows.append(entry)
                     config = newest_config.get(entry["trial"])

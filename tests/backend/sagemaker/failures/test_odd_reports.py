@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from cloudtune.experiments import load_experiment
 from cloudtune.localcloud import Fault
 from cloudtune.optimizer.scheduler import SchedulerDecision
 from cloudtune.store.entries import BILL
@@ -45,6 +46,17 @@ def test_reports_that_arrive_after_the_pause(experiment: Experiment) -> None:
     assert [(entry["metrics"]["epoch"], entry.get("late", False)) for entry in experiment.reports()] == [
         (1, False), (2, False), (3, True), (3, False), (4, False),
     ]  # fmt: skip
+    experiment.check_whole()
+
+
+def test_a_script_that_runs_on_after_the_pause(experiment: Experiment) -> None:
+    """Its checkpoint holds the epochs that came late, and the resumed script does not repeat them: they count then."""
+    plan = {"decisions": {(0, 2): SchedulerDecision.PAUSE}}
+    tuner = experiment.run([{"epochs": 6}], plan=plan)
+    results = load_experiment(tuner.name).results
+    assert list(results["epoch"]) == [1, 2, 3, 4, 5, 6]
+    assert experiment.ends()[-1] == "Completed"
+    assert tuner.status.records[0].last_result["epoch"] == 6
     experiment.check_whole()
 
 
