@@ -113,9 +113,9 @@ def test_a_loop_that_is_stopped_resumed_and_followed(tuning: RemoteTuning, caplo
         ended = command("resume", NAME, *nothing)
         assert ended.exit_code == 1
         assert "widen a limit" in ended.output
-    for options, told in ((("--plot",), "--plot needs --here"), (("--here", "--follow"), "--here or --follow")):
+    for options, hint in ((("--plot",), "--plot needs --here"), (("--here", "--follow"), "--here or --follow")):
         refused = command("resume", NAME, *options)
-        assert (refused.exit_code, told in refused.output) == (2, True)
+        assert (refused.exit_code, hint in refused.output) == (2, True)
 
     tuning.release(2)
     run("resume", NAME, "--max-num-trials-started", "3", "--follow")
