@@ -47,6 +47,4 @@ ENV_REPORT_FILE = "CLOUDTUNE_REPORT_FILE"  # where the Reporter appends
 ENV_WAKE_FIFO = "CLOUDTUNE_WAKE_FIFO"  # a named pipe: "<trial id>\n" written here wakes the tuner
 ENV_PRICE_PER_SECOND = "CLOUDTUNE_PRICE_PER_SECOND"  # US dollars, where an instance price is known
 ENV_FOLDER = "CLOUDTUNE_FOLDER"  # where experiments live, instead of ~/cloudtune
-ENV_S3_PATH = (
-    "CLOUDTUNE_S3_PATH"  # s3://bucket[/prefix] where experiments are looked for, instead of the account's bucket
-)
+ENV_S3_PATH = "CLOUDTUNE_S3_PATH"  # s3://bucket[/prefix] where experiments lie, instead of the account's bucket

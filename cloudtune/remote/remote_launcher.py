@@ -22,6 +22,7 @@ from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.aws.trial_request import resolve
 from cloudtune.backend.sagemaker_backend.option_checks import check_source_limit
 from cloudtune.callbacks.console_metrics import metric_names
+from cloudtune.constants import ENV_S3_PATH
 from cloudtune.continuing import check_same
 from cloudtune.errors import ExperimentLocked, ExperimentMismatch
 from cloudtune.remote import program, time_limit
@@ -80,7 +81,7 @@ class RemoteLauncher:
             the script is found without.
         requirements: What pip is to install there. Default: what the tuner imports, in the versions installed here.
         s3_path: Where experiments lie, ``s3://bucket`` or ``s3://bucket/prefix``, with the trials of a SageMakerBackend
-            that names no place of its own. Default: that backend's, else the account's own
+            that names no place of its own. Default: that backend's, else ``$CLOUDTUNE_S3_PATH``, else the account's own
             ``sagemaker-<region>-<account>``.
         tag: What experiments of one study have in common.
         region: Of the job. Default: that of the backend, else of the environment.
@@ -214,7 +215,8 @@ class RemoteLauncher:
         tuner, is_new = self.tuner, self.tuner.is_unclaimed
         limit = DEFAULT_LIMIT if self.source_limit is None else self.source_limit
         shipment = pack(tuner, self.dependencies, self.requirements, limit, aws)
-        found = find_bucket(aws, self.s3_path, create=self.create_bucket)
+        # As commands do that look for it later.
+        found = find_bucket(aws, self.s3_path or os.environ.get(ENV_S3_PATH), create=self.create_bucket)
         bucket = Bucket(aws, found.name, found.owner, self.kms_key)
         root = S3Place(found.name, found.prefix).root(tuner.name, self.tag or None)
         place = TunerPlace(bucket, root)

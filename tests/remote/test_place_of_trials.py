@@ -9,6 +9,7 @@ import pytest
 from cloudtune import Tuner
 from cloudtune.aws.clients import aws_for
 from cloudtune.backend.sagemaker_backend.backend import SageMakerBackend
+from cloudtune.experiments import load_experiment
 from cloudtune.experiments.s3_finding import find_in_s3
 from cloudtune.remote.stopping import Stopping
 from cloudtune.store import entries
@@ -81,3 +82,15 @@ def test_a_tuner_elsewhere_finds_them(tuning: RemoteTuning, monkeypatch: pytest.
     taken.run()
     tuning.check_whole({0: 4})
     assert place_of_trials(tuning) == place
+
+
+def test_a_launch_goes_where_commands_look(tuning: RemoteTuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the place that the environment names, where launcher and backend name none."""
+    monkeypatch.setenv("CLOUDTUNE_S3_PATH", f"s3://{BUCKET}/team")
+    tuner = tuning.tuner(True, {"epochs": 1}, trials=1)
+    assert isinstance(tuner.trial_backend, SageMakerBackend)
+    tuner.trial_backend.s3_path = None
+    experiment = tuning.launch(tuner, s3_path=None)
+    assert experiment.place.startswith(f"s3://{BUCKET}/team/cloudtune/")
+    assert tuning.wait_for_end(experiment.job_name)["status"] == "Completed"
+    assert list(load_experiment(experiment.name).results["epoch"]) == [1]
