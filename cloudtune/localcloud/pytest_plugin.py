@@ -18,7 +18,7 @@ The plugin comes with cloudtune (extra ``local``) and costs nothing until one of
 
 The server starts once per session (per worker, with pytest-xdist), in half a second or so; between two tests all that
 is in it is thrown away: jobs are killed, buckets, logs, roles, faults, limits and recorded calls are gone. To have it
-start otherwise, put this into ``conftest.py``::
+start otherwise, put this into ``conftest.py``; tests with other settings have a server of their own::
 
     @pytest.fixture(scope="session")
     def local_cloud_settings():
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class _Server:
-    """The session's cloud: begun by the first test that wants it, and again where a test has killed it."""
+    """A cloud of the session: begun by the first test that wants it, and again where a test has killed it."""
 
     def __init__(self, settings: CloudSettings) -> None:
         self._settings = settings
@@ -90,27 +90,32 @@ def local_cloud_settings() -> CloudSettings:
 
 
 @pytest.fixture(scope="session")
-def _local_cloud_server(local_cloud_settings: CloudSettings) -> Iterator[_Server]:
-    server = _Server(local_cloud_settings)
-    yield server
-    server.close()
+def _local_cloud_servers() -> Iterator[dict[str, _Server]]:
+    servers: dict[str, _Server] = {}
+    yield servers
+    for server in servers.values():
+        server.close()
 
 
 @pytest.fixture
-def local_cloud(_local_cloud_server: _Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCloud]:
+def local_cloud(
+    _local_cloud_servers: dict[str, _Server], local_cloud_settings: CloudSettings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[LocalCloud]:
     """A clean local cloud, which all AWS clients that the test makes use."""
     import boto3
 
     from cloudtune.localcloud.environment import misleading_variables
 
-    cloud = _local_cloud_server.clean()
+    # Folders of one session may have settings of their own.
+    server = _local_cloud_servers.setdefault(local_cloud_settings.to_json(), _Server(local_cloud_settings))
+    cloud = server.clean()
     for name in misleading_variables():
         monkeypatch.delenv(name)
     for name, value in cloud.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     yield cloud
-    _local_cloud_server.used()
+    server.used()
 
 
 @pytest.fixture

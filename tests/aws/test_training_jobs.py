@@ -18,6 +18,7 @@ from cloudtune.aws.errors import (
     Throttled,
     Unreachable,
 )
+from cloudtune.aws.logs import JobLogs
 from cloudtune.aws.rate_budget import RateBudget
 from cloudtune.aws.s3 import Bucket
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
@@ -26,7 +27,10 @@ from cloudtune.localcloud import LocalCloud
 from cloudtune.localcloud.cloud import CloudFaults
 from tests.aws.conftest import training_request, wait_until
 
-SLEEPER = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); signal.pause()"
+SLEEPER = (
+    "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('ready', flush=True); "
+    "signal.pause()"
+)
 
 
 @pytest.fixture
@@ -146,10 +150,11 @@ def test_a_job_whose_create_was_not_answered_meets_itself(jobs: TrainingJobs, fa
     assert jobs.describe("job-a").environment == {"ID": "7"}
 
 
-def test_stop_ends_a_job_and_then_has_nothing_to_do(jobs: TrainingJobs, local_cloud: LocalCloud) -> None:
+def test_stop_ends_a_job_and_then_has_nothing_to_do(aws: Aws, jobs: TrainingJobs, local_cloud: LocalCloud) -> None:
     """True while there was something to stop; False once the job has ended, which is no error."""
     jobs.create(training_request("job-a", SLEEPER))
-    wait_until(lambda: jobs.describe("job-a").secondary == "Training")
+    # The first process of a container hears of no SIGTERM that it does not handle yet.
+    wait_until(lambda: "ready" in JobLogs(aws).text("job-a"))
     assert jobs.stop("job-a")
     assert jobs.stop("job-a") in (True, False)  # it may have ended by now
     local_cloud.wait_for_job("job-a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -139,3 +140,34 @@ def test_the_fixtures_are_listed(pytester: pytest.Pytester) -> None:
         assert re.search(rf"^{name}( \[session scope\])? -- .*pytest_plugin\.py", done.stdout, re.MULTILINE), (
             done.stdout
         )
+
+
+def test_folders_with_settings_of_their_own(pytester: pytest.Pytester) -> None:
+    """Each test has the settings that are nearest to it, whatever ran before; those with the same share a server."""
+    conftest = """
+        import pytest
+        from cloudtune.localcloud import CloudSettings
+
+        @pytest.fixture(scope="session")
+        def local_cloud_settings():
+            return CloudSettings(region="eu-west-{}")
+    """
+    test = """
+        import boto3
+
+        def test_region(local_cloud):
+            assert boto3.client("sts").meta.region_name == "{}"
+            with open("{}", "a") as file:
+                file.write(str(local_cloud.pid) + " ")
+    """
+    regions = {"a": "eu-west-1", "b": "eu-west-2", "c": "eu-west-1", "d": "us-east-1"}
+    pids = pytester.path / "pids"
+    for folder, region in regions.items():
+        pytester.mkpydir(folder)
+        (pytester.path / folder / "test_region.py").write_text(textwrap.dedent(test).format(region, pids))
+        if region != "us-east-1":
+            (pytester.path / folder / "conftest.py").write_text(textwrap.dedent(conftest).format(region[-1]))
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=4)
+    first, second, third, fourth = pids.read_text().split()
+    assert first == third
+    assert len({first, second, fourth}) == 3

@@ -21,6 +21,7 @@ def test_a_job_that_runs_and_one_that_has_ended(
     aws: Aws, place: TunerPlace, tmp_path: Path, local_cloud: LocalCloud
 ) -> None:
     """SageMaker tells."""
+    local_cloud.faults.add("slow_start", seconds=1000.0)  # it is stopped before it runs, which takes no time
     script = tmp_path / "script.py"
     script.write_text("pass")
     request = make_request(aws, place, script)
