@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,9 @@ pytest.register_assert_rewrite("tests.contracts", "tests.backend.sagemaker.harne
 # No test asserts a time, and a loaded machine may be slow: examples have no deadline.
 settings.register_profile("cloudtune", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("cloudtune")
+
+#: Names of threads that end with whatever has begun them.
+_ENDING = ("cloudtune ", "cloudtune-lease", "cloudtune-last")
 
 _DEFECTS = pytest.StashKey[dict[str, list[str]]]()
 
@@ -52,6 +57,18 @@ def _own_log() -> Iterator[None]:
     library.handlers[:] = handlers
     library.propagate = propagate
     library.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _no_threads_left() -> Iterator[None]:
+    """What a test has begun in the background ends with it: a lease renewed on would reach the next one's cloud."""
+    before = set(threading.enumerate())
+    yield
+    left = [one for one in threading.enumerate() if one not in before and one.name.startswith(_ENDING)]
+    until = time.monotonic() + 20.0
+    for one in left:
+        one.join(max(0.0, until - time.monotonic()))
+    assert [one.name for one in left if one.is_alive()] == [], "threads of this test go on"
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from cloudtune.aws.errors import PASSING, AwsError
+from cloudtune.aws.errors import PASSING, AwsError, CredentialsExpired
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.service import now, wait_after
 
@@ -72,6 +72,7 @@ class Errands:
                         failures += 1
                         if self._may_try_again(what, error, failures):
                             continue
+                        self._closing = True  # each that is left would wait as long for the same failure
                         self._failed(what, error, needed_by)
                     except Exception as error:  # noqa: BLE001 - whatever it is, it is told where it matters
                         self._failed(what, error, needed_by)
@@ -111,19 +112,20 @@ class Errands:
             until: Returns then at the latest, by the clock of :func:`now`; what has not begun is left to the next
                 tuner.
         """
+        unfinished: set[Future[None]] = set()
         if until is None:
             self._pool.shutdown(wait=True)
-            return
-        self._closing = True
-        self._pool.shutdown(wait=False)
-        with self._desk.lock:
-            still_open = set(self._open)
-        unfinished = wait(still_open, max(0.0, until - now())).not_done
+        else:
+            self._closing = True
+            self._pool.shutdown(wait=False)
+            with self._desk.lock:
+                still_open = set(self._open)
+            unfinished = wait(still_open, max(0.0, until - now())).not_done
         running = sum(future.running() for future in unfinished)
         left_out = self._left_out + len(unfinished) - running
         if left_out or running:
             logger.info(
-                "for want of time %d errands (on checkpoints, or machines that are kept) are left to the next tuner, "
+                "%d errands (on checkpoints, or machines that are kept) are left to the next tuner, "
                 "and %d are not finished",
                 left_out,
                 running,
@@ -147,6 +149,8 @@ class Errands:
                 self._errors.pop(needed_by, None)
 
     def _failed(self, what: str, error: Exception, needed_by: int | None) -> None:
+        if isinstance(error, CredentialsExpired):
+            self._desk.fail(error)  # nothing else would succeed either
         logger.warning("%s has failed: %s", what, error)
         if needed_by is not None:
             with self._desk.lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from cloudtune.aws.errors import PASSING, AwsError, Cancelled
+from cloudtune.aws.errors import PASSING, AwsError, Cancelled, CredentialsExpired
 from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, first_names
 from cloudtune.backend.sagemaker_backend.bills import Bills
@@ -94,8 +94,8 @@ class WarmPools:
             self._jobs.end_warm_pool(attempt.job_name)
         except Cancelled:
             return  # the tuner has ended meanwhile, and says whose machines are kept on
-        except PASSING:
-            raise  # the errand is done again
+        except (*PASSING, CredentialsExpired):
+            raise  # the errand is done again, or the tuner ends
         except AwsError:
             with self._desk.lock:
                 self._refused.add(attempt.key)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtune.aws.errors import ServiceFailure
+from cloudtune.aws.errors import CredentialsExpired, ServiceFailure
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.backend.sagemaker_backend.errands import Errands
 from cloudtune.backend.sagemaker_backend.service import now
@@ -125,6 +125,47 @@ def test_a_tuner_that_ends_waits_for_nothing_that_passes() -> None:
     runner.close()
     desk.bell.close()
     assert isinstance(runner.error_of(0), ServiceFailure)
+
+
+def test_at_the_end_one_failure_stands_for_all_that_may_be_left(caplog: pytest.LogCaptureFixture) -> None:
+    """A hundred deletions do not wait a hundred times for the same S3; a machine that costs money is tried."""
+    desk = Desk()
+    runner = Errands(desk)
+    held = threading.Event()
+    tried: list[str] = []
+
+    def delete() -> None:
+        held.wait()
+        tried.append("deletion")
+        raise ServiceFailure("AWS itself has failed", "s3:DeleteObjects")
+
+    for _ in range(100):
+        runner.run("a deletion", delete, (0,))  # in order
+    runner.run("giving a machine back", lambda: tried.append("machine"), (0,), may_be_left=False)
+    desk.closing.set()
+    held.set()
+    with caplog.at_level(logging.INFO):
+        runner.close()
+    desk.bell.close()
+    assert tried == ["deletion", "machine"]
+    assert caplog.text.count("a deletion has failed") == 1
+    assert "99 errands" in caplog.text
+    assert "are left to the next tuner" in caplog.text
+
+
+def test_credentials_that_expire_end_the_tuner() -> None:
+    """As they do wherever else they are noticed."""
+    desk = Desk()
+    runner = Errands(desk)
+
+    def fail() -> None:
+        raise CredentialsExpired("the credentials have expired", "s3:DeleteObjects")
+
+    runner.run("a deletion", fail, (0,))
+    runner.close()
+    with pytest.raises(CredentialsExpired):
+        desk.take_events()
+    desk.bell.close()
 
 
 def test_in_a_hurry_only_what_a_trial_waits_for_begins() -> None:
