@@ -125,8 +125,9 @@ class Errands:
         left_out = self._left_out + len(unfinished) - running
         if left_out or running:
             logger.info(
-                "%d errands (on checkpoints, or machines that are kept) are left to the next tuner, "
-                "and %d are not finished",
+                "%s %d errands (on checkpoints, or machines that are kept) are left to the next tuner, and %d are not "
+                "finished",
+                "because AWS does not answer" if until is None else "for want of time",
                 left_out,
                 running,
             )
