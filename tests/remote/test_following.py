@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +152,12 @@ class Remote:
 
 
 @pytest.fixture
-def remote(local_cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
+def remote(local_cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
     monkeypatch.setenv("CLOUDTUNE_AWS_RATES", "*=inf")
     monkeypatch.setenv("CLOUDTUNE_S3_PATH", "s3://experiments")
-    return Remote(local_cloud, tmp_path, monkeypatch)
+    remote = Remote(local_cloud, tmp_path, monkeypatch)
+    yield remote
+    remote.store.close()  # its lease would be renewed on in the next test's cloud
 
 
 def test_from_the_jobs_start_to_its_end(remote: Remote, faults: CloudFaults, caplog: pytest.LogCaptureFixture) -> None:
