@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarking.definitions.benchmark_definition import BenchmarkDefinition
+from cloudtune.studies.benchmark import BenchmarkDefinition
 from benchmarking.definitions.digits_mlp import digits_mlp
 
 #: Each benchmark is made when it is asked for: none costs anything before.

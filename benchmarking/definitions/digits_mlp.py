@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarking.definitions.benchmark_definition import BenchmarkDefinition
+from cloudtune.studies.benchmark import BenchmarkDefinition
 from cloudtune.config_space import lograndint, loguniform
 
 SCRIPT = Path(__file__).parents[1] / "training_scripts" / "digits_mlp.py"

@@ -44,7 +44,7 @@ def test_methods_draw_their_own(master: int, seed: int) -> None:
     """Each of benchmark, seed, method and workers, and the master seed, changes a method's stream; the tag does not."""
     cell = dataclasses.replace(CELL, seed=seed)
     others = [
-        dataclasses.replace(cell, **change)  # type: ignore[arg-type]
+        dataclasses.replace(cell, **change)
         for change in ({"benchmark": "b"}, {"seed": seed + 1}, {"method": "ASHA"}, {"n_workers": 8})
     ]
     drawn = [method_seed(master, one) for one in (cell, *others)] + [method_seed((master + 1) % 2**32, cell)]
