@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cloudtune.studies.benchmark import BenchmarkDefinition
 from benchmarking.definitions.digits_mlp import digits_mlp
+from cloudtune.studies.benchmark import BenchmarkDefinition
 
 #: Each benchmark is made when it is asked for: none costs anything before.
 BENCHMARKS: dict[str, Callable[[], BenchmarkDefinition]] = {

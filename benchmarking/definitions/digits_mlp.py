@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cloudtune.studies.benchmark import BenchmarkDefinition
 from cloudtune.config_space import lograndint, loguniform
+from cloudtune.studies.benchmark import BenchmarkDefinition
 
 SCRIPT = Path(__file__).parents[1] / "training_scripts" / "digits_mlp.py"
 
