@@ -17,8 +17,8 @@ from cloudtune.store.results import read_results
 from cloudtune.trial import Trial
 from cloudtune.tuner import Tuner
 from cloudtune.tuning_status import TrialRecord, TuningStatus
-from tests.virtual import Killed, Machine, MemoryStore, Program, VirtualBackend
-from tests.virtual_tuner import curve
+from tests.virtual import Killed, Machine, Program, VirtualBackend
+from tests.virtual_tuner import curve, make_tuner
 
 LEVELS = 9
 
@@ -61,18 +61,10 @@ class Watched(ASHA):
 
 
 def _tuner(machine: Machine, more: int, behind: int, rungs: tuple[int, ...] = (2, 4)) -> Tuner:
-    return Tuner(
-        trial_backend=SlowToPause(machine, more, behind),
-        scheduler=Watched(rungs),
-        stop_criterion=StoppingCriterion(max_num_trials_completed=2, max_wallclock_time=150),
-        n_workers=2,
-        max_failures=99,
-        callbacks=[],
-        store=MemoryStore(machine),
-        save_tuner=False,
-        tuner_name="virtual",
-        suffix_tuner_name=False,
-    )
+    criterion = StoppingCriterion(max_num_trials_completed=2, max_wallclock_time=150)
+    tuner = make_tuner(machine, Watched(rungs), stop_criterion=criterion, max_failures=99)
+    tuner.trial_backend = SlowToPause(machine, more, behind)
+    return tuner
 
 
 def _counting(machine: Machine) -> dict[int, list[int]]:

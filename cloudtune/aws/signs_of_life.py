@@ -85,18 +85,14 @@ def call_off(aws: Aws, place: str, confirm: Callable[[], object] = lambda: None,
     Raises:
         AwsError: S3 refuses.
     """
-    name, key = _bucket_and_key(place)
-    bucket = Bucket(aws, name, aws.account, kms_key)
-    got = bucket.get(key)
-    if got is None:
+    read = _read_to_write(aws, place, confirm, kms_key)
+    if read is None:
         return False
-    confirm()
-    life = _parsed(got.body)
+    life, write = read
     life["stop_all"] = WISH_PAUSE
     life["nonce"] = _REAPER + uuid.uuid4().hex
-    life["beat"] = life.get("beat", 0) + 1
     try:
-        bucket.put_own(key, json.dumps(life).encode(), if_match=got.etag)
+        write()
     except Conflict:
         return False
     return True
@@ -117,22 +113,36 @@ def give_sign(aws: Aws, place: str, confirm: Callable[[], object], kms_key: str 
     Raises:
         AwsError: S3 refuses, or does not answer.
     """
+    read = _read_to_write(aws, place, confirm, kms_key)
+    if read is None:
+        return False
+    life, write = read
+    if str(life.get("nonce", "")).startswith(_REAPER):
+        return False
+    life["unix"] = time.time()
+    try:
+        write()
+    except Conflict:
+        pass  # somebody else has written: that is a sign of life, too
+    return True
+
+
+def _read_to_write(
+    aws: Aws, place: str, confirm: Callable[[], object], kms_key: str | None
+) -> tuple[dict[str, Any], Callable[[], object]] | None:
+    """The life object, and what writes it again, changed, with the next beat; None: there is none.
+
+    Writing raises Conflict where somebody else has written since.
+    """
     name, key = _bucket_and_key(place)
     bucket = Bucket(aws, name, aws.account, kms_key)
     got = bucket.get(key)
     if got is None:
-        return False
+        return None
     confirm()
     life = _parsed(got.body)
-    if str(life.get("nonce", "")).startswith(_REAPER):
-        return False
     life["beat"] = life.get("beat", 0) + 1
-    life["unix"] = time.time()
-    try:
-        bucket.put_own(key, json.dumps(life).encode(), if_match=got.etag)
-    except Conflict:
-        pass  # somebody else has written: that is a sign of life, too
-    return True
+    return life, lambda: bucket.put_own(key, json.dumps(life).encode(), if_match=got.etag)
 
 
 def _sign(aws: Aws, place: str, is_unsure: bool) -> SignOfLife:

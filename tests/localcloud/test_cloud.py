@@ -409,3 +409,4 @@ def test_a_server_in_use_does_not_grow() -> None:
             work()
         # The sandbox opens in the background after a reset: one thread more, or one process and descriptor.
         wait_until(lambda: all(now <= then + 2 for now, then in zip(size(), before, strict=True)), f"{before} again")
+        assert cloud.is_up

@@ -11,7 +11,7 @@ import pytest
 
 from cloudtune.agent import protocol
 from cloudtune.aws.clients import aws_for
-from cloudtune.aws.signs_of_life import call_off
+from cloudtune.aws.signs_of_life import call_off, give_sign
 from cloudtune.backend import LocalBackend
 from cloudtune.backend.sagemaker_backend.backend import SageMakerBackend
 from cloudtune.experiments.s3_finding import find_in_s3
@@ -46,10 +46,7 @@ class Trials:
         self._key = protocol.Keys(place.root + "abc123/").life
         noted = {"event": PLACE, "trials_at": {"place": self.uri}}
         self.drive(JOB, {"event": EXPERIMENT, "experiment_id": "abc123", "scheduler": {}}, noted)
-        place.bucket.put(
-            self._key,
-            json.dumps({"nonce": "of the tuner", "beat": 7, "stop_all": None, "wishes": {"0-0": "stop"}}).encode(),
-        )
+        self.write({"nonce": "of the tuner", "beat": 7, "stop_all": None, "wishes": {"0-0": "stop"}})
 
     def drive(self, job: str | None, *entries: dict[str, Any]) -> None:
         """Drives the experiment, in a job or elsewhere, and ends."""
@@ -68,6 +65,10 @@ class Trials:
         assert got is not None
         life: dict[str, Any] = json.loads(got.body)
         return life
+
+    def write(self, life: dict[str, Any]) -> None:
+        """Has their agents read something else."""
+        self.place.bucket.put(self._key, json.dumps(life).encode())
 
     def wait_for_signs(self, beat: int) -> None:
         """Returns when there were so many."""
@@ -128,12 +129,25 @@ def test_none_is_given_to_trials_that_were_called_off(trials: Trials) -> None:
 
 
 def test_an_s3_that_fails_for_a_while(trials: Trials, faults: CloudFaults) -> None:
-    """The next sign is given all the same, as is one beside which somebody else has written."""
+    """The next sign is given all the same."""
     faults.add("internal_error", operation="s3:PutObject", resource="*/life.json", count=15)
     with StandIn(trials.job, 0.02):
-        wait_until(faults.fired, "a failure")
         trials.wait_for_signs(8)
     wait_for_its_end()
+    assert len(faults.fired()) == 15
+    life = trials.life()
+    assert life["beat"] >= 8
+    assert life["wishes"] == {"0-0": "stop"}
+
+
+def test_what_somebody_else_writes_beside_it_stays(trials: Trials) -> None:
+    """Between a look and the sign that follows it: that is not written, and the next one is, with the new wish."""
+    wished = {**trials.life(), "beat": 1000, "wishes": {"0-0": "stop", "1-0": "pause"}}
+    aws = trials.place.bucket.aws
+    assert give_sign(aws, trials.uri, lambda: trials.write(wished))
+    assert trials.life() == wished
+    assert give_sign(aws, trials.uri, lambda: None)
+    assert (trials.life()["beat"], trials.life()["wishes"]) == (1001, wished["wishes"])
 
 
 def test_which_trials_expect_signs() -> None:
