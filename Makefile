@@ -12,10 +12,11 @@ ifndef CLOUDTUNE_CHAOS_SEED
 CLOUDTUNE_CHAOS_SEED := $(shell date +%s)
 endif
 
-.PHONY: help demo demo-remote test test-long test-sdk check format bench docs clean
+.PHONY: help demo demo-local demo-remote test test-long test-sdk check format bench docs clean
 
 help:
-	@echo "make demo       tune a small network on scanned digits, about a minute"
+	@echo "make demo       a study on the local cloud: launched, tuned, interrupted, compared; about two minutes"
+	@echo "make demo-local tune a small network on scanned digits on this machine, about a minute"
 	@echo "make demo-remote  loop and trials, each here or as training jobs, on the local cloud; two minutes"
 	@echo "make test       all tests but the long ones"
 	@echo "make test-long  the long chaos runs: a tuner killed hundreds of times"
@@ -29,13 +30,16 @@ help:
 demo: $(STAMPS)/demo
 	CLOUDTUNE_FOLDER="$${CLOUDTUNE_FOLDER:-$(CURDIR)/demo-output}" $(BIN)/python benchmarking/demo.py
 
-demo-remote: $(STAMPS)/demo-remote
+demo-local: $(STAMPS)/demo
+	CLOUDTUNE_FOLDER="$${CLOUDTUNE_FOLDER:-$(CURDIR)/demo-output}" $(BIN)/python benchmarking/demo_local.py
+
+demo-remote: $(STAMPS)/demo
 	CLOUDTUNE_FOLDER="$${CLOUDTUNE_FOLDER:-$(CURDIR)/demo-output}" $(BIN)/python benchmarking/demo_remote.py
 
 # Most tests run real processes, and some name seconds. What fails while others load the machine is run a second time,
 # alone and with the same seed, and must then pass; the second run names it.
 test: export CLOUDTUNE_CHAOS_SEED := $(CLOUDTUNE_CHAOS_SEED)
-test: $(STAMPS)/dev
+test: $(STAMPS)/dev $(STAMPS)/torch
 	@$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist worksteal; \
 	status=$$?; if [ $$status -ne 1 ]; then exit $$status; fi; \
 	echo "Once more, alone, what has failed:"; \
@@ -75,15 +79,16 @@ $(STAMPS)/python:
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/demo: pyproject.toml | $(STAMPS)/python
-	$(PIP) -e '.[benchmarks,plot]'
-	@touch $@
-
-$(STAMPS)/demo-remote: pyproject.toml | $(STAMPS)/python
-	$(PIP) -e '.[benchmarks,local]'
+	$(PIP) -e '.[benchmarks,local,plot]'
 	@touch $@
 
 $(STAMPS)/dev: pyproject.toml | $(STAMPS)/python
 	$(PIP) -e '.[dev]'
+	@touch $@
+
+# Apart from dev: checks and benchmarks do not need it, and it is the largest of all, 0.9 GB.
+$(STAMPS)/torch: tests/benchmarking/requirements-torch.txt | $(STAMPS)/dev
+	$(PIP) -r $<
 	@touch $@
 
 $(STAMPS)/docs: pyproject.toml | $(STAMPS)/python

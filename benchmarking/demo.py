@@ -1,154 +1,112 @@
-"""Tunes a small network on scanned digits for about a minute: ``make demo``.
+"""The whole mission on this machine: ``make demo``.
 
-Four trials at a time train on this machine; ASHA stops those that do badly (Li et al., "A System for Massively Parallel
-Hyperparameter Tuning", MLSys 2020). At the end it prints the best configuration and the best trials, and draws two
-pictures into the experiment's folder.
+A local cloud comes up. ``launchers/launch_remote.py`` fans out two methods x two seeds over a small network that reads
+scanned digits: four remote tuners, each a training job, and eight trials of each at a time, training jobs too. One of
+these loses its spot machine. The results come back from S3, the figure and the report are written, the cloud goes down.
+Nothing of it needs an account or a network.
 """
 
 from __future__ import annotations
 
-import logging
+import os
+import shlex
+import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from benchmarking.definitions import benchmark
-
 if TYPE_CHECKING:
-    from pathlib import Path
+    from cloudtune.localcloud import LocalCloud
 
-    import pandas as pd
-    from rich.console import Console
-
-    from benchmarking.definitions import BenchmarkDefinition
-    from cloudtune.tuner import Tuner
-
-TOP = 8
-CURVES_FILE = "learning-curves.png"
-BEST_FILE = "best-so-far.png"
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARK = "digits_mlp"
+METHODS = ("RS", "ASHA-STOP")
+SEEDS = 2
+#: Experiments at the same time: the others wait their turn, as they would for a quota.
+AT_ONCE = 2
+#: Training jobs that run at the same time on each core; others wait as Pending.
+_JOBS_PER_CORE = 5
+#: Trials are spot jobs, tuners are not.
+_TRIALS = "demo-*"
+#: Seconds that the trial whose machine is taken away has had it.
+_SPOT_SECONDS = 1.5
+#: Seconds in which a tuner's job ends after its experiment.
+_TIME_TO_END = 30.0
 
 
 @click.command()
-@click.option("--seconds", type=click.FloatRange(min=1), default=45.0, show_default=True, help="How long to tune.")
-@click.option(
-    "--trials", type=click.IntRange(min=1), default=None, help="How many trials at most. [default: any number]"
-)
-@click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True, help="Trials at the same time.")
-@click.option("--seed", type=click.IntRange(min=0), default=None, help="Seed of the method. [default: drawn]")
-def main(seconds: float, trials: int | None, workers: int, seed: int | None) -> None:
-    """Tunes a small network on scanned digits with ASHA and shows what came out."""
-    from rich.console import Console
+@click.option("--seconds", type=click.IntRange(min=1), default=35, show_default=True, help="For each experiment.")
+@click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True, help="Trials at the same time.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=None, help="Folder of the results.")
+def main(seconds: int, workers: int, output: Path | None) -> None:
+    """Runs a small study on the local cloud, from its launch to its report."""
+    from cloudtune.localcloud import Fault, LocalCloud
+    from cloudtune.store.places import experiments_root
 
-    logging.basicConfig(level=logging.WARNING if sys.stderr.isatty() else logging.INFO, format="%(message)s")
-    # It announces at INFO that it looks for the fonts of this machine.
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    console = Console(highlight=False, soft_wrap=True)
-    definition = benchmark("digits_mlp")
-    tuner = make_tuner(definition, seconds, trials, workers, seed)
-    console.print(
-        f"Tuning [bold]{definition.name}[/] for {seconds:g} seconds with ASHA, {workers} networks at a time "
-        f"({tuner.tuner_path})"
+    began = time.monotonic()
+    output = (output or experiments_root()).absolute()
+    output.mkdir(parents=True, exist_ok=True)
+    os.environ["CLOUDTUNE_FOLDER"] = str(output)
+    figure, report = output / "demo.png", output / "demo.html"
+    with LocalCloud(max_running_jobs=_JOBS_PER_CORE * (os.cpu_count() or 1)) as cloud, cloud.activate():
+        _say(f"A local cloud is up at {cloud.endpoint}: SageMaker, S3 and CloudWatch, on this machine.")
+        cloud.faults.add(Fault("spot_interruption", job=_TRIALS, seconds=_SPOT_SECONDS, count=1))
+        _say("One spot interruption is ordered.\n")
+        os.environ["CLOUDTUNE_AWS_RATES"] = "*=inf"
+        _run(
+            *("python", "launchers/launch_remote.py", "--experiment_tag", "demo", "--benchmark", BENCHMARK),
+            *("--method", *METHODS, "--num_seeds", str(SEEDS), "--n_workers", str(workers)),
+            *("--max_parallel_experiments", str(AT_ONCE), "--max_wallclock_time", str(seconds), "--use_spot"),
+            *("--local_cloud", "--wait"),
+        )
+        _run("cloudtune", "status", "demo")
+        _run("cloudtune", "plot", "demo", "-o", figure)
+        _run("cloudtune", "report", "demo", "-o", report)
+        told = _what_happened(cloud)
+        left = _left(cloud)
+    if left:
+        raise click.ClickException(f"{len(left)} training jobs are left, which must not be: {', '.join(left)}")
+    _say(f"\n{told} Nothing is left of the cloud. It took {time.monotonic() - began:.0f} seconds.")
+    _say(f"Figure: {figure}\nReport: {report}")
+
+
+def _left(cloud: LocalCloud) -> list[str]:
+    """Names of the jobs that still run, but for those that are ending: an experiment is over before its tuner's job."""
+    until = time.monotonic() + _TIME_TO_END
+    while True:
+        running = [job["name"] for job in cloud.jobs() if job["status"] in ("InProgress", "Stopping")]
+        if not running or time.monotonic() > until:
+            return running
+        time.sleep(0.2)
+
+
+def _what_happened(cloud: LocalCloud) -> str:
+    jobs = cloud.jobs()
+    tuners = [job for job in jobs if "-tuning-" in job["name"]]
+    struck = len(cloud.faults.fired())
+    return (
+        f"{len(tuners)} tuners and {len(jobs) - len(tuners)} trials ran as training jobs; {struck} lost its spot "
+        "machine and went on from its checkpoint."
     )
-    tuner.run()
-    show(tuner, definition, console)
 
 
-def make_tuner(
-    definition: BenchmarkDefinition, seconds: float, trials: int | None, workers: int, seed: int | None
-) -> Tuner:
-    """A tuner that runs the benchmark on this machine with ASHA, as an experiment of its own."""
-    from cloudtune.backend.local_backend import LocalBackend
-    from cloudtune.optimizer.baselines import ASHA
-    from cloudtune.stopping_criterion import StoppingCriterion
-    from cloudtune.tuner import Tuner
-
-    scheduler = ASHA(
-        definition.config_space,
-        metric=definition.metric,
-        mode=definition.mode,
-        resource_attr=definition.resource_attr,
-        max_resource_attr=definition.max_resource_attr,
-        grace_period=definition.grace_period,
-        reduction_factor=definition.reduction_factor,
-        type="stopping",
-        random_seed=seed,
-    )
-    return Tuner(
-        trial_backend=LocalBackend(entry_point=str(definition.script)),
-        scheduler=scheduler,
-        stop_criterion=StoppingCriterion(max_wallclock_time=seconds, max_num_trials_started=trials),
-        n_workers=workers,
-        tuner_name="demo",
-        metadata={"benchmark": definition.name},
-        print_update_interval=15,
-    )
+def _run(program: str, *words: object) -> None:
+    """Shows a command, and runs it from the repository's folder with this Python."""
+    arguments = [str(word) for word in words]
+    _say(f"$ {shlex.join([program, *arguments])}")
+    started = [sys.executable] if program == "python" else [sys.executable, "-m", "cloudtune.cli"]
+    done = subprocess.run([*started, *arguments], cwd=ROOT, check=False)
+    if done.returncode:
+        raise click.ClickException(f"it ended with exit code {done.returncode}; what it printed says why")
+    _say("")
 
 
-def show(tuner: Tuner, definition: BenchmarkDefinition, console: Console) -> None:
-    """Prints the best configuration and the best trials, and draws the pictures."""
-    from benchmarking.demo_pictures import draw_best_so_far, draw_learning_curves
-    from cloudtune.experiments import load_experiment
-
-    results = load_experiment(tuner.name).results
-    if len(results) == 0:
-        raise click.ClickException("no trial has reported yet; give it longer with --seconds 120")
-    per_trial = summary(results, definition)
-    console.print(_table(per_trial.head(TOP), definition))
-    best = per_trial.iloc[0]
-    console.print(
-        f"[bold]Best:[/] validation error [bold green]{best[definition.metric]:.2%}[/], trial {best.name}, with"
-    )
-    for name in _tuned(definition):
-        console.print(f"  --{name} {_number(best[f'config_{name}'])}")
-    epochs, all_epochs = int(per_trial["epochs"].sum()), len(per_trial) * definition.max_resource_level
-    stopped = int((per_trial["end"] == "stopped early").sum())
-    console.print(
-        f"{len(per_trial)} trials, {stopped} of them stopped early: {epochs:,} epochs were trained, "
-        f"where training every trial to the end takes {all_epochs:,}."
-    )
-    pictures = {BEST_FILE: draw_best_so_far, CURVES_FILE: draw_learning_curves}
-    for file_name, draw in pictures.items():
-        path: Path = tuner.tuner_path / file_name
-        draw(results, definition, path)
-        console.print(f"Picture: {path}")
-
-
-def summary(results: pd.DataFrame, definition: BenchmarkDefinition) -> pd.DataFrame:
-    """A row per trial, the best first: its lowest error, the epochs it trained, how it ended, its configuration."""
-    grouped = results.groupby("trial_id")
-    table: pd.DataFrame = grouped.last()
-    table[definition.metric] = grouped[definition.metric].min()
-    table["epochs"] = grouped[definition.resource_attr].max()
-    table["end"] = [
-        "trained fully" if epochs >= definition.max_resource_level else ("stopped early" if stopped else "time was up")
-        for epochs, stopped in zip(table["epochs"], table["st_decision"] == "STOP", strict=True)
-    ]
-    ordered: pd.DataFrame = table.sort_values([definition.metric, "epochs"])
-    return ordered
-
-
-def _table(top: pd.DataFrame, definition: BenchmarkDefinition) -> Any:
-    from rich.table import Table
-
-    table = Table(
-        title=f"The best {len(top)} trials, by lowest validation error", title_justify="left", box=None, pad_edge=False
-    )
-    names = _tuned(definition)
-    for column in ("trial", "error", "epochs", "end", *names):
-        table.add_column(column, justify="left" if column == "end" else "right", no_wrap=True)
-    for trial_id, row in top.iterrows():
-        values = [_number(row[f"config_{name}"]) for name in names]
-        table.add_row(str(trial_id), f"{row[definition.metric]:.2%}", str(int(row["epochs"])), str(row["end"]), *values)
-    return table
-
-
-def _tuned(definition: BenchmarkDefinition) -> list[str]:
-    return [name for name in definition.config_space if name != definition.max_resource_attr]
-
-
-def _number(value: Any) -> str:
-    return f"{int(value)}" if float(value).is_integer() and abs(value) >= 1 else f"{value:.3g}"
+def _say(text: str) -> None:
+    click.echo(text)
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

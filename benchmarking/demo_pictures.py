@@ -1,4 +1,4 @@
-"""The two pictures that the demo draws of its experiment."""
+"""The two pictures that the local demo draws of its experiment."""
 
 from __future__ import annotations
 

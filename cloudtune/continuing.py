@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cloudtune.backend.trial_backend import LeftRunning, TrialBackend
@@ -29,24 +29,36 @@ def adopt(scheduler: TrialScheduler, logged: Mapping[str, Any], name: str) -> No
 
 def check_same(scheduler: TrialScheduler, logged: Mapping[str, Any], name: str) -> None:
     """Checks that a scheduler, which is not changed, can continue what the log describes; raises as :func:`adopt`."""
-    now = json.loads(json.dumps(scheduler.metadata()))
-    for key in dict.fromkeys([*logged, *now]):
-        before, after = logged.get(key), now.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            for part in dict.fromkeys([*before, *after]):
-                _agree(name, f"{key}['{part}']", before.get(part), after.get(part))
-        elif key != "random_seed":
-            _agree(name, key, before, after)
-    if scheduler.random_seed_given:
-        _agree(name, "random_seed", logged["random_seed"], scheduler.random_seed)
+    for key, before, now in differences(_without_seed(logged), _without_seed(scheduler.metadata())):
+        _refuse(name, key, before, now)
+    if scheduler.random_seed_given and logged["random_seed"] != scheduler.random_seed:
+        _refuse(name, "random_seed", logged["random_seed"], scheduler.random_seed)
 
 
-def _agree(name: str, key: str, logged: Any, now: Any) -> None:
-    if logged != now:
-        raise ExperimentMismatch(
-            f"experiment '{name}' began with {key} = {_short(logged)}, now it is {_short(now)}; "
-            "restore the old value to continue it, or choose another tuner_name to begin a new one"
-        )
+def _without_seed(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metadata.items() if key != "random_seed"}
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """In what two schedulers differ by what they say of themselves: key, the value before, the value now."""
+    now = json.loads(json.dumps(now))
+    for key in {**before, **now}:
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from (
+                (f"{key}['{part}']", old.get(part), new.get(part))
+                for part in {**old, **new}
+                if old.get(part) != new.get(part)
+            )
+        elif old != new:
+            yield key, old, new
+
+
+def _refuse(name: str, key: str, before: Any, now: Any) -> None:
+    raise ExperimentMismatch(
+        f"experiment '{name}' began with {key} = {_short(before)}, now it is {_short(now)}; "
+        "restore the old value to continue it, or choose another tuner_name to begin a new one"
+    )
 
 
 def _short(value: Any) -> str:

@@ -47,9 +47,17 @@ class Criterion:
         """Whether one more attempt, of a new trial or of one that was interrupted, is within committed money."""
         return True
 
+    def cut_short(self) -> str:
+        """Why the last verdict ends the experiment before it is done, so that it can be continued; "" if it is done."""
+        return ""
+
     def describe(self) -> list[tuple[str, float, Callable[[TuningStatus], float]]]:
         """Limits a progress display can show: (name, limit, how far the experiment is)."""
         return []
+
+    def with_limits(self, limits: Criterion) -> Criterion:
+        """What takes this one's place when a user sets other limits for the experiment: they do, as a rule."""
+        return limits
 
     def __call__(self, status: TuningStatus) -> bool:
         """True once no further trial is to be started."""

@@ -55,7 +55,12 @@ def metadata_at_end(status: TuningStatus, ended: float) -> dict[str, Any]:
         status: Of the tuner.
         ended: When the run ended, seconds since 1970.
     """
-    known: dict[str, Any] = {"st_tuner_end_timestamp": ended, "st_finished_why": status.finished_why}
+    known: dict[str, Any] = {
+        "st_tuner_end_timestamp": ended,
+        "st_finished_why": status.finished_why,
+        # Who compares experiments has to know whether more may come.
+        "st_finished_state": status.finished_state,
+    }
     if status.cost:
         known["st_cost"] = round(status.cost, 6)
     return known

@@ -97,6 +97,7 @@ class TuningLoop:
         self._now = status.wallclock_time
         self._next_clock = self._now + CLOCK_INTERVAL
         self._exhausted = False
+        self._cut_short = ""
 
     # ------------------------------------------------------------------ the loop
 
@@ -168,11 +169,12 @@ class TuningLoop:
             return None
         if verdict is Verdict.DRAIN and not affordable and self.status.unsettled:
             return None  # a bill may be lower than what was put aside for it
-        return "stopping criterion reached"
+        self._cut_short = self.criterion.cut_short()
+        return self._cut_short or "stopping criterion reached"
 
     def _state(self) -> str:
         """How the experiment ended, in one of the words that :data:`entries.FINISH` allows."""
-        if self.interrupted_by is not None:
+        if self.interrupted_by is not None or self._cut_short:
             return entries.INTERRUPTED
         return entries.FAILED if self.status.num_trials_failed > self.max_failures else entries.FINISHED
 

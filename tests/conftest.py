@@ -50,13 +50,24 @@ def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _own_log() -> Iterator[None]:
-    """What a command says about the library's log, which it may do for good, counts for its test alone."""
+    """What a command says about the library's logs, which it may do for good, counts for its test alone."""
     library = logging.getLogger("cloudtune")
-    handlers, propagate, level = list(library.handlers), library.propagate, library.level
+    handlers, propagate = list(library.handlers), library.propagate
+    levels = {name: logger.level for name, logger in _logs_of_the_library()}
     yield
     library.handlers[:] = handlers
     library.propagate = propagate
-    library.setLevel(level)
+    for name, logger in _logs_of_the_library():
+        logger.setLevel(levels.get(name, logging.NOTSET))
+
+
+def _logs_of_the_library() -> list[tuple[str, logging.Logger]]:
+    known = logging.root.manager.loggerDict.items()
+    return [
+        (name, logger)
+        for name, logger in known
+        if isinstance(logger, logging.Logger) and (name + ".").startswith("cloudtune.")
+    ]
 
 
 @pytest.fixture(autouse=True)

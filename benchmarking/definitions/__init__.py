@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarking.definitions.digits_mlp import digits_mlp
+from benchmarking.definitions.transformer_wikitext2 import transformer_wikitext2
 from cloudtune.studies.benchmark import BenchmarkDefinition
 
 #: Each benchmark is made when it is asked for: none costs anything before.
 BENCHMARKS: dict[str, Callable[[], BenchmarkDefinition]] = {
     "digits_mlp": digits_mlp,
+    "transformer_wikitext2": transformer_wikitext2,
 }
 
 __all__ = ["BENCHMARKS", "BenchmarkDefinition", "benchmark"]

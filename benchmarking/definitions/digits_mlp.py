@@ -27,4 +27,5 @@ def digits_mlp() -> BenchmarkDefinition:
         resource_attr="epoch",
         max_resource_attr="max_epochs",
         max_wallclock_time=300.0,
+        seed_attr="random_seed",
     )

@@ -24,6 +24,10 @@ from benchmarking.overhead import (
     sagemaker,
     script_trials,
     store,
+    studies_figure,
+    studies_gather,
+    studies_launch,
+    studies_status,
     tuner_puts,
 )
 from benchmarking.overhead.measurement import Row, table
@@ -41,6 +45,10 @@ _PARTS = {
     "remote": remote.measure,
     "restart": restart.measure,
     "puts": tuner_puts.measure,
+    "figure": studies_figure.measure,
+    "gather": studies_gather.measure,
+    "status": studies_status.measure,
+    "launch": studies_launch.measure,
     "peers": peers.measure,
 }
 

@@ -15,3 +15,8 @@ def aws_time(answer: Mapping[str, Any]) -> dt.datetime | None:
         return parsedate_to_datetime(date) if date else None
     except ValueError:
         return None
+
+
+def age_of(written: dt.datetime | None, now: dt.datetime | None) -> float | None:
+    """Seconds between two times of AWS's clock; None where one is not known."""
+    return None if written is None or now is None else max(0.0, (now - written).total_seconds())

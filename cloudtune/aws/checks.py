@@ -14,7 +14,7 @@ from cloudtune.aws.buckets import BucketMissing, BucketUnusable, default_bucket_
 from cloudtune.aws.errors import AccessDenied, AwsError, NotFound
 from cloudtune.aws.images import NoSuchImage, default_image, is_aws_image, python_of_image
 from cloudtune.aws.prices import find_price
-from cloudtune.aws.quotas import ENV_QUOTAS, quota_code, quota_name, training_quota, types_with_quota
+from cloudtune.aws.quotas import ENV_QUOTAS, how_to_raise, quota_name, training_quota, types_with_quota
 
 if TYPE_CHECKING:
     from cloudtune.aws.buckets import BucketFound
@@ -28,6 +28,8 @@ PROBLEM = "problem"
 
 #: Days after which prices are better asked for again.
 _OLD_PRICES = 180
+#: So many instances are asked for where the account may have none.
+_ASKED_FOR = 4
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.-]+/([^:@]+)(?::([^@]+))?(?:@(sha256:[0-9a-f]+))?")
 
 
@@ -112,19 +114,9 @@ def check_quotas(aws: Aws, instance_type: str) -> Iterator[Finding]:
             )
             yield Finding(what, WARNING, f"{name}: not known", fix)
         elif instances == 0:
-            yield Finding(what, state, f"{name}: 0, so {consequence}", _increase(aws, name))
+            yield Finding(what, state, f"{name}: 0, so {consequence}", how_to_raise(aws, name, _ASKED_FOR))
         else:
             yield Finding(what, OK, f"{name}: {instances}")
-
-
-def _increase(aws: Aws, name: str) -> str:
-    code = quota_code(aws, name)
-    if code is None:
-        return f"ask for more of {name!r} in the Service Quotas console ({aws.region}, Amazon SageMaker)"
-    return (
-        "aws service-quotas request-service-quota-increase --service-code sagemaker "
-        f"--quota-code {code} --desired-value 4 --region {aws.region}"
-    )
 
 
 def check_image(aws: Aws, given: str | None, instance_type: str) -> Iterator[Finding]:

@@ -99,7 +99,8 @@ class Aws:
         with self._lock:
             region = self._session(None).region_name
         if not region:
-            raise InvalidRequest("No AWS region is set; pass a region, or set AWS_REGION (such as us-east-1).")
+            said = "No AWS region is set; pass a region, or set AWS_REGION (such as us-east-1)."
+            raise InvalidRequest(said, "NoRegionError")
         return str(region)
 
     @property

@@ -75,6 +75,8 @@ class Cancelled(AwsError):
 
 #: What may be repeated as it is, after a while.
 PASSING = (Throttled, Unreachable, ServiceFailure)
+#: Codes of what is said where nobody has set AWS up.
+_NOT_SET_UP = frozenset({"NoRegionError", "NoCredentialsError"})
 
 _BY_CLASS: Mapping[type[AwsError], str] = {
     Throttled: """
@@ -156,6 +158,11 @@ _SKEWED = re.compile(r"RequestTimeTooSkewed|Signature (expired|not yet current)"
 # request names, and the request has to be corrected.
 _ABOUT_ONE_THING = re.compile(r"(Describe|Stop|Update|Delete|List)[A-Z]")
 _NOT_THERE = re.compile(r"not found|could not find|does not exist|not exist|cannot find", re.IGNORECASE)
+
+
+def is_not_set_up(error: Exception) -> bool:
+    """Whether an error says no more than that AWS is not set up on this machine: no region, or no credentials."""
+    return isinstance(error, AwsError) and error.code in _NOT_SET_UP
 
 
 def classify(error: BaseException, doing: str, operation: str = "") -> AwsError:

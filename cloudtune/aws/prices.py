@@ -7,8 +7,9 @@ A price is looked up in this order:
        {"usd_per_hour": {"us-east-1": {"ml.g4dn.xlarge": 0.7364}, "*": {"ml.p5.48xlarge": 60.0}}}
 
    where ``*`` stands for every region (discounts that AWS's list does not know, regions that it hides);
-2. what :func:`refresh_prices` asked of AWS's Price List last, kept in ``price-list.json`` in the same folder;
-3. the dated table that comes with cloudtune, ``data/prices.json``.
+2. what this program was told by the machine that has launched it (:func:`tell_prices`), where these files are not;
+3. what :func:`refresh_prices` asked of AWS's Price List last, kept in ``price-list.json`` in the same folder;
+4. the dated table that comes with cloudtune, ``data/prices.json``.
 
 A type that is in none of them has no price (None), and then costs are unknown, never 0.
 
@@ -50,6 +51,10 @@ _SERVICE = "AmazonSageMaker"
 _TRAINING = frozenset({"Training", "Training Job"})
 #: ``USE1-Train:ml.m5.large``; what warm pools keep, and other uses, have other words before the colon.
 _TRAINING_USAGE = re.compile(r"(?:[A-Z0-9]+-)?Train:(ml\..+)")
+
+
+#: Region and instance type -> US dollars per hour; see :func:`tell_prices`.
+_told: dict[tuple[str, str], float] = {}
 
 
 class NoPrices(CloudtuneError):
@@ -110,12 +115,39 @@ def find_price(instance_type: str, region: str) -> Price | None:
         for place in (region, _EVERY_REGION):
             if instance_type in regions.get(place, {}):
                 return Price(float(regions[place][instance_type]), f"your own file {own}", None)
+    told = _told.get((region, instance_type))
+    if told is not None:
+        return Price(told, "the machine that has launched this", None)
     kept = kept_price_list()
     if kept is not None:
         regions = read_regions(kept, _MEMBER, "prices")
         if instance_type in regions.get(region, {}):
             return Price(float(regions[region][instance_type]), "AWS's Price List", kept_date(kept))
     return _shipped().get((region, instance_type))
+
+
+def own_prices(region: str) -> dict[str, float]:
+    """Prices of a region that this user's files give, and other machines do not know: for :func:`tell_prices` there.
+
+    Raises:
+        BadFile: As :func:`price_per_hour`.
+    """
+    own, kept = own_file(ENV_PRICES, _OWN), kept_price_list()
+    found = dict(read_regions(kept, _MEMBER, "prices").get(region, {})) if kept is not None else {}
+    if own is not None:
+        regions = read_regions(own, _MEMBER, "prices")
+        found.update({**regions.get(_EVERY_REGION, {}), **regions.get(region, {})})
+    return {instance_type: float(usd) for instance_type, usd in found.items()}
+
+
+def tell_prices(region: str, prices: Mapping[str, float]) -> None:
+    """Has this program take the prices of the machine that has launched it, until it ends.
+
+    Args:
+        region: Where they hold.
+        prices: Instance type -> US dollars per hour.
+    """
+    _told.update({(region, instance_type): usd for instance_type, usd in prices.items()})
 
 
 def priced_types() -> frozenset[str]:

@@ -93,6 +93,26 @@ def quota_code(aws: Aws, name: str) -> str | None:
     return None
 
 
+def how_to_raise(aws: Aws, name: str, instances: int) -> str:
+    """What asks AWS for more of a quota: a command of AWS's own, or where in its console.
+
+    Args:
+        aws: Account and region.
+        name: Of the quota.
+        instances: That are wanted.
+
+    Raises:
+        AwsError: As :func:`training_quota`.
+    """
+    code = quota_code(aws, name)
+    if code is None:
+        return f"ask for more of {name!r} in the Service Quotas console ({aws.region}, Amazon SageMaker)"
+    return (
+        "aws service-quotas request-service-quota-increase --service-code sagemaker "
+        f"--quota-code {code} --desired-value {instances} --region {aws.region}"
+    )
+
+
 def types_with_quota(aws: Aws) -> frozenset[str]:
     """All instance types for which AWS tells a quota of training, be it 0; none: it tells no quotas.
 

@@ -13,11 +13,11 @@ import builtins
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from cloudtune.aws.answer_time import aws_time
+from cloudtune.aws.answer_time import age_of, aws_time
 from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import PASSING, AwsError, Conflict, NotFound, classify_code
 from cloudtune.aws.parallel import in_parallel
@@ -58,11 +58,15 @@ class Seen:
 
 @dataclass(frozen=True)
 class Listed:
-    """An object as a listing tells of it; its size in bytes."""
+    """An object as a listing tells of it; its size in bytes.
+
+    ``age_seconds``: since it was written when it was listed, both times by S3's own clock; None: S3 did not say.
+    """
 
     key: str
     size: int
     etag: str
+    age_seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -235,8 +239,7 @@ class Bucket:
 
         def do(client: Any) -> Seen:
             answer = client.get_object(**self.place, Key=key)
-            now = aws_time(answer)
-            age = None if now is None else max(0.0, (now - answer["LastModified"]).total_seconds())
+            age = age_of(answer.get("LastModified"), aws_time(answer))
             return Seen(answer["Body"].read(), str(answer["ETag"]), age)
 
         try:
@@ -291,7 +294,11 @@ class Bucket:
         more: dict[str, str] = {"StartAfter": start_after} if start_after else {}
         while True:
             page = self.attempt("ListObjectsV2", prefix, partial(self._page, prefix, more))
-            found += [Listed(row["Key"], int(row["Size"]), str(row["ETag"])) for row in page.get("Contents", ())]
+            now = aws_time(page)
+            found += [
+                Listed(row["Key"], int(row["Size"]), str(row["ETag"]), age_of(row.get("LastModified"), now))
+                for row in page.get("Contents", ())
+            ]
             if not page.get("IsTruncated"):
                 return found
             more = {"ContinuationToken": page["NextContinuationToken"]}

@@ -6,7 +6,7 @@ import builtins
 import datetime as dt
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,6 +168,29 @@ class TrainingJobs:
                 found[row["TrainingJobName"]] = _summary(row)  # jobs may move between pages while they are read
             if not page.get("NextToken"):
                 return list(found.values())
+            query["NextToken"] = page["NextToken"]
+
+    def newest_pages(
+        self, name_contains: str, created_after: dt.datetime | None = None, *, patience: float | None = None
+    ) -> Iterator[builtins.list[JobSummary]]:
+        """Jobs whose names contain a text, newest first, a hundred at a time; each page is one call, once asked for.
+
+        No status can be named: SageMaker would only leave out rows of its pages, and not fill them up.
+
+        Args:
+            name_contains: At most 63 letters, digits and dashes.
+            created_after: Only jobs that were created later.
+            patience: See :meth:`Aws.call`.
+        """
+        query: dict[str, Any] = {"MaxResults": 100, "SortBy": "CreationTime", "SortOrder": "Descending"}
+        query["NameContains"] = name_contains
+        if created_after is not None:
+            query["CreationTimeAfter"] = created_after
+        while True:
+            page = self._call("list_training_jobs", patience, **query)
+            yield [_summary(row) for row in page["TrainingJobSummaries"]]
+            if not page.get("NextToken"):
+                return
             query["NextToken"] = page["NextToken"]
 
     def end_warm_pool(self, name: str, patience: float | None = None) -> bool:

@@ -32,6 +32,7 @@ class LocalBackend(SupervisedBackend):
         pass_args_as_json: Pass ``--st_config_json_filename``, a JSON file with the configuration, instead of an
             argument per entry: for values that do not fit on a command line.
         stop_grace: Seconds a trial has to end after SIGTERM, before SIGKILL.
+        environment: Variables that trials get beside, or instead of, those of the tuner.
 
     Raises:
         FileNotFoundError: There is no such script.
@@ -46,6 +47,7 @@ class LocalBackend(SupervisedBackend):
         delete_checkpoints: bool = False,
         pass_args_as_json: bool = False,
         stop_grace: float = 10.0,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(rotate_gpus, num_gpus_per_trial, gpus_to_use, delete_checkpoints, stop_grace)
         self.entry_point = Path(entry_point).absolute()
@@ -55,6 +57,7 @@ class LocalBackend(SupervisedBackend):
                 f"from {Path.cwd()}"
             )
         self.pass_args_as_json = pass_args_as_json
+        self.environment = dict(environment or {})
 
     @property
     def default_name(self) -> str:  # type: ignore[override]

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cloudtune.backend import leftovers, trial_files
@@ -72,6 +73,8 @@ class SupervisedBackend(TrialBackend):
 
     #: Whether trials are told a directory for checkpoints.
     _saves_checkpoints = True
+    #: Variables of the trials' own, beside those of the tuner.
+    environment: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def _hello(self) -> tuple[dict[str, Any], bytes | None]:
@@ -138,7 +141,7 @@ class SupervisedBackend(TrialBackend):
         self._launch(work, trial)
 
     def _launch(self, work: _Work, trial: Trial) -> None:
-        environment = {}
+        environment = dict(self.environment)
         if work.gpus is not None:
             gpus = work.gpus.assign(trial.trial_id)
             if gpus is not None:

@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cloudtune.errors import ExperimentNotFound
     from cloudtune.experiments.s3_finding import S3Experiment
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -59,5 +60,26 @@ def locate(name: str, s3_path: str | None, region: str | None, profile: str | No
     except CloudtuneError as error:
         if not_here is None:
             raise
-        said = " ".join(str(error).split())
-        raise ExperimentNotFound(f"{not_here}; nor can one be read from S3 ({said})") from error
+        raise nor_in_s3(not_here, error) from error
+
+
+def nor_in_s3(not_here: Exception, error: Exception) -> ExperimentNotFound:
+    """Says that something is neither on this machine nor, as far as can be told, in S3: what was in the way first.
+
+    Args:
+        not_here: That it is not on this machine.
+        error: Why it cannot be had from S3.
+    """
+    import os
+
+    from cloudtune.aws.buckets import BucketMissing
+    from cloudtune.aws.errors import is_not_set_up
+    from cloudtune.constants import ENV_S3_PATH
+    from cloudtune.errors import ExperimentNotFound
+
+    said = " ".join(str(error).split())
+    # Where nobody has set AWS up, or there is no bucket, it is this machine that was meant.
+    nobody_uses_s3 = isinstance(error, BucketMissing) or is_not_set_up(error)
+    if isinstance(error, ExperimentNotFound) or (nobody_uses_s3 and not os.environ.get(ENV_S3_PATH)):
+        return ExperimentNotFound(f"{not_here}; nor can one be read from S3 ({said})")
+    return ExperimentNotFound(f"{said.rstrip('.')}; and on this machine {not_here}")

@@ -24,19 +24,31 @@ class PlainErrorsGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command. With ``--debug`` errors pass through, so that Python shows the traceback."""
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        return _plainly(ctx, super().invoke)
+
+
+class PlainErrorsCommand(click.Command):
+    """The same for a command that stands alone, as in a script. In a group it leaves errors to the group."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As :meth:`PlainErrorsGroup.invoke`."""
+        return super().invoke(ctx) if ctx.parent is not None else _plainly(ctx, super().invoke)
+
+
+def _plainly(ctx: click.Context, run: Callable[[click.Context], Any]) -> Any:
+    try:
+        return run(ctx)
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        ctx.exit(INTERRUPTED)
+    except Exception as error:
+        if ctx.meta.get(_DEBUG):
             raise
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            ctx.exit(INTERRUPTED)
-        except Exception as error:
-            if ctx.meta.get(_DEBUG):
-                raise
-            logger.debug("the command failed", exc_info=True)
-            click.echo(f"Error: {one_line(error, ctx.meta.get(_EXPERIMENT))}", err=True)
-            ctx.exit(1)
+        logger.debug("the command failed", exc_info=True)
+        click.echo(f"Error: {one_line(error, ctx.meta.get(_EXPERIMENT))}", err=True)
+        ctx.exit(1)
 
 
 def drives(experiment: str) -> None:

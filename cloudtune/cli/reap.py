@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudtune.cli.failures import debug_option
+from cloudtune.cli.job_places import is_named, refuse_several_places, s3_path_option, those_at
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping, Sequence
 
-    from cloudtune.aws.our_jobs import OurJob, OurJobs
+    from cloudtune.aws.our_jobs import OurJob
     from cloudtune.aws.reaping import Reaped
     from cloudtune.aws.signs_of_life import SignOfLife
 
@@ -42,6 +44,7 @@ _SECONDS = click.FloatRange(min=0)
     help="Time for jobs to save checkpoints and end by themselves.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@s3_path_option
 @click.option("--region", metavar="NAME", help="To look at. [default: what AWS_REGION or the profile says]")
 @click.option("--profile", metavar="NAME", help="Of your AWS configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object; needs --yes.")
@@ -52,19 +55,22 @@ def reap_command(
     older_than: float,
     grace: float,
     yes: bool,
+    s3_path: str | None,
     region: str | None,
     profile: str | None,
     as_json: bool,
 ) -> None:
     """Ends training jobs whose tuner is gone, and the warm pools that they left.
 
-    With NAMEs of experiments or jobs it ends these, whether their tuner lives or not. Jobs with
+    With NAMEs of experiments, tags of studies, or jobs it ends these, whether their tuner lives or not. Jobs with
     cloudtune's agent are first asked to save their checkpoints and to end; the experiment can be
-    continued later. The exit code is 1 if something could not be ended or judged.
+    continued later. The exit code is 1 if something could not be ended or judged. Where a NAME stands
+    for jobs of experiments at several places in S3, --s3-path has to say which are meant.
 
     \b
     Example:
       cloudtune reap --older-than 3600 --yes
+      cloudtune reap tmlr-10 --s3-path s3://my-bucket/anna
     """  # noqa: D301 - \b is how click is told to keep the lines of a paragraph
     if as_json and not yes:
         raise click.UsageError("--json needs --yes: there is no place for a question")
@@ -77,19 +83,22 @@ def reap_command(
 
     aws = aws_for(region, profile)
     found = find_our_jobs(aws)
-    signs = signs_of(aws, found.jobs)
+    there = those_at(found.jobs, s3_path)
+    refuse_several_places(there, names)
+    signs = signs_of(aws, there)
     unknown: list[OurJob] = []
     if names or everything:
-        chosen = _named(found, names) if names else found.jobs
+        chosen = _named(there, names) if names else there
     else:
-        chosen, unknown = orphans(found.jobs, signs, found.now, older_than)
+        chosen, unknown = orphans(there, signs, found.now, older_than)
     if not as_json:
-        _announce(found, chosen, signs)
+        _announce(chosen, signs, found.now, bool(names))
     result = Reaped()
     if chosen:
         if not yes:
             click.confirm(f"End {_count(chosen)}?", abort=True)
-        experiments = {job.experiment for job in chosen}
+        meant = {job.experiment for job in chosen if {job.tag, f"{job.tag}/{job.experiment}"} & set(names)}
+        experiments = {job.experiment for job in chosen} - meant
         result = reap(
             aws,
             chosen,
@@ -101,21 +110,21 @@ def reap_command(
     _conclude(result, unknown, signs, as_json)
 
 
-def _named(found: OurJobs, names: Sequence[str]) -> list[OurJob]:
-    """Jobs of these names or of experiments of these names."""
+def _named(jobs: Sequence[OurJob], names: Sequence[str]) -> list[OurJob]:
+    """Jobs of these names, of experiments of these names, or of studies of these tags."""
     for name in names:
-        if not any(name in (job.name, job.experiment) for job in found.jobs):
+        if not any(is_named(job, (name,)) for job in jobs):
             click.echo(f"nothing of {name} runs; `cloudtune ps` shows what does", err=True)
-    return [job for job in found.jobs if job.name in names or job.experiment in names]
+    return [job for job in jobs if is_named(job, names)]
 
 
-def _announce(found: OurJobs, chosen: Sequence[OurJob], signs: Mapping[str, SignOfLife]) -> None:
+def _announce(chosen: Sequence[OurJob], signs: Mapping[str, SignOfLife], now: dt.datetime, with_places: bool) -> None:
     from cloudtune.cli.ps import show
 
     if not chosen:
         click.echo("there is nothing to end")
         return
-    show(chosen, signs, found.now)
+    show(chosen, signs, now, with_places)
     for experiment in dict.fromkeys(job.experiment for job in chosen if signs[job.place].is_alive):
         click.echo(f"the tuner of {experiment} is alive and may start new jobs; end it first", err=True)
 

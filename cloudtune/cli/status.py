@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudtune.cli.experiment_place import locate, place_options
+from cloudtune.cli.experiment_place import place_options
 from cloudtune.cli.failures import debug_option
+from cloudtune.cli.study_place import locate_experiment_or_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @click.command("status")
-@click.argument("experiment")
-@click.option("-f", "--follow", is_flag=True, help="Show a remote experiment live until it ends; Ctrl-C leaves it.")
+@click.argument("experiment", metavar="EXPERIMENT|TAG")
+@click.option("-f", "--follow", is_flag=True, help="Show what runs remotely live until it ends; Ctrl-C leaves it.")
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @debug_option
@@ -27,19 +28,30 @@ def status_command(
 ) -> None:
     """Tells how EXPERIMENT stands: who drives it, its trials, its best value, its limits.
 
-    It is looked for on this machine, then in S3, there as NAME or TAG/NAME.
+    It is looked for on this machine, then in S3, there as NAME or TAG/NAME. Of a study, which its TAG
+    names, it shows all experiments: state, trials, best value, time, cost.
 
     \b
     Example:
       cloudtune status height-tuning --json
+      cloudtune status tmlr-10 -f
     """  # noqa: D301 - \b is how click is told to keep the lines of a paragraph
     if follow and as_json:
         raise click.UsageError("give --follow or --json, not both")
     from pathlib import Path
 
     from cloudtune.remote.standing import standing_in_s3, standing_of_folder
+    from cloudtune.studies.finding import Study
 
-    found = locate(experiment, s3_path, region, profile)
+    found = locate_experiment_or_study(experiment, s3_path, region, profile)
+    if isinstance(found, Study):
+        from cloudtune.cli.study_status import follow_study, show_study
+
+        if follow:
+            follow_study(found)
+        else:
+            show_study(found, as_json)
+        return
     if follow:
         if isinstance(found, Path):
             raise click.UsageError(f"only remote experiments can be followed; that of {found} is shown where it runs")

@@ -61,6 +61,10 @@ _PHRASES = [
         (r" \(Tuner\.run\(takeover=True\)\)", ""),
         (r", or raise the backend's stop_grace", ""),
         (r"^entry_point: ", ""),
+        (
+            r"name it with PlotParameters\(resource_attr=\.\.\.\), or choose over='trials'",
+            "name it with --resource-attr, or choose --over trials",
+        ),
     )
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,11 @@ import numpy as np
 
 from cloudtune.constants import RESERVED_PREFIX, ST_TUNER_CREATION_TIMESTAMP, ST_TUNER_TIME
 from cloudtune.errors import CloudtuneError
+from cloudtune.experiments.frames import LazyFrame
+from cloudtune.experiments.metadata_form import UnusualMetadata, said_modes, said_names
+from cloudtune.experiments.values import column_of_numbers, holds_numbers
+from cloudtune.store.results_object import PackedTable
+from cloudtune.store.typed_columns import Column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,40 +25,101 @@ if TYPE_CHECKING:
     from cloudtune.tuner import Tuner
 
 
-@dataclass
 class ExperimentResult:
     """The results of one experiment, as :func:`cloudtune.experiments.load_experiment` read them.
 
     Args:
         name: Name of the experiment.
-        results: One row for each report that counts, in the order they arrived. Columns: ``trial_id``, ``st_decision``,
-            ``st_status``, ``st_tuner_time`` (seconds since the experiment began, without the time in which no tuner
-            drove it), the metrics as reported, ``st_worker_*``, and ``config_<name>`` for the trial's configuration.
+        results: The table, see :attr:`results`; or what makes it, called when it is first looked at.
         metadata: What ``metadata.json`` holds: the user's own, the names of the metrics, the config space, and so on.
         path: The experiment's folder on this machine. Of an experiment in S3: where it would be continued here.
         tuner: The tuner, if it was asked for.
         place: ``s3://bucket/prefix`` of an experiment in S3; "" where it lies in a folder.
     """
 
-    name: str
-    results: pd.DataFrame = field(repr=False)
-    metadata: dict[str, Any] = field(repr=False)
-    path: Path
-    tuner: Tuner | None = field(default=None, repr=False)
-    place: str = ""
+    def __init__(
+        self,
+        name: str,
+        results: pd.DataFrame | Callable[[], pd.DataFrame],
+        metadata: dict[str, Any],
+        path: Path,
+        tuner: Tuner | None = None,
+        place: str = "",
+    ) -> None:
+        self.name = name
+        self.metadata = metadata
+        self.path = path
+        self.tuner = tuner
+        self.place = place
+        self._results = results
+        #: What the table is made of, as long as nobody has put another in its place.
+        self._source = results if isinstance(results, LazyFrame) else None
+
+    def __repr__(self) -> str:
+        return f"ExperimentResult(name={self.name!r}, path={self.path!r}, place={self.place!r})"
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """One row for each report that counts, in the order they arrived.
+
+        Columns: ``trial_id``, ``st_decision``, ``st_status``, ``st_tuner_time`` (seconds since the experiment began,
+        without the time in which no tuner drove it), the metrics as reported, ``st_worker_*``, and ``config_<name>``
+        for the trial's configuration. The table is made when it is first looked at.
+        """
+        if callable(self._results):
+            self._results = self._results()
+        return self._results
+
+    @results.setter
+    def results(self, results: pd.DataFrame) -> None:
+        self._results, self._source = results, None
+
+    def packed_table(self) -> PackedTable:
+        """The rows as they were read, without making a data frame of them."""
+        if self._source is not None:
+            return self._source.table()
+        results = self.results
+        columns = {str(name): Column.of(results[name].tolist()) for name in results.columns}
+        return PackedTable(columns, {}, Column.of([0] * len(results)))
 
     def creation_date(self) -> datetime:
-        """When the experiment was begun (UTC)."""
-        return datetime.fromtimestamp(self.metadata[ST_TUNER_CREATION_TIMESTAMP], tz=timezone.utc)
+        """When the experiment was begun (UTC).
+
+        Raises:
+            CloudtuneError: Its metadata do not tell.
+        """
+        try:
+            return datetime.fromtimestamp(self.metadata[ST_TUNER_CREATION_TIMESTAMP], tz=timezone.utc)
+        except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+            raise CloudtuneError(
+                f"the metadata of experiment {self.name!r} do not tell when it was begun; correct its metadata.json"
+            ) from error
 
     def metric_names(self) -> list[str]:
-        """The metrics that the experiment optimises."""
-        return list(self.metadata["metric_names"])
+        """The metrics that the experiment optimises.
+
+        Raises:
+            CloudtuneError: Its metadata do not tell.
+        """
+        return self._said(said_names)
 
     def metric_mode(self) -> str | list[str]:
-        """``"min"`` or ``"max"``, for all metrics or one for each."""
-        mode: str | list[str] = self.metadata["metric_mode"]
-        return mode
+        """``"min"`` or ``"max"``, for all metrics or one for each.
+
+        Raises:
+            CloudtuneError: Its metadata do not tell.
+        """
+        modes = self._said(said_modes)
+        return modes if isinstance(self.metadata["metric_mode"], list) else modes[0]
+
+    def _said(self, by: Callable[[dict[str, Any]], list[str]]) -> list[str]:
+        try:
+            return by(self.metadata)
+        except UnusualMetadata as error:
+            raise CloudtuneError(
+                f"the metadata of experiment {self.name!r} do not tell what it optimises: {error}; leave it out, or "
+                "correct its metadata.json"
+            ) from error
 
     def best_config(self, metric: str | int | None = None) -> dict[str, Any]:
         """The report with the best value: ``trial_id``, its metrics, and ``config_<name>`` for the configuration.
@@ -176,11 +242,12 @@ class ExperimentResult:
             raise ValueError(
                 f"experiment {self.name!r} does not optimise {metric!r}: choose one of its metrics {names}"
             )
-        mode = self.metric_mode()
-        return names[index], -1.0 if (mode if isinstance(mode, str) else mode[index]) == "max" else 1.0
+        return names[index], -1.0 if self._said(said_modes)[index] == "max" else 1.0
 
     def losses(self, name: str, sign: float) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The values of a metric, one for each row of the results, as losses: smaller is better, infinity is none.
+
+        What is no finite number counts as none: NaN, texts that do not read as a number, integers beyond all floats.
 
         Args:
             name: Name of a metric, or of another column that holds numbers.
@@ -188,10 +255,11 @@ class ExperimentResult:
 
         Raises:
             CloudtuneError: There are no results yet.
+            ValueError: There is no such column, or no number in it.
         """
         self._require_numbers(name)
-        values = sign * self.results[name].to_numpy(dtype=float, na_value=np.nan)
-        return np.where(np.isfinite(values), values, np.inf)
+        values = sign * column_of_numbers(self.results[name])
+        return np.where(np.isnan(values), np.inf, values)
 
     def times(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Wall-clock time of each row of the results, in seconds since the experiment began."""
@@ -209,6 +277,6 @@ class ExperimentResult:
                     else f"the output of the trials in {self.path}"
                 )
             )
-        if name not in self.results.columns or not pd.api.types.is_numeric_dtype(self.results[name]):
+        if name not in self.results.columns or not holds_numbers(self.results[name]):
             numeric = [key for key in self.results.columns if pd.api.types.is_numeric_dtype(self.results[key])]
             raise ValueError(f"no report of experiment {self.name!r} holds a number {name!r}: choose one of {numeric}")

@@ -7,32 +7,34 @@ import importlib
 import logging
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from cloudtune.constants import ST_TUNER_CREATION_TIMESTAMP
 from cloudtune.errors import CloudtuneError, DamagedLog, ExperimentNotFound, NewerFormat
-from cloudtune.experiments.known_metadata import metadata_in_folder, metadata_in_s3
-from cloudtune.store.entries import EXPERIMENT
+from cloudtune.experiments.frames import LazyFrame, Part, results_frame, stacked_frame
+from cloudtune.experiments.known_metadata import metadata_in_folder, metadata_in_s3, metadata_of_log, tag_in_folder
+from cloudtune.experiments.metadata_form import begun_at
+from cloudtune.experiments.other_studies import is_of_other_study
+from cloudtune.experiments.study_copy import COPIES_FOLDER
+from cloudtune.experiments.tolerant_filter import TolerantFilter
 from cloudtune.store.log import LogView, is_experiment
 from cloudtune.store.places import experiment_path, experiments_root
-from cloudtune.store.results import ResultsTable, read_results
+from cloudtune.store.results import read_results
+from cloudtune.store.results_object import DamagedResults, PackedTable
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cloudtune.experiments.copied import Copied
     from cloudtune.experiments.experiment_result import ExperimentResult
     from cloudtune.experiments.s3_finding import S3Experiment
-    from cloudtune.store.s3_log import S3LogView
     from cloudtune.tuner import Tuner
 
 logger = logging.getLogger(__name__)
 
-_MAX_INT = 2**63 - 1
-
 ExperimentFilter = Callable[["ExperimentResult"], bool]
+MetadataFilter = Callable[[dict[str, Any]], bool]
 
 
 def load_experiment(
@@ -43,6 +45,9 @@ def load_experiment(
     s3_path: str | None = None,
 ) -> ExperimentResult:
     """Reads the results of an experiment, which may still be running, here or remotely.
+
+    It is looked for on this machine, in the copies that :func:`sync` has made of studies, and in S3. What a copy has is
+    as old as the copy.
 
     Args:
         name: Name of the experiment, or path of its folder. In S3 also ``tag/name`` or ``s3://...``.
@@ -66,9 +71,13 @@ def load_experiment(
 
         return _load_from_s3(find_in_s3(name, s3_path), load_tuner)
     path = _find(name, local_path)
-    if path is not None:
-        return _load(path, load_tuner)
+    experiment = None if path is None else _load(path, load_tuner)
+    if experiment is not None:
+        return experiment
     root = _root(local_path)
+    experiment = _load_copied(name, root, load_tuner)
+    if experiment is not None:
+        return experiment
     if not download_if_not_found:
         raise _not_found(name, root)
     from cloudtune.experiments.s3_finding import find_in_s3
@@ -76,8 +85,26 @@ def load_experiment(
     try:
         found = find_in_s3(name, s3_path)
     except CloudtuneError as error:
-        raise _not_found(name, root, f", nor can one be read from S3 ({' '.join(str(error).split())})") from error
+        raise _not_found(name, root, _nor_in_s3(error)) from error
     return _load_from_s3(found, load_tuner)
+
+
+def _load_copied(name: str, root: Path, load_tuner: bool) -> ExperimentResult | None:
+    """From the copy of a study, if there is one that has it."""
+    if not (root / COPIES_FOLDER).is_dir() or name.startswith("s3://"):
+        return None
+    from cloudtune.experiments.copied import exactly, warn_of_old
+
+    copied = exactly(root, name)
+    if copied is None:
+        return None
+    experiment = copied.load(load_tuner)
+    warn_of_old([copied])
+    return experiment
+
+
+def _nor_in_s3(error: CloudtuneError) -> str:
+    return f", nor can one be read from S3 ({' '.join(str(error).split())})"
 
 
 def load_experiments(
@@ -85,35 +112,77 @@ def load_experiments(
     experiment_filter: ExperimentFilter | None = None,
     local_path: str | os.PathLike[str] | None = None,
     load_tuner: bool = False,
+    *,
+    metadata_filter: MetadataFilter | None = None,
+    s3_path: str | None = None,
+    download_from_s3: bool | None = None,
 ) -> list[ExperimentResult]:
     """Reads several experiments, oldest first. One that cannot be read is passed over with a warning.
 
+    They are looked for on this machine, and in the copies that :func:`sync` has made of studies in S3. Of two that have
+    one name, the one of this machine is taken. Tables of results are made when they are first looked at.
+
     Args:
-        names: Names, or tags: ``"abc"`` stands for the experiment ``abc`` and for all whose names begin with ``abc-``.
-            All experiments if None.
-        experiment_filter: Keeps only experiments for which it returns true.
+        names: Names, or tags: ``"abc"`` stands for the experiment ``abc`` and for all whose names begin with ``abc-``,
+            but not for those of a study with a longer tag, such as ``abc-2``; of studies in S3 it is the tag, a name,
+            or ``TAG/NAME``. All experiments of this machine if None.
+        experiment_filter: Keeps only experiments for which it returns true. One that lacks a key it asks for (it raises
+            KeyError) does not fit, which is warned of.
         local_path: Folder to look in, instead of ``$CLOUDTUNE_FOLDER`` or ``~/cloudtune``.
         load_tuner: See :func:`load_experiment`.
+        metadata_filter: The same, of the metadata; the results of the others are not read.
+        s3_path: Where to look in S3, ``s3://bucket[/prefix]``. Given, the experiments of this machine are not looked
+            at: there, others may have these names. Default: ``$CLOUDTUNE_S3_PATH``, else the account's own bucket.
+        download_from_s3: Whether the copies are brought up to date first, as by :func:`sync`. By default if ``s3_path``
+            is given, and for names that nothing here fits.
 
     Raises:
         ExperimentNotFound: Nothing fits one of ``names``.
+        ValueError: There are no ``names``, which S3 cannot be searched without.
     """
+    if names is None and (s3_path is not None or download_from_s3):
+        raise ValueError("load_experiments() was asked to look in S3 without names: name the tags of the studies")
     experiments = []
-    for name in list_experiments(names, local_path):
+    chosen = _chosen(names, _root(local_path), s3_path, download_from_s3)
+    by_metadata, by_experiment = TolerantFilter(metadata_filter), TolerantFilter(experiment_filter)
+    for found in chosen:
+        wants = partial(_wants, found.name, by_metadata)
         try:
-            experiment = _load(_root(local_path) / name, load_tuner)
+            if isinstance(found, Path):
+                experiment = _load(found, load_tuner, wants)
+            else:
+                experiment = found.load(load_tuner, wants)
         except (DamagedLog, NewerFormat) as error:
-            logger.warning("experiment %r is passed over: %s", name, error)
+            logger.warning("experiment %r is passed over: %s", found.name, error)
             continue
-        if experiment_filter is None or experiment_filter(experiment):
+        if experiment is not None and by_experiment.wants(found.name, experiment):
             experiments.append(experiment)
-    return sorted(experiments, key=lambda experiment: experiment.metadata.get(ST_TUNER_CREATION_TIMESTAMP, 0.0))
+    by_metadata.warn("metadata_filter")
+    by_experiment.warn("experiment_filter")
+    copied = [found for found in chosen if not isinstance(found, Path)]
+    if copied:
+        from cloudtune.experiments.copied import warn_of_old
+
+        warn_of_old(copied)
+    return sorted(experiments, key=lambda experiment: begun_at(experiment.metadata))
+
+
+def _wants(name: str, metadata_filter: TolerantFilter, metadata: dict[str, Any]) -> bool:
+    """Whether an experiment is to be read, by its metadata: there are none as long as its log does not begin."""
+    if not metadata:
+        logger.warning("experiment %r is passed over: its tuner has not begun, or never came to begin", name)
+        return False
+    return metadata_filter.wants(name, metadata)
 
 
 def load_experiments_df(
     names: str | Iterable[str] | None = None,
     experiment_filter: ExperimentFilter | None = None,
     local_path: str | os.PathLike[str] | None = None,
+    *,
+    metadata_filter: MetadataFilter | None = None,
+    s3_path: str | None = None,
+    download_from_s3: bool | None = None,
 ) -> pd.DataFrame:
     """The results of several experiments in one table.
 
@@ -124,18 +193,61 @@ def load_experiments_df(
         names: See :func:`load_experiments`.
         experiment_filter: See :func:`load_experiments`.
         local_path: See :func:`load_experiments`.
+        metadata_filter: See :func:`load_experiments`.
+        s3_path: See :func:`load_experiments`.
+        download_from_s3: See :func:`load_experiments`.
     """
-    import pandas as pd
+    experiments = load_experiments(
+        names,
+        experiment_filter,
+        local_path,
+        metadata_filter=metadata_filter,
+        s3_path=s3_path,
+        download_from_s3=download_from_s3,
+    )
+    parts = []
+    for one in experiments:
+        try:
+            parts.append(Part(one.packed_table(), {"experiment_name": one.name, **_plain_values(one.metadata)}))
+        except DamagedResults as error:
+            logger.warning("experiment %r is passed over: %s", one.name, error)
+    return stacked_frame(parts) if parts else results_frame(read_results([]))
 
-    frames = []
-    for experiment in load_experiments(names, experiment_filter, local_path):
-        added = {"experiment_name": experiment.name, **_plain_values(experiment.metadata)}
-        new = {key: value for key, value in added.items() if key not in experiment.results.columns}
-        extra = pd.DataFrame(new, index=experiment.results.index)
-        frames.append(pd.concat([experiment.results, extra], axis=1))
-    # Concatenating an empty table with others would cost the others' columns their types.
-    filled = [frame for frame in frames if len(frame)] or frames[:1]
-    return pd.concat(filled, ignore_index=True) if filled else results_frame(read_results([]))
+
+def _chosen(
+    names: str | Iterable[str] | None, root: Path, s3_path: str | None, download: bool | None
+) -> list[Path | Copied]:
+    """The experiments that are meant: folders of this machine, and those in copies."""
+    existing = _existing(root)
+    if names is None:
+        return [root / name for name in existing]
+    from cloudtune.experiments.copied import bring_here, fitting
+
+    chosen: dict[str, Path | Copied] = {}
+    for wanted in [names] if isinstance(names, str) else names:
+        of_folders = [] if s3_path is not None else _fitting(root, existing, wanted)
+        asked = download if download is not None else s3_path is not None
+        if asked:
+            try:
+                bring_here(wanted, root, s3_path)
+            except ExperimentNotFound as error:
+                if not of_folders:
+                    raise
+                logger.info("what is on this machine is taken for %r: %s", wanted, error)
+        copied = fitting(root, wanted, s3_path)
+        if not of_folders and not copied and download is None and not asked:
+            asked = True
+            try:
+                bring_here(wanted, root, s3_path)
+            except CloudtuneError as error:
+                raise _not_found(wanted, root, _nor_in_s3(error)) from error
+            copied = fitting(root, wanted, s3_path)
+        if not of_folders and not copied:
+            raise _not_found(wanted, root, "" if s3_path is None else f", nor a copy of one in {s3_path}")
+        for one in copied:
+            one.is_fresh = asked
+        chosen = {one.name: one for one in copied} | chosen | {name: root / name for name in of_folders}
+    return list(chosen.values())
 
 
 def list_experiments(
@@ -151,66 +263,43 @@ def list_experiments(
         ExperimentNotFound: Nothing fits one of ``names``.
     """
     root = _root(local_path)
-    existing = sorted(path.name for path in root.iterdir() if is_experiment(path)) if root.is_dir() else []
+    existing = _existing(root)
     if names is None:
         return existing
     chosen: set[str] = set()
     for wanted in [names] if isinstance(names, str) else names:
-        fitting = [name for name in existing if name == wanted or name.startswith(wanted + "-")]
+        fitting = _fitting(root, existing, wanted)
         if not fitting:
             raise _not_found(wanted, root)
         chosen.update(fitting)
     return sorted(chosen)
 
 
-def results_frame(table: ResultsTable) -> pd.DataFrame:
-    """The table of results as a data frame.
-
-    A metric that some reports lack is NaN there. Configurations of which some are None keep their types: their column
-    holds Python objects.
-    """
-    import pandas as pd
-
-    columns = {name: _series(values, keep_none=False) for name, values in table.columns.items()}
-    config_of_row = np.array(table.config_of_row, dtype=np.intp)
-    for name, values in table.config.items():
-        of_configs = _series(values, keep_none=True)
-        columns[name] = of_configs.take(config_of_row).reset_index(drop=True)
-    frame: pd.DataFrame = pd.DataFrame(columns)
-    return frame
+def _existing(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir() if is_experiment(path)) if root.is_dir() else []
 
 
-def _series(values: list[Any], keep_none: bool) -> pd.Series[Any]:
-    import pandas as pd
-
-    kinds = set(map(type, values))
-    series: pd.Series[Any]
-    if kinds == {float} or (kinds == {int} and max(map(abs, values)) <= _MAX_INT):
-        # Several times as fast as letting pandas look at every value.
-        series = pd.Series(np.array(values))
-    elif keep_none and type(None) in kinds:
-        series = pd.Series(values, dtype=object)
-    else:
-        series = pd.Series(values)
-    return series
+def _fitting(root: Path, existing: list[str], wanted: str) -> list[str]:
+    begin_so = [name for name in existing if name == wanted or name.startswith(wanted + "-")]
+    return [name for name in begin_so if not is_of_other_study(wanted, name, tag_in_folder(root / name))]
 
 
-def _load(path: Path, load_tuner: bool) -> ExperimentResult:
+def _load(path: Path, load_tuner: bool, metadata_filter: MetadataFilter | None = None) -> ExperimentResult | None:
+    """An experiment of this machine; None where the filter does not want it."""
     from cloudtune.experiments.experiment_result import ExperimentResult
 
     view = LogView(path / "log")
+    metadata = _metadata(path, view)
+    if metadata_filter is not None and not metadata_filter(metadata):
+        return None
     tuner = None
     if load_tuner:
         from cloudtune.tuner import Tuner
 
         tuner = Tuner.load(path)
-    return ExperimentResult(
-        name=path.name,
-        results=results_frame(read_results(view.blocks())),
-        metadata=_metadata(path, view),
-        path=path,
-        tuner=tuner,
-    )
+    # Read now, as it stands: only the data frame is made later.
+    table = PackedTable.of(read_results(view.blocks()))
+    return ExperimentResult(name=path.name, results=LazyFrame(lambda: table), metadata=metadata, path=path, tuner=tuner)
 
 
 def _load_from_s3(found: S3Experiment, load_tuner: bool) -> ExperimentResult:
@@ -223,10 +312,11 @@ def _load_from_s3(found: S3Experiment, load_tuner: bool) -> ExperimentResult:
         tuner = importlib.import_module("cloudtune.remote.taking_over").load_tuner(found)
     view = S3LogView(found.bucket, found.root)
     metadata = metadata_in_s3(found.bucket, found.root)
+    table = PackedTable.of(read_results(view.blocks()))
     return ExperimentResult(
         name=found.name,
-        results=results_frame(read_results(view.blocks())),
-        metadata=_metadata_of_log(view) if metadata is None else metadata,
+        results=LazyFrame(lambda: table),
+        metadata=metadata_of_log(view.entries()) if metadata is None else metadata,
         path=experiment_path(found.name),
         tuner=tuner,
         place=found.uri,
@@ -236,14 +326,7 @@ def _load_from_s3(found: S3Experiment, load_tuner: bool) -> ExperimentResult:
 def _metadata(path: Path, view: LogView) -> dict[str, Any]:
     """What ``metadata.json`` says or, if the tuner died before it was written or it is damaged, what the log does."""
     metadata = metadata_in_folder(path)
-    return _metadata_of_log(view) if metadata is None else metadata
-
-
-def _metadata_of_log(view: LogView | S3LogView) -> dict[str, Any]:
-    header = next((entry for entry in view.entries() if entry["event"] == EXPERIMENT), None)
-    if header is None:
-        return {}
-    return {ST_TUNER_CREATION_TIMESTAMP: header["unix"], **header["scheduler"], **header["metadata"]}
+    return metadata_of_log(view.entries()) if metadata is None else metadata
 
 
 def _root(local_path: str | os.PathLike[str] | None) -> Path:

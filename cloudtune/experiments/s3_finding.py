@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from cloudtune.aws.buckets import BucketMissing, default_bucket_name, find_bucket
-from cloudtune.aws.clients import Aws
+from cloudtune.aws.clients import Aws, aws_for
 from cloudtune.aws.errors import InvalidRequest
 from cloudtune.aws.parallel import in_parallel
 from cloudtune.aws.s3 import Bucket
@@ -21,6 +21,7 @@ from cloudtune.errors import ExperimentNotFound
 from cloudtune.store.log import is_experiment
 from cloudtune.store.places import experiment_path
 from cloudtune.store.s3_place import S3Place
+from cloudtune.store.study_place import STUDY_FOLDER, StudyPlace
 
 #: Beside the tags: archives of code.
 _NO_TAG = "code"
@@ -141,6 +142,41 @@ def experiment_at(bucket: Bucket, root: str) -> S3Experiment:
     return S3Experiment(bucket, "/".join(within), name, "" if tag == name else tag)
 
 
+def find_study(tag: str, s3_path: str | None = None, aws: Aws | None = None) -> StudyPlace:
+    """Where the study of a tag lies, if there is one.
+
+    Args:
+        tag: What its experiments have in common.
+        s3_path: See :func:`find_in_s3`.
+        aws: Account and region; by default those of the environment.
+
+    Raises:
+        ExperimentNotFound: No study can be called so, or there is no bucket.
+        BucketUnusable: The bucket cannot be used.
+        AwsError: S3 does not answer.
+    """
+    aws = aws or aws_for()
+    try:
+        found = find_bucket(aws, s3_path or os.environ.get(ENV_S3_PATH))
+        return StudyPlace(Bucket(aws, found.name, found.owner), found.prefix, tag)
+    except (BucketMissing, InvalidRequest) as error:
+        raise ExperimentNotFound(f"there is no study {tag!r} in S3: {error}") from error
+
+
+def study_not_found(place: StudyPlace) -> ExperimentNotFound:
+    """Says that there is no experiment of a tag, and which tags there are.
+
+    Args:
+        place: Where experiments of the tag would lie.
+
+    Raises:
+        AwsError: S3 does not answer.
+    """
+    looked_in = place.root.removesuffix(f"{place.tag}/")
+    tags = [tag for tag in folders(place.bucket, looked_in) if tag != _NO_TAG]
+    return _not_found(place.bucket, place.tag, place.bucket.uri(looked_in), tags)
+
+
 def _below_tags(bucket: Bucket, prefix: str, name: str, tags: Sequence[str]) -> list[S3Experiment]:
     every = [S3Experiment(bucket, prefix, name, tag) for tag in tags if tag != name]
     there = in_parallel(bucket.aws.threads, [partial(_is_there, one) for one in every])
@@ -155,6 +191,7 @@ def _is_there(experiment: S3Experiment) -> bool:
 def _not_found(bucket: Bucket, name: str, looked_in: str, tags: Sequence[str]) -> ExperimentNotFound:
     tag, _, short = name.rpartition("/")
     below = folders(bucket, f"{looked_in.removeprefix(bucket.uri(''))}{tag}/") if tag in tags else []
+    below = [one for one in below if one != STUDY_FOLDER]
     alike = [f"{tag}/{one}" for one in difflib.get_close_matches(short, below, n=3)]
     alike += difflib.get_close_matches(name, tags, n=3)
     if alike:

@@ -34,7 +34,7 @@ def change(tuner: Tuner, changes: Mapping[str, Any]) -> None:
     """Changes a tuner that does not run."""
     limits = changes.get(STOP_CRITERION)
     if limits is not None:
-        tuner.stop_criterion = StoppingCriterion(**limits)
+        tuner.stop_criterion = tuner.stop_criterion.with_limits(StoppingCriterion(**limits))
     for name in _NUMBERS:
         if name in changes:
             setattr(tuner, name, changes[name])

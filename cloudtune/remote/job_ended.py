@@ -24,11 +24,3 @@ class JobEnded:
             return TrainingJobs(self._aws).describe(job).is_terminal
         except NotFound:
             return False
-
-    def is_gone(self, job: str) -> bool:
-        """Whether there is no job of this name, ended or not."""
-        try:
-            TrainingJobs(self._aws).describe(job)
-        except NotFound:
-            return True
-        return False

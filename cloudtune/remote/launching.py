@@ -18,6 +18,7 @@ from cloudtune.aws.errors import PASSING, AwsError, Conflict
 from cloudtune.aws.s3 import Seen
 from cloudtune.errors import ExperimentLocked
 from cloudtune.remote.job_ended import JobEnded
+from cloudtune.remote.launches import newest_launch
 from cloudtune.remote.tuner_job import TRIAL, Settings, TunerPlace
 from cloudtune.store.lease import describe_holder, ourselves
 from cloudtune.store.processes import is_same_space, lives, process_identity
@@ -111,9 +112,9 @@ def check_none_under_way(place: TunerPlace, attempts: Sequence[int], newest: int
     if seen is None or (seen.age_seconds is not None and seen.age_seconds > LONGEST_LAUNCH):
         return
     claim = _claim_of(seen)
-    if is_same_space(claim) and (not lives(claim) or _is_left_by_us(claim)):
-        return
-    if _is_left_by_its_job(place, attempts[-1], claim):
+    is_left = is_same_space(claim) and (not lives(claim) or _is_left_by_us(claim))
+    # Asked for last: the job may have been created at the last moment.
+    if (is_left or _is_left_by_its_job(place, claim)) and newest_launch(place, attempts=attempts[-1:]) is None:
         return
     raise _elsewhere(place, seen)
 
@@ -142,13 +143,10 @@ def _is_left_by_us(claim: Mapping[str, Any]) -> bool:
         return all(claim.get(key) == own[key] for key in own) and claim.get(_NONCE) not in _under_way
 
 
-def _is_left_by_its_job(place: TunerPlace, attempt: int, claim: Mapping[str, Any]) -> bool:
-    """Whether a training job has made it to hand over, and has ended without having created the next one."""
+def _is_left_by_its_job(place: TunerPlace, claim: Mapping[str, Any]) -> bool:
+    """Whether a training job has made it to hand over, and has ended."""
     job = claim.get("job")
-    if not job or not JobEnded(place.bucket.aws)(str(job)):
-        return False
-    # Asked for last: it may have been created at the last moment.
-    return JobEnded(place.bucket.aws).is_gone(place.job_name(place.experiment, attempt))
+    return bool(job) and JobEnded(place.bucket.aws)(str(job))
 
 
 def _elsewhere(place: TunerPlace, seen: Seen | None) -> LaunchedElsewhere:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,21 +35,21 @@ class Needs:
 
 
 def needs_of(
-    pickle: bytes, imports: Collection[str] = (), scripts: Sequence[Path] = (), given: Collection[str] = ()
+    pickles: Iterable[bytes], imports: Collection[str] = (), scripts: Sequence[Path] = (), given: Collection[str] = ()
 ) -> Needs:
-    """Finds what a pickle needs, without unpickling it, and what the local modules that it needs import in turn.
+    """Finds what pickles need, without unpickling them, and what the local modules that they need import in turn.
 
     Args:
-        pickle: The tuner's.
+        pickles: The tuners'.
         imports: Further modules: those that functions sent by value import when they run.
         scripts: Scripts that run where the tuner runs: what they import is needed too.
         given: Names of modules that travel anyway.
 
     Raises:
-        CannotShip: A module that the pickle names cannot be found.
+        CannotShip: A module that a pickle names cannot be found.
     """
     search = _Search({_OWN, *given})
-    for module in sorted(modules_of_pickle(pickle)):
+    for module in sorted({module for pickle in pickles for module in modules_of_pickle(pickle)}):
         if not search.take(module):
             raise CannotShip(
                 f"the tuner needs the module {module!r}, of which no file was found; pass the file or folder that has "

@@ -25,6 +25,7 @@ from cloudtune.remote.changes import change
 from cloudtune.remote.early_end import EarlyEnd
 from cloudtune.remote.hand_over import HandOver
 from cloudtune.remote.job_ended import JobEnded
+from cloudtune.remote.overview import TellsOverview
 from cloudtune.remote.own_job import OwnJob
 from cloudtune.remote.stand_in import StandIn
 from cloudtune.remote.tuner_job import (
@@ -95,6 +96,7 @@ class Run:
         self._place = TunerPlace(bucket, settings.root)
         self._job = OwnJob(self._aws, self._place, task["attempt"], os.environ.get("TRAINING_JOB_NAME", ""))
         self._hand_over = HandOver(self._job, settings, signals)
+        self._overview: TellsOverview | None = None
         self._trials_are_elsewhere = False
 
     @property
@@ -109,6 +111,14 @@ class Run:
             TuningInterrupted: The job is being stopped; everything is stored.
         """
         tuner = self._tuner()
+        try:
+            self._run(tuner)
+        except Exception as error:
+            if self._overview is not None:
+                self._overview.tuner_failed(error)
+            raise
+
+    def _run(self, tuner: Tuner) -> None:
         try:
             self._drive(tuner)
         except TuningInterrupted:
@@ -144,7 +154,8 @@ class Run:
         tuner.time_to_end = TIME_TO_END if tuner.time_to_end is None else min(tuner.time_to_end, TIME_TO_END)
         if self._settings.publish_metrics:
             tuner.callbacks.append(ConsoleMetrics())
-        tuner.callbacks.append(self._hand_over)
+        self._overview = TellsOverview(tuner, self._place.bucket, self._settings.root, self._job.name, self._signals)
+        tuner.callbacks += [self._hand_over, self._overview]
         if self._trials_are_elsewhere:
             key = getattr(backend, "kms_key", None) or self._place.bucket.kms_key
             early_end = EarlyEnd(self._job, self._signals, self._leaves_running, key)

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cloudtune.aws.buckets import find_bucket
 from cloudtune.aws.clients import Aws, aws_for
 from cloudtune.aws.errors import Conflict
 from cloudtune.aws.experiment_place import check_length
@@ -22,7 +21,6 @@ from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.aws.trial_request import resolve
 from cloudtune.backend.sagemaker_backend.option_checks import check_source_limit
 from cloudtune.callbacks.console_metrics import metric_names
-from cloudtune.constants import ENV_S3_PATH
 from cloudtune.continuing import check_same
 from cloudtune.errors import ExperimentLocked, ExperimentMismatch
 from cloudtune.remote import program, time_limit
@@ -30,8 +28,9 @@ from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.launches import newest_launch
 from cloudtune.remote.launching import LaunchedElsewhere, check_none_under_way, launch
 from cloudtune.remote.new_names import NameTaken, Unfinished, reserve_name, take_next_name
+from cloudtune.remote.parcel import Parcel, bucket_of, code_prefix
 from cloudtune.remote.secret_values import check_text, secret_values
-from cloudtune.remote.shipment import Shipment, pack
+from cloudtune.remote.shipment import pack
 from cloudtune.remote.shipped import shipped_scheduler
 from cloudtune.remote.successor_quota import what_is_short
 from cloudtune.remote.tuner_job import MANIFEST, PICKLE, Settings, TunerPlace, is_ours
@@ -184,12 +183,26 @@ class RemoteLauncher:
             follow(self._aws(), launched.place, launched.job_name)
         return launched
 
+    def run_with(self, parcel: Parcel) -> RemoteExperiment:
+        """Launches the job, or continues its experiment, with what was packed and uploaded for many; does not wait.
+
+        Args:
+            parcel: Of this launcher's tuner, whose name is a fixed one.
+
+        Raises:
+            CloudtuneError: As :meth:`run`.
+            ValueError: The tuner's name has a time stamp, which may have to move on.
+        """
+        if self.tuner.is_unclaimed:
+            raise ValueError("what is packed has its tuner's name: make that with suffix_tuner_name=False")
+        return self._launch(takeover=False, parcel=parcel)
+
     # ------------------------------------------------------------------ launching
 
     def _aws(self) -> Aws:
         return aws_for(self.region, self.profile)
 
-    def _launch(self, takeover: bool) -> RemoteExperiment:
+    def _launch(self, takeover: bool, parcel: Parcel | None = None) -> RemoteExperiment:
         aws, tuner = self._aws(), self.tuner
         if tuner.scheduler.num_suggestions:
             raise ExperimentMismatch(
@@ -202,21 +215,19 @@ class RemoteLauncher:
         while tuner.is_unclaimed:
             reserve_name(tuner)
             try:
-                return self._launch_as_named(aws, takeover)
+                return self._launch_as_named(aws, takeover, parcel)
             except (NameTaken, LaunchedElsewhere) as taken:
                 if not tuner.is_unclaimed:
                     raise
                 logger.debug("%s", taken)
                 take_next_name(tuner)
-        return self._launch_as_named(aws, takeover)
+        return self._launch_as_named(aws, takeover, parcel)
 
-    def _launch_as_named(self, aws: Aws, takeover: bool) -> RemoteExperiment:
+    def _launch_as_named(self, aws: Aws, takeover: bool, parcel: Parcel | None) -> RemoteExperiment:
         """Raises NameTaken: a new experiment was to have the name of another one."""
         tuner, is_new = self.tuner, self.tuner.is_unclaimed
-        limit = DEFAULT_LIMIT if self.source_limit is None else self.source_limit
-        shipment = pack(tuner, self.dependencies, self.requirements, limit, aws)
-        # As commands do that look for it later.
-        found = find_bucket(aws, self.s3_path or os.environ.get(ENV_S3_PATH), create=self.create_bucket)
+        parcel = self._packed(aws) if parcel is None else parcel
+        found = parcel.found
         bucket = Bucket(aws, found.name, found.owner, self.kms_key)
         root = S3Place(found.name, found.prefix).root(tuner.name, self.tag or None)
         place = TunerPlace(bucket, root)
@@ -254,11 +265,16 @@ class RemoteLauncher:
             takeover_from=lease.nonce if takeover and lease is not None else "",
         )
         unfinished = Unfinished(bucket, found.prefix, self.tag, tuner) if is_new else None
-        name = self._create(aws, place, settings, shipment, max(attempts, default=-1) + 1, found.prefix)
+        name = self._create(aws, place, settings, parcel, max(attempts, default=-1) + 1)
         if unfinished is not None:
             unfinished.mention()
         logger.info("the tuner of '%s' runs as training job %s; results: %s", tuner.name, name, bucket.uri(root))
         return RemoteExperiment(tuner.name, name, bucket.uri(root))
+
+    def _packed(self, aws: Aws) -> Parcel:
+        limit = DEFAULT_LIMIT if self.source_limit is None else self.source_limit
+        shipment = pack(self.tuner, self.dependencies, self.requirements, limit, aws)
+        return Parcel(shipment, bucket_of(aws, self.s3_path, self.create_bucket))
 
     def _check_same(self, bucket: Bucket, root: str) -> bool:
         """Whether an experiment has begun there. Raises ExperimentMismatch if it is another one."""
@@ -268,17 +284,16 @@ class RemoteLauncher:
             check_same(self.tuner.scheduler, header["scheduler"], self.tuner.name)
         return header is not None
 
-    def _create(
-        self, aws: Aws, place: TunerPlace, settings: Settings, shipment: Shipment, attempt: int, prefix: str
-    ) -> str:
-        """Uploads what the job needs and creates it; its name."""
-        within = f"{prefix}/" if prefix else ""
-        template = template_of(self.job)
+    def _create(self, aws: Aws, place: TunerPlace, settings: Settings, parcel: Parcel, attempt: int) -> str:
+        """Uploads what the job needs and is not there yet, and creates it; its name."""
+        template, shipment = template_of(self.job), parcel.shipment
         shipped = {PICKLE: shipment.tuner_pickle, MANIFEST: json.dumps(shipment.manifest).encode()}
         asking = None
         if self._hands_over:
             asking = aws.threads.submit(what_is_short, aws, self.job.instance_type, self.job.use_spot, settings.name)
-        uploading = aws.threads.submit(upload_bundle, place.bucket, shipment.bundle, f"{within}cloudtune/code")
+        uploading = None
+        if not parcel.code_uri:
+            uploading = aws.threads.submit(upload_bundle, place.bucket, shipment.bundle, code_prefix(parcel.found))
         image = tuning_image(aws.region, given=self.image_uri, aws=aws, instance_type=self.job.instance_type)
         if image.note:
             logger.info("%s", image.note)
@@ -290,7 +305,7 @@ class RemoteLauncher:
             output_prefix=f"{settings.root}remote/output",
             kms_key=place.bucket.kms_key,
         )
-        code_uri = uploading.result()
+        code_uri = parcel.code_uri if uploading is None else uploading.result()
         if asking is not None and (short := asking.result()) is not None:
             logger.warning("%s", short)
         metrics = metric_names(self.tuner) if self.publish_tuning_metrics else []

@@ -79,24 +79,40 @@ def pack(
         CannotShip: The tuner, or what it needs, cannot travel.
         BundleError: Source files cannot be packed, or are too large.
     """
+    return pack_together([tuner], dependencies, requirements, limit, aws)[0]
+
+
+def pack_together(
+    tuners: Sequence[Tuner],
+    dependencies: Sequence[str | Path] = (),
+    requirements: Sequence[str] | None = None,
+    limit: int = DEFAULT_LIMIT,
+    aws: Aws | None = None,
+) -> list[Shipment]:
+    """Packs tuners into one archive, which has what each of them needs. See :func:`pack`.
+
+    Returns:
+        The shipment of each tuner. All have the same archive.
+    """
     secrets = secret_values(os.environ, aws)
-    pickle = pickled(tuner, secrets)
-    backend = tuner.trial_backend
+    pickles = [pickled(tuner, secrets) for tuner in tuners]
+    backends = [tuner.trial_backend for tuner in tuners]
     cargo = Cargo(UNPACKED_FACTOR * limit)
-    for path in backend.source_paths():
+    for path in (path for backend in backends for path in backend.source_paths()):
         cargo.add_path(path)
     for one in dependencies:
         cargo.add_dependency(Path(one).expanduser().absolute())
     listed: dict[str, str] = {}
     scripts: list[Path] = []
-    for script in backend.local_scripts():
+    for script in dict.fromkeys(script for backend in backends for script in backend.local_scripts()):
         beside = script.with_name(REQUIREMENTS)
         place = cargo.place_of(beside)
         if place is not None:
             listed[place] = beside.read_text(encoding="utf-8", errors="replace")
         else:
             scripts.append(script)
-    needs = needs_of(pickle.data, pickle.imports, scripts, cargo.modules())
+    imports = frozenset[str]().union(*(pickle.imports for pickle in pickles))
+    needs = needs_of((pickle.data for pickle in pickles), imports, scripts, cargo.modules())
     for name in sorted(needs.local):
         cargo.add_module(name, needs.local[name])
     lines = requirement_lines(needs, listed) if requirements is None else list(requirements)
@@ -108,13 +124,22 @@ def pack(
     check_size(cargo.described(), cargo.source(), limit)
     check_files(cargo.files, secrets)
     bundle = build_program_bundle(cargo.described(), cargo.source(), cargo.texts, limit)
-    manifest = {
+    common = {
         "format": FORMAT,
         "versions": versions.record(needs.distributions),
         "archive": bundle.digest,
-        "tuner": hashlib.sha256(pickle.data).hexdigest(),
         "paths": [[path.as_posix(), place] for path, place in cargo.places.items()],
         "requirements": lines,
-        "scheduler": tuner.scheduler.metadata(),
     }
-    return Shipment(bundle, pickle.data, manifest)
+    return [
+        Shipment(
+            bundle,
+            pickle.data,
+            {
+                **common,
+                "tuner": hashlib.sha256(pickle.data).hexdigest(),
+                "scheduler": tuner.scheduler.metadata(),
+            },
+        )
+        for tuner, pickle in zip(tuners, pickles, strict=True)
+    ]

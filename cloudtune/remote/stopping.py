@@ -46,6 +46,26 @@ class Stopped:
     failed: dict[str, str] = field(default_factory=dict)
 
 
+def ask_to_end(place: TunerPlace, launch: int, job: JobState, leave_trials: bool) -> bool:
+    """Asks the tuner of a launch to end; whether there is one that can hear: else its job is stopped.
+
+    Args:
+        place: Of the experiment, writable.
+        launch: Number of the launch.
+        job: Its job, which has not ended.
+        leave_trials: Jobs of trials go on.
+
+    Raises:
+        AwsError: AWS does not answer.
+    """
+    place.put_wish(launch, WISH_PAUSE if leave_trials else WISH_STOP)
+    if job.secondary == "Training" or job.status == "Stopping":
+        return True
+    # Nothing runs there that could hear.
+    TrainingJobs(place.bucket.aws).stop(job.name)
+    return False
+
+
 class Stopping:
     """Ends one experiment.
 
@@ -112,13 +132,8 @@ class Stopping:
 
     def _ask(self, launch: int, job: JobState) -> bool:
         """Asks the tuner to end; whether there is one that can hear."""
-        self._place.put_wish(launch, WISH_PAUSE if self._leave_trials else WISH_STOP)
         self._tell(f"training job {job.name}, which runs the tuner, is asked to end")
-        if job.secondary == "Training" or job.status == "Stopping":
-            return True
-        # Nothing runs there that could hear.
-        self._training.stop(job.name)
-        return False
+        return ask_to_end(self._place, launch, job, self._leave_trials)
 
     def _find_launch(self) -> tuple[int, JobState] | None:
         """The newest launch; an earlier one if its job drives the experiment, for which the newest was refused then."""

@@ -25,8 +25,8 @@ event           meaning and fields
 ``bill``        What an attempt has cost: ``trial``, ``attempt``, ``dollars`` (or null), ``seconds`` (billable),
                 ``retained`` (seconds of a warm pool), ``instance_type``, ``final``, ``time``. A later one replaces it.
 ``clock``       ``time``: nothing else happened for a while; keeps the active time known.
-``finish``      The tuner ended in order: ``why``, ``time``, ``state`` (finished; interrupted: by a signal; failed: too
-                many trials did). A later epoch may continue.
+``finish``      The tuner ended in order: ``why``, ``time``, ``state`` (finished; interrupted: by a signal, or for want
+                of its study's money; failed: too many trials did). A later epoch may continue.
 ==============  =======================================================================================================
 
 ``time`` is active tuning time: it does not run while no tuner drives the experiment.

@@ -186,6 +186,8 @@ class S3LogView:
         self._chain = reader.chain
         #: What of the log is lost, in a sentence; None if nothing is.
         self.damage: str | None = self._chain.damage
+        #: Number of the last segment there was, from 1; 0: there was none.
+        self.last_segment = self._chain.highest
 
     def length(self) -> int:
         """Number of entries."""
@@ -247,6 +249,22 @@ class S3LogFollower:
 def log_exists(bucket: Bucket, root: str) -> bool:
     """Whether an event log lies below the prefix: one request."""
     return bucket.exists(LogKeys(root).segment(1))
+
+
+def newest_segment(bucket: Bucket, root: str, known: int = 0) -> int:
+    """Number of the last segment of a log: a single listing. What lies there need not be readable.
+
+    Args:
+        bucket: Where it lies.
+        root: Prefix of the experiment.
+        known: A segment that is there, see :class:`S3LogView`; 0: none is known, and without any the answer is 0.
+
+    Raises:
+        AwsError: S3 cannot be read.
+    """
+    keys = LogKeys(root)
+    after = bucket.list(keys.log, keys.segment(known) if known else "")
+    return max([known, *(seq for listed in after if (seq := keys.seq_of(listed.key)) is not None)])
 
 
 def newest_entry(bucket: Bucket, root: str) -> Entry | None:

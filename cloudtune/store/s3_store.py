@@ -25,6 +25,7 @@ from cloudtune.store.s3_packing import Packer
 from cloudtune.store.s3_segments import LogKeys
 from cloudtune.store.s3_writer import LogWriter
 from cloudtune.store.store import Entry, Store
+from cloudtune.store.study_results import StudyResults
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class S3Store(Store):
         <root>results.csv.zip
         <root>tuner.dill
 
+    and, beside the experiments, ``_study/results/<name>.table`` (see :mod:`cloudtune.store.results_object`).
     What :meth:`append` takes is in S3 after :meth:`flush`, or within 5 seconds by :meth:`maintain`. While S3 cannot be
     reached it is kept in memory and tried again. The owner keeps a copy of the log in a temporary file, so that neither
     reading nor writing the results asks S3 for anything, and memory does not grow with the log.
@@ -90,6 +92,7 @@ class S3Store(Store):
         self._lease: S3Lease | None = None
         self._writer: LogWriter | None = None
         self._packer: Packer | None = None
+        self._study: StudyResults | None = None
         self._objects: dict[str, OwnedObject] = {}
         self._anchor: float | None = None
         self._not_before = float("-inf")
@@ -188,6 +191,7 @@ class S3Store(Store):
         self._results_are_old = writer.epoch > 1
         self._lease, self._writer = lease, writer
         self._packer = Packer(self.bucket, self.keys, reader.chain, reader.packs)
+        self._study = StudyResults(self.bucket, self.root, writer.epoch, lease.confirm)
 
     def end_by(self, time_left: Callable[[], float]) -> None:
         """See :meth:`Store.end_by`. Until :meth:`close`."""
@@ -223,6 +227,8 @@ class S3Store(Store):
                 thread.shutdown(wait=True)
         writer.put(self._check_owner)
         self._finish_results(writer)
+        if self._study is not None:
+            self._study.finish(writer.chain)
 
     def _tell_of_unwritten(self, writer: LogWriter, error: AwsError) -> None:
         """Raises an error of the same kind if it has kept entries from being put."""
@@ -266,6 +272,8 @@ class S3Store(Store):
         """
         writer = self._check_owner()
         writer.add(entries)
+        if self._study is not None:
+            self._study.note(entries)
         self._rows_new += sum([is_result(entry) for entry in entries])
         if writer.gathered > _LARGEST_WAITING:
             self.flush()
@@ -324,6 +332,8 @@ class S3Store(Store):
 
     def write_metadata(self, metadata: dict[str, Any]) -> None:
         """Replaces ``metadata.json`` atomically."""
+        if self._study is not None:
+            self._study.metadata = metadata
         text = json.dumps(metadata, indent=1, default=plain_number) + "\n"
         self._replace("metadata.json", text.encode())
 
@@ -413,6 +423,8 @@ class S3Store(Store):
         self._check_owner()
         due = [self._maintain_log(now), self._maintain_results(now)]
         self._maintain_packing(now)
+        if self._study is not None:
+            self._study.maintain(now, self.length(), self._in_background)
         return min((moment for moment in due if moment is not None), default=None)
 
     def _maintain_log(self, now: float) -> float | None:

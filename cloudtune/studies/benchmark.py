@@ -23,9 +23,15 @@ class BenchmarkDefinition:
         max_wallclock_time: Default limit of an experiment, in seconds.
         n_workers: Default number of trials at the same time.
         instance_type: SageMaker instance for one trial.
+        local_instance_type: SageMaker instance for a tuner with all its trials beside it, each of which takes a GPU if
+            there is one. Default: the same.
         grace_period: Epochs after which a multi-fidelity method may first stop a trial.
         reduction_factor: Of each rung, such a method continues the best 1/``reduction_factor``.
         environment: Environment variables of every trial.
+        inputs: Data that trials read: name of the input channel -> an ``s3://`` prefix, or a folder of this machine. A
+            trial finds the channel ``wikitext2`` where ``$SM_CHANNEL_WIKITEXT2`` says.
+        inputs_from: Where to get the data and where to put it, for the message where it is missing.
+        seed_attr: Argument of the script that seeds what is random in it; None: it has none.
 
     Raises:
         ValueError: ``mode`` is neither, or ``max_resource_attr`` is not a key of ``config_space``.
@@ -42,9 +48,13 @@ class BenchmarkDefinition:
     max_wallclock_time: float
     n_workers: int = 4
     instance_type: str = "ml.g4dn.xlarge"
+    local_instance_type: str | None = None
     grace_period: int = 1
     reduction_factor: int = 3
     environment: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs_from: str = ""
+    seed_attr: str | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in ("min", "max"):
@@ -56,6 +66,11 @@ class BenchmarkDefinition:
             )
         if not self.script.is_file():
             raise FileNotFoundError(f"benchmark '{self.name}': there is no training script {self.script}")
+
+    @property
+    def local_machine(self) -> str:
+        """SageMaker instance for a tuner with all its trials beside it."""
+        return self.local_instance_type or self.instance_type
 
     @property
     def max_resource_level(self) -> int:

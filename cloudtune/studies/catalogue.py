@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cloudtune.errors import CloudtuneError
 from cloudtune.studies.benchmark import BenchmarkDefinition
 from cloudtune.studies.cell import Cell
+from cloudtune.studies.extra_arguments import ExtraArgument
 from cloudtune.studies.methods import METHODS, Method, MethodArguments
 from cloudtune.studies.plan import Plan
-from cloudtune.studies.seeds import first_configs, master_seed, method_seed
+from cloudtune.studies.seeds import first_configs, method_seed
 from cloudtune.studies.settings import CellSettings
+
+#: Compared where no method is named, as far as they are there.
+_USUAL_METHODS = ("RS", "BO", "ASHA", "MOBSTER")
 
 
 class UnknownName(CloudtuneError):
@@ -27,10 +31,26 @@ class Catalogue:
     Args:
         benchmarks: Name -> makes the definition; each is made when it is asked for.
         methods: Name -> makes the scheduler.
+        default_methods: Names of those that are compared where none is named. Default: those of RS, BO, ASHA and
+            MOBSTER that there are, or else all.
+        extra_arguments: Flags of one's own, for the methods.
+
+    Raises:
+        ValueError: Two arguments of one's own have one name.
     """
 
     benchmarks: Mapping[str, Callable[[], BenchmarkDefinition]]
     methods: Mapping[str, Method] = field(default_factory=lambda: METHODS)
+    default_methods: Sequence[str] = ()
+    extra_arguments: Sequence[ExtraArgument] = ()
+
+    def __post_init__(self) -> None:
+        usual = tuple(name for name in _USUAL_METHODS if name in self.methods)
+        object.__setattr__(self, "default_methods", tuple(self.default_methods) or usual or tuple(self.methods))
+        object.__setattr__(self, "extra_arguments", tuple(self.extra_arguments))
+        names = [argument.name for argument in self.extra_arguments]
+        if len(set(names)) < len(names):
+            raise ValueError(f"arguments of one's own must differ in name, got {', '.join(names)}")
 
     def benchmark(self, name: str) -> BenchmarkDefinition:
         """The benchmark of this name. Raises UnknownName."""
@@ -57,7 +77,7 @@ class Catalogue:
         """
         _check_known("method", cell.method, self.methods)
         benchmark = self.benchmark(cell.benchmark)
-        master = master_seed(cell.tag) if settings.random_seed is None else settings.random_seed
+        master = settings.master_seed(cell.tag)
         arguments = MethodArguments(
             benchmark,
             method_seed(master, cell),
@@ -79,6 +99,7 @@ def _check_known(what: str, name: str, known: Iterable[str]) -> None:
     names = sorted(known)
     if name in names:
         return
-    near = difflib.get_close_matches(name, names, n=1) or [one for one in names if one.lower() == name.lower()]
-    advice = f"did you mean {near[0]!r}? " if near else ""
+    by_folded = {one.casefold(): one for one in names}
+    near = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    advice = f"did you mean {by_folded[near[0]]!r}? " if near else ""
     raise UnknownName(f"there is no {what} {name!r}; {advice}known are {', '.join(names) or 'none'}")

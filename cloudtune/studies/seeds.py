@@ -44,6 +44,25 @@ def first_configs(master: int, cell: Cell, config_space: Mapping[str, Any], coun
     return [sampler.from_uniform(random.uniform_row(number, sampler.dimension)) for number in range(count)]
 
 
+def rerun_seeds(master: int, benchmark: str, count: int) -> list[int]:
+    """Seeds for training one configuration again and again, from (master, benchmark). All differ; each below 2**31.
+
+    With more of them the list only grows at its end.
+
+    Args:
+        master: Seed of the study.
+        benchmark: Name of the benchmark.
+        count: How many.
+    """
+    seeds: dict[int, None] = {}
+    number = 0
+    while len(seeds) < count:
+        # Many scripts hold a seed in 32 bits with a sign.
+        seeds[_derived(master, "rerun", benchmark, str(number)) >> 1] = None
+        number += 1
+    return list(seeds)
+
+
 def _derived(master: int, *key: str) -> int:
     """A seed below 2**32 that nothing but the master seed and the key decides."""
     words = np.frombuffer(hashlib.sha256("\0".join(key).encode()).digest(), dtype="<u4")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from cloudtune.studies.seeds import master_seed
 
 BACKENDS = ("sagemaker", "local", "simulator")
 
@@ -56,8 +60,8 @@ class CellSettings:
             raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {self.backend!r}")
         for name in ("max_wallclock_time", "max_num_trials_started"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be above 0, got {value}")
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be a number above 0, got {value}")
         for name in ("random_seed", "max_failures"):
             value = getattr(self, name)
             if value is not None and value < 0:
@@ -69,12 +73,19 @@ class CellSettings:
                         f"{name} is for trials that are training jobs, and backend={self.backend!r} runs them beside "
                         "the loop; leave one of them out"
                     )
+        twice = [one for one, count in Counter(self.instance_type).items() if count > 1]
+        if twice:
+            raise ValueError(f"instance_type names {', '.join(twice)} twice; name each type once, best first")
         if self.use_spot and self.warm_pool:
             raise ValueError("SageMaker keeps no spot machines: leave out use_spot or warm_pool")
         try:
             json.dumps(self.extra, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ValueError(f"an argument of one's own must be a JSON value: {error}") from error
+
+    def master_seed(self, tag: str) -> int:
+        """Of a study with this tag: the one that was given, or else one that the tag decides."""
+        return master_seed(tag) if self.random_seed is None else self.random_seed
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values; see :meth:`from_dict`."""

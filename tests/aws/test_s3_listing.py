@@ -85,3 +85,14 @@ def test_an_object_that_could_not_be_read_is_told_again(bucket: Bucket) -> None:
     listing.forget("in/a")
     assert [one.key for one in listing.changed()] == ["in/a"]
     assert listing.changed() == []
+
+
+def test_how_old_an_object_is_by_the_clock_of_s3(bucket: Bucket) -> None:
+    """A listing tells it, so that nobody has to read an object to know; equality of rows does not count it."""
+    bucket.put("in/a", b"1")
+    (listed,) = bucket.list("in/")
+    seen = bucket.look("in/a")
+    assert seen is not None
+    assert listed.age_seconds is not None
+    assert seen.age_seconds is not None
+    assert 0 <= listed.age_seconds <= seen.age_seconds

@@ -47,6 +47,21 @@ class TestLocalBackend(LocalProcessContract):
         assert {driver.end_of(trial_id).outcome for trial_id in range(100)} == {Outcome.stopped}
         driver.backend.close(stop_running=True)
 
+    def test_trials_get_variables(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Those named are set for trials, beside those of the tuner, and win over them; the tuner's own stay."""
+        monkeypatch.setenv("FOLDER_OF_DATA", "the tuner's")
+        monkeypatch.setenv("KEPT", "kept")
+        script = tmp_path / "tells.py"
+        script.write_text("import os; print(os.environ['FOLDER_OF_DATA'], os.environ['KEPT'])")
+        backend = LocalBackend(script, environment={"FOLDER_OF_DATA": "the trial's"})
+        driver = Driver(backend, tmp_path)
+        driver.open()
+        driver.start(0)
+        driver.end_of(0)
+        assert backend.stdout(0) == "the trial's kept\n"
+        assert os.environ["FOLDER_OF_DATA"] == "the tuner's"
+        backend.close(stop_running=True)
+
     def test_supervisor_dies_again_and_again(self, driver: Driver) -> None:
         """After more than three deaths without a report the backend gives up, and says where to look."""
         for attempt in range(4):

@@ -170,6 +170,28 @@ def test_several_by_name_and_tag() -> None:
         load_experiments(["abc", "ab"])
 
 
+def test_a_tag_that_another_one_begins_with() -> None:
+    """Experiments called after the longer tag are no part of the study with the shorter one."""
+    recorded("t-1", *THREE_TRIALS, tag="t")
+    recorded("t-10-1", *THREE_TRIALS, tag="t-10")
+    recorded("t-11-1", *THREE_TRIALS, tag="t.11")
+    assert list_experiments("t") == [one.name for one in load_experiments("t")] == ["t-1"]
+    assert list_experiments("t-10") == list_experiments("t-10-1") == ["t-10-1"]
+    assert list_experiments("t-11") == ["t-11-1"]
+
+
+def test_names_that_only_begin_alike_stay_together() -> None:
+    """A part of a study, runs of one script whose tag says something else, and experiments without a tag."""
+    recorded("t-RS-1", *THREE_TRIALS, tag="t")
+    recorded("height-2026-01-02-03-04-05-678", *THREE_TRIALS, tag="height-of-trees")
+    header = {"event": "experiment", "scheduler": {"metric_names": ["loss"]}, "metadata": {"a": 1}, "unix": 5.0}
+    recorded("height-none", header, *THREE_TRIALS)
+    (experiment_path("height-none") / "metadata.json").write_text("[" * 100_000)
+    assert list_experiments("t-RS") == ["t-RS-1"]
+    assert list_experiments("height") == ["height-2026-01-02-03-04-05-678", "height-none"]
+    assert [one.name for one in load_experiments("height")] == ["height-none", "height-2026-01-02-03-04-05-678"]
+
+
 def test_one_bad_experiment_among_many(caplog: pytest.LogCaptureFixture) -> None:
     """It is passed over with a warning that names it; the others are loaded."""
     recorded("bad")
@@ -177,6 +199,35 @@ def test_one_bad_experiment_among_many(caplog: pytest.LogCaptureFixture) -> None
     (experiment_path("bad") / "log" / "000001.jsonl").write_text("rubbish\n")
     assert [experiment.name for experiment in load_experiments()] == ["good"]
     assert "'bad' is passed over" in caplog.text
+
+
+def test_a_filter_that_asks_for_what_some_lack(caplog: pytest.LogCaptureFixture) -> None:
+    """These do not fit, which is told once for all of them; both kinds of filters."""
+    recorded("abc-0", *THREE_TRIALS, method="ASHA")
+    recorded("abc-1", *THREE_TRIALS, method="RS")
+    for number in range(2, 6):
+        recorded(f"abc-{number}", *THREE_TRIALS)
+    assert [one.name for one in load_experiments("abc", metadata_filter=lambda it: bool(it["method"] == "ASHA"))] == [
+        "abc-0"
+    ]
+    told = "4 of the experiments ('abc-2', 'abc-3', 'abc-4', ...) do not fit: they have no 'method', which"
+    assert [record.getMessage() for record in caplog.records] == [f"{told} metadata_filter asks for"]
+    caplog.clear()
+    assert [one.name for one in load_experiments("abc", lambda one: bool(one.metadata["method"] == "ASHA"))] == [
+        "abc-0"
+    ]
+    assert [record.getMessage() for record in caplog.records] == [f"{told} experiment_filter asks for"]
+
+
+def test_a_log_that_has_not_begun(caplog: pytest.LogCaptureFixture) -> None:
+    """A tuner that has only just made its folder: named, and no filter is asked about nothing."""
+    recorded("abc-0", *THREE_TRIALS)
+    store = record("abc-1")
+    (experiment_path("abc-1") / "metadata.json").unlink()
+    assert [one.name for one in load_experiments("abc", metadata_filter=lambda it: bool(it["tag"]))] == ["abc-0"]
+    assert caplog.text.count("'abc-1' is passed over: its tuner has not begun") == 1
+    assert len(caplog.records) == 1
+    store.close()
 
 
 def test_one_table_of_all() -> None:

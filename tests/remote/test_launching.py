@@ -159,6 +159,15 @@ def test_a_launch_that_died_before_it_had_a_job(place: TunerPlace, monkeypatch: 
     check_none_under_way(place, place.attempts(), 1)
 
 
+def test_a_launch_that_was_made_while_another_one_looked(tuning: RemoteTuning) -> None:
+    """Whoever has made it is done with it, or gone, when the other looks again; its job is there: no second is made."""
+    tuning.cloud.faults.add(Fault("slow_start", seconds=10_000.0))
+    tuning.launch(tuning.tuner(False, SPACE, trials=1))
+    with pytest.raises(LaunchedElsewhere):
+        check_none_under_way(tuning.place, [0], None)  # it had looked for the job before that was created
+    check_none_under_way(tuning.place, [0], 0)
+
+
 def test_a_job_that_died_while_it_handed_over(tuning: RemoteTuning) -> None:
     """Nobody waits for what it was about to create; but what it has created at the last moment is not doubled."""
     tuning.cloud.faults.add(Fault("slow_start", seconds=1000.0))

@@ -134,7 +134,7 @@ y = "import o"
 @pytest.mark.defect("R7")
 def test_what_is_installed_is_pinned_to_its_version() -> None:
     """The name is the distribution's, which need not be the module's, and the version is that of this machine."""
-    found = needs_of(pickle.dumps(np.float64(1)), imports=["dateutil.parser", "boto3"])
+    found = needs_of([pickle.dumps(np.float64(1))], imports=["dateutil.parser", "boto3"])
     assert found.distributions == {
         "boto3": metadata.version("boto3"),
         "numpy": metadata.version("numpy"),
@@ -155,7 +155,7 @@ def test_modules_of_one_namespace_come_from_several_distributions(site: Path) ->
     install(site, "mine-batch", "2.0", {"minecloud/batch/__init__.py": ""})
     for name in ("minecloud.storage", "minecloud.batch"):
         importlib.import_module(name)
-    found = needs_of(pickle.dumps(None), imports=["minecloud.batch", "minecloud.storage"])
+    found = needs_of([pickle.dumps(None)], imports=["minecloud.batch", "minecloud.storage"])
     assert found.distributions == {"mine-storage": "1.0", "mine-batch": "2.0"}
 
 
@@ -193,7 +193,7 @@ def test_a_local_module_brings_what_it_imports(on_path: Importing) -> None:
     )
     for name in ("mine_one", "mine_package.deep"):
         importlib.import_module(name)
-    found = needs_of(pickle.dumps(None), imports=["mine_one"])
+    found = needs_of([pickle.dumps(None)], imports=["mine_one"])
     assert found.local == {
         "mine_one": (folder / "mine_one.py",),
         "mine_two": (folder / "mine_two.py",),
@@ -219,8 +219,8 @@ def test_a_module_without_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "made_by_hand", module)
     data = pickle.dumps(Reduced(module.made))
     with pytest.raises(CannotShip, match=r"module 'made_by_hand'.*dependencies=\[\.\.\.\]"):
-        needs_of(data)
-    assert needs_of(data, given=["made_by_hand"]).local == {}
+        needs_of([data])
+    assert needs_of([data], given=["made_by_hand"]).local == {}
 
 
 def test_a_script_needs_what_it_and_its_neighbours_import(on_path: Importing) -> None:
@@ -233,7 +233,9 @@ def test_a_script_needs_what_it_and_its_neighbours_import(on_path: Importing) ->
             "run.sh": "import nothing",
         }
     )
-    found = needs_of(pickle.dumps(None), scripts=[folder / "train.py", folder / "run.sh", folder / "inner" / "part.py"])
+    found = needs_of(
+        [pickle.dumps(None)], scripts=[folder / "train.py", folder / "run.sh", folder / "inner" / "part.py"]
+    )
     assert set(found.distributions) == {"boto3", "python-dateutil", "rich"}
     assert found.local == {}
 

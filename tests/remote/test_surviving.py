@@ -20,7 +20,8 @@ def test_trials_beside_the_loop(tuning: RemoteTuning) -> None:
     assert tuning.wait_for_end(launched.job_name)["status"] == "Completed"
     tuning.check_whole({0: 3, 1: 3})
     assert len(tuning.cloud.jobs()) == 1
-    keys = [one.key for one in tuning.bucket.list("") if not one.key.startswith("cloudtune/code/")]
+    beside = ("cloudtune/code/", "cloudtune/afar/_study/")
+    keys = [one.key for one in tuning.bucket.list("") if not one.key.startswith(beside)]
     found = {key.removeprefix("cloudtune/afar/afar/") for key in keys}
     known = {"lease.json", "metadata.json", "results.csv.zip", "log/00000001.jsonl"}
     assert known <= found

@@ -49,6 +49,7 @@ def results(bucket: Bucket) -> pd.DataFrame:
 
 def settle(store: S3Store) -> None:
     """Waits for what the store does in the background."""
-    for job in (store._log_job, store._results_job, store._packing_job):
+    told = None if store._study is None else store._study.job
+    for job in (store._log_job, store._results_job, store._packing_job, told):
         if job is not None:
             job.exception(timeout=60)

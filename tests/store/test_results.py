@@ -13,7 +13,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtune.experiments.loading import results_frame
+from cloudtune.experiments.frames import results_frame
 from cloudtune.store.results import Columns, read_results, write_results
 from cloudtune.store.store import Entry
 from tests.contracts.store_contract import report, suggest

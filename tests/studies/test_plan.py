@@ -112,7 +112,7 @@ def test_what_is_no_plan(text: str, message: str) -> None:
     ("settings", "message"),
     [
         ({"backend": "mars"}, "backend must be one of sagemaker, local, simulator, got 'mars'"),
-        ({"max_wallclock_time": 0}, "max_wallclock_time must be above 0"),
+        ({"max_wallclock_time": 0}, "max_wallclock_time must be a number above 0"),
         ({"max_failures": -1}, "max_failures must not be negative"),
         ({"backend": "local", "use_spot": True}, "use_spot is for trials that are training jobs"),
         ({"use_spot": True, "warm_pool": True}, "SageMaker keeps no spot machines"),

@@ -1,0 +1,333 @@
+"""Launches the experiments of a plan: those that are missing, and those that nobody goes on with."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cloudtune.aws.clients import Aws, aws_for
+from cloudtune.aws.errors import Conflict
+from cloudtune.aws.images import tuning_image
+from cloudtune.aws.roles import get_execution_role
+from cloudtune.aws.s3 import Bucket
+from cloudtune.errors import CloudtuneError
+from cloudtune.remote.parcel import Parcel, bucket_of, make_parcels
+from cloudtune.store.entries import FAILED as TOO_MANY_FAILURES
+from cloudtune.store.entries import FINISH
+from cloudtune.store.lease import ourselves
+from cloudtune.store.s3_log import newest_entry
+from cloudtune.store.study_place import StudyPlace
+from cloudtune.studies.account_room import AccountRoom, QuotaTooSmall
+from cloudtune.studies.budget import BudgetRefused, StudyBudget, share_budget
+from cloudtune.studies.catalogue import Catalogue
+from cloudtune.studies.cell import Cell
+from cloudtune.studies.cell_record import CellRecord
+from cloudtune.studies.cell_records import CellConflict, CellRecords, Differences, check_conflicts, differences
+from cloudtune.studies.cell_standing import FAILED, FINISHED, INTERRUPTED, UNFINISHED, WAITING
+from cloudtune.studies.cell_tuner import Account, CellTuners
+from cloudtune.studies.foreseen import described
+from cloudtune.studies.launch_queue import Candidate, LaunchQueue
+from cloudtune.studies.launch_turn import LaunchTurn
+from cloudtune.studies.launches_stopped import StopCheck
+from cloudtune.studies.machines import Machines, machines_of
+from cloudtune.studies.plan import Plan
+from cloudtune.studies.status import StudyWatch, study_standing
+from cloudtune.studies.study_launch import NotAllLaunched, StudyLaunch
+from cloudtune.studies.study_money import open_study_budget
+from cloudtune.studies.study_progress import wait_until_ended
+
+if TYPE_CHECKING:
+    from cloudtune.remote.remote_launcher import RemoteLauncher
+
+logger = logging.getLogger(__name__)
+
+_DIGITS = 16
+#: Seconds after which somebody else may have recorded what was recorded here.
+_LONG = 10.0
+#: Of experiments that nobody drives, and that have not come to an end.
+_LEFT = (INTERRUPTED, UNFINISHED)
+
+
+def launch_study(
+    catalogue: Catalogue,
+    plan: Plan,
+    account: Account | None = None,
+    *,
+    max_parallel_experiments: int | None = None,
+    max_cost: float | None = None,
+    wait: bool = False,
+    tell: Callable[[str], object] = lambda _line: None,
+) -> StudyLaunch:
+    """Launches what is missing of a plan, continues what nobody goes on with, and leaves what runs or is done.
+
+    Experiments for which quotas have no room wait until others have ended: it returns once all tuners are launched. It
+    may be ended at any moment: called again, it goes on from there.
+
+    Args:
+        catalogue: Of benchmarks and methods.
+        plan: What is to be launched.
+        account: Where; by default as it is found.
+        max_parallel_experiments: So many experiments of the study run at once, those of earlier launches counted.
+        max_cost: US dollars that all experiments of the study together may commit.
+        wait: Return when all experiments have ended.
+        tell: Is told, in lines, what happens and why something waits.
+
+    Raises:
+        UnknownName: There is no such method or benchmark.
+        ValueError: ``max_parallel_experiments`` is below 1.
+        CellConflict: An experiment exists with other settings. Nothing was launched.
+        NotAllLaunched: Some could not be launched.
+        LaunchesStopped: Somebody has stopped the study meanwhile.
+        CloudtuneError: Nothing can be launched; the message says what is missing.
+    """
+    if max_parallel_experiments is not None and max_parallel_experiments < 1:
+        raise ValueError(f"max_parallel_experiments must be at least 1, got {max_parallel_experiments}")
+    cells = {cell.name: cell for cell in catalogue.cells(plan)}
+    launching = _Launching(catalogue, plan, cells, account or Account(), tell)
+    launching.look(max_cost)
+    launching.launch(max_parallel_experiments)
+    return launching.end(wait)
+
+
+class _Launching:
+    """One launch of a plan."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        plan: Plan,
+        cells: Mapping[str, Cell],
+        account: Account,
+        tell: Callable[[str], object],
+    ) -> None:
+        self._catalogue = catalogue
+        self._plan = plan
+        self._cells = cells
+        self._tell = tell
+        self._aws: Aws = aws_for(account.region, account.profile)
+        self._found = bucket_of(self._aws, account.s3_path)
+        self._place = StudyPlace(Bucket(self._aws, self._found.name, self._found.owner), self._found.prefix, plan.tag)
+        # What is the same for all of them is looked up once.
+        self._tuners = CellTuners(
+            catalogue, plan.settings, replace(account, role=get_execution_role(account.role, self._aws))
+        )
+        self._room = AccountRoom(self._place)
+        self._records = CellRecords(self._place)
+        self._planned: dict[str, CellRecord] = {}
+        self._launchers: dict[str, RemoteLauncher] = {}
+        self._refused: dict[str, str] = {}
+        self._budget: StudyBudget | None = None
+
+    # ------------------------------------------------------------------ before anything is launched
+
+    def look(self, max_cost: float | None) -> None:
+        """Finds out what is to be launched, and writes it down; raises what keeps it from being launched."""
+        there, others = self._look_at_study()
+        wanted = [name for name in self._cells if self._is_to_be_launched(name)]
+        if wanted:
+            with ThreadPoolExecutor(1, "cloudtune launching") as aside:
+                foreseeing = aside.submit(self._room.foresee, self._tuners.account.tuner_instance_type)
+                for name in wanted:
+                    self._prepare(name)
+                foreseeing.result()
+        for name in wanted:
+            try:
+                self._room.check(name, self._planned[name].machines)
+            except QuotaTooSmall as error:
+                self._refused[name] = str(error)
+                del self._launchers[name]
+        self._tell_what_comes()
+        self._budget = open_study_budget(self._place, self._standing, max_cost)
+        self._write([name for name in self._launchers if name not in there or name in others])
+
+    def _look_at_study(self) -> tuple[dict[str, CellRecord], dict[str, Differences]]:
+        """The records of the plan's cells, and in what some differ from the plan. Raises CellConflict."""
+        recorded = dict.fromkeys(self._records.names())
+        there = self._records.read(name for name in self._cells if name in recorded)
+        self._standing = study_standing(self._place, {**recorded, **self._cells})
+        for note in self._standing.notes:
+            self._tell(note)
+        self._states = {one.name: one.state for one in self._standing.cells}
+        others = self._differing(there)
+        check_conflicts(self._plan.tag, {name: one for name, one in others.items() if not self._is_new(name)})
+        return there, others
+
+    def _differing(self, there: Mapping[str, CellRecord]) -> dict[str, Differences]:
+        """Experiments that are recorded with other settings than the plan has, and these."""
+        found = {}
+        for name, record in there.items():
+            scheduler = self._catalogue.scheduler(self._cells[name], self._plan.settings)
+            now = CellRecord(self._cells[name], self._plan.settings, described(scheduler), record.machines)
+            found[name] = differences(record, now)
+        return {name: one for name, one in found.items() if one}
+
+    def _is_new(self, name: str) -> bool:
+        """Whether it was written down only: what no job was created for may be launched in another way."""
+        return self._states.get(name, WAITING) == WAITING and newest_entry(self._place.bucket, self._root(name)) is None
+
+    def _root(self, name: str) -> str:
+        return self._place.experiment(name)
+
+    def _is_to_be_launched(self, name: str) -> bool:
+        one = self._standing.by_name.get(name)
+        if one is None:
+            return True
+        if one.state == FAILED:
+            # Its log knows whether it has ended like this, or its tuner has only died.
+            last = newest_entry(self._place.bucket, self._root(name))
+            return last is None or (last["event"], last.get("state")) != (FINISH, TOO_MANY_FAILURES)
+        return not one.is_driven and one.state != FINISHED
+
+    def _prepare(self, name: str) -> None:
+        """Makes what launches an experiment, and what is written down of it."""
+        cell, settings = self._cells[name], self._plan.settings
+        launcher = self._launchers[name] = self._tuners.launcher(cell)
+        machine = Machines((launcher.job.instance_type,), launcher.job.instance_count, launcher.job.use_spot)
+        machines = machines_of(cell, settings, self._catalogue.benchmark(cell.benchmark), machine)
+        scheduler = described(launcher.tuner.scheduler)
+        self._planned[name] = CellRecord(cell, settings, scheduler, tuple(machines), ourselves())
+
+    def _tell_what_comes(self) -> None:
+        new = [name for name in self._launchers if self._states.get(name, WAITING) == WAITING]
+        counts = {
+            "to launch": len(new),
+            "to continue": len(self._launchers) - len(new),
+            "running": sum(self._standing.by_name[name].is_driven for name in self._known()),
+            "finished": sum(self._states[name] == FINISHED for name in self._known()),
+            "failed": sum(self._states[name] == FAILED for name in self._known() if name not in self._launchers),
+            "that cannot be launched": len(self._refused),
+        }
+        told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        self._tell(f"study '{self._plan.tag}': of {len(self._cells)} experiments {told}")
+
+    def _known(self) -> list[str]:
+        return [name for name in self._cells if name in self._states]
+
+    def _write(self, names: Sequence[str]) -> None:
+        """Writes down the plan, and what of it was not written down yet."""
+        if not self._launchers:
+            return
+        plan = self._plan.to_json().encode()
+        key = f"{self._place.plans}{hashlib.sha256(plan).hexdigest()[:_DIGITS]}.json"
+        try:
+            self._place.bucket.put(key, plan, if_none_match=True)
+        except Conflict:
+            logger.debug("the plan was launched before")
+        self._records.write(self._planned[name] for name in names)
+        self._written_at = time.monotonic()
+
+    # ------------------------------------------------------------------ launching
+
+    def launch(self, max_parallel: int | None) -> None:
+        """Launches; returns when none waits any more."""
+        names = list(self._launchers)
+        candidates = [
+            Candidate(name, self._planned[name].machines, partial(self._launch, name, parcel))
+            for name, parcel in zip(names, self._pack(names), strict=True)
+        ]
+        self._watch = StudyWatch(self._place)
+        self._queue = LaunchQueue(
+            candidates,
+            self._watch,
+            self._room,
+            self._machines,
+            StopCheck(self._place, self._standing.stop_mark),
+            LaunchTurn(self._place),
+            max_parallel=max_parallel,
+            tell=self._tell,
+        )
+        if candidates:
+            self._queue.run(self._standing)
+
+    def _pack(self, names: Sequence[str]) -> list[Parcel]:
+        tuners = [self._launchers[name].tuner for name in names]
+        if self._budget is not None:
+            # What is packed already asks the study's ledger.
+            for name, tuner in zip(names, tuners, strict=True):
+                share_budget(tuner, self._place, name)
+        images: dict[str, str] = {}
+        for launcher in self._launchers.values():
+            kind = launcher.job.instance_type
+            if launcher.image_uri is None and kind not in images:
+                image = tuning_image(self._aws.region, aws=self._aws, instance_type=kind)
+                images[kind] = image.uri
+                if image.note:
+                    self._tell(image.note)
+            launcher.image_uri = launcher.image_uri or images[kind]
+        return make_parcels(self._aws, tuners, self._found)
+
+    def _machines(self, names: Sequence[str]) -> dict[str, Sequence[Machines]]:
+        """What experiments of the study have at once, those of earlier launches among them."""
+        known: dict[str, Sequence[Machines]] = {
+            name: self._planned[name].machines for name in names if name in self._planned
+        }
+        read = self._records.read(name for name in names if name not in known)
+        return {**known, **{name: record.machines for name, record in read.items()}}
+
+    def _launch(self, name: str, parcel: Parcel) -> str:
+        launcher = self._launchers[name]
+        if time.monotonic() > self._written_at + _LONG and not self._records.is_current(name):
+            raise CloudtuneError(
+                f"{name} was launched with other settings, or its record was deleted, while this launch has waited; "
+                "launch again, which shows what differs"
+            )
+        if self._budget is not None:
+            self._budget.admit(name, launcher)
+        elif self._place.bucket.exists(self._place.budget):
+            raise BudgetRefused(
+                f"{name} is not launched: a max_cost was set for the study while this launch has waited; launch again, "
+                "and it heeds that"
+            )
+        try:
+            return launcher.run_with(parcel).job_name
+        except CloudtuneError:
+            self._withdraw(name)
+            raise
+
+    def _withdraw(self, name: str) -> None:
+        """Gives back what was put aside for an experiment. That it cannot does not hide why it was not launched."""
+        if self._budget is None:
+            return
+        try:
+            self._budget.withdraw(name)
+        except CloudtuneError as error:
+            logger.info("what was put aside for %s stays so until the next launch: %s", name, error)
+
+    # ------------------------------------------------------------------ the end
+
+    def end(self, wait: bool) -> StudyLaunch:
+        """What was done; raises NotAllLaunched."""
+        queue = self._queue
+        refused = {**self._refused, **queue.refused}
+        others = [name for name in self._cells if name not in refused]
+        standing = self._standing
+        if wait and others:
+            standing = wait_until_ended(self._watch, others, queue.launched, self._tell)
+        by_name = standing.by_name
+        # Before a wait, what is known of those that were launched is how they stood before.
+        ended = others if wait else [name for name in others if name not in queue.launched]
+        why = {name: (by_name[name].state, by_name[name].why) for name in ended if name in by_name}
+        driven = {name for name in ended if name in queue.left or (name in by_name and by_name[name].is_driven)}
+        new = {name for name in queue.launched if self._states.get(name, WAITING) == WAITING}
+        launch = StudyLaunch(
+            place=self._place,
+            launched=tuple(name for name in others if name in new),
+            continued=tuple(name for name in others if name in queue.launched and name not in new),
+            running=tuple(name for name in ended if name in driven),
+            finished=tuple(name for name in why if why[name][0] == FINISHED),
+            failed={name: told for name, (state, told) in why.items() if state == FAILED},
+            refused=refused,
+            unfinished={name: told for name, (state, told) in why.items() if wait and state in _LEFT},
+        )
+        if refused:
+            raise NotAllLaunched(launch, len(self._cells))
+        return launch
+
+
+__all__ = ["CellConflict", "NotAllLaunched", "StudyLaunch", "launch_study"]

@@ -1,0 +1,31 @@
+"""What the metadata of an experiment say of its end."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloudtune.store.entries import FAILED, FINISH, FINISHED, INTERRUPTED
+from cloudtune.tuner_metadata import metadata_at_end
+from cloudtune.tuning_status import TuningStatus
+from tests.virtual import Machine, Program
+from tests.virtual_tuner import curve, make_tuner
+
+
+def test_metadata_tell_how_an_experiment_ended() -> None:
+    """A tuner that runs to its end writes that it did, and why; comparisons read it there."""
+    machine = Machine(Program(curve, levels=2))
+    make_tuner(machine).run()
+    assert machine.metadata["st_finished_state"] == FINISHED
+    assert machine.metadata["st_finished_why"] == "stopping criterion reached"
+
+
+@pytest.mark.parametrize("state", [FINISHED, FAILED, INTERRUPTED])
+def test_the_state_is_that_of_the_log(state: str) -> None:
+    """Each of the words that the log has for an end."""
+    status = TuningStatus(metrics=["loss"])
+    status.apply({"event": FINISH, "why": "it was so", "state": state, "time": 3.0})
+    assert metadata_at_end(status, 9.0) == {
+        "st_tuner_end_timestamp": 9.0,
+        "st_finished_why": "it was so",
+        "st_finished_state": state,
+    }
