@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -53,12 +54,15 @@ class BackendPollContract(BackendUnderTest):
 
     def test_wake_in_a_signal_handler(self, driver: Driver) -> None:
         """A signal handler that calls wake() ends the poll it has interrupted."""
-        before = signal.signal(signal.SIGALRM, lambda *_: driver.backend.wake())
+        before = signal.signal(signal.SIGUSR1, lambda *_: driver.backend.wake())
+        # Not by SIGALRM: that is the clock of pytest-timeout. The handler stays until the signal has been sent.
+        sender = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            sender.start()
             assert driver.backend.poll(None) == []
         finally:
-            signal.signal(signal.SIGALRM, before)
+            sender.join()
+            signal.signal(signal.SIGUSR1, before)
 
     def test_signals_that_the_tuner_blocks(self, tmp_path: Path) -> None:
         """A tuner whose thread blocks signals has trials that end, and stop, as ever."""
