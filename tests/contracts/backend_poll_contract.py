@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -56,7 +55,7 @@ class BackendPollContract(BackendUnderTest):
         """A signal handler that calls wake() ends the poll it has interrupted."""
         before = signal.signal(signal.SIGUSR1, lambda *_: driver.backend.wake())
         # Not by SIGALRM: that is the clock of pytest-timeout. The handler stays until the signal has been sent.
-        sender = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
+        sender = threading.Timer(0.05, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
         try:
             sender.start()
             assert driver.backend.poll(None) == []
