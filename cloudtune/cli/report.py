@@ -30,8 +30,8 @@ def report_command(tag: str, output: str | None, s3_path: str | None, region: st
 
     from cloudtune.cli.study_report import reported_study
     from cloudtune.cli.study_results import study_results
+    from cloudtune.experiments.quantities import plural
     from cloudtune.experiments.report.page import render_page
-    from cloudtune.experiments.report.quantities import plural
 
     # What is to be known of the comparison stands beside it on the page.
     logging.getLogger("cloudtune.experiments.comparison").setLevel(logging.ERROR)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cloudtune.errors import CloudtuneError
 from cloudtune.store.s3_log import newest_entry
 from cloudtune.studies.cell_record import CellRecord
-from cloudtune.studies.cell_records import CellRecords, Differences, check_conflicts, differences
+from cloudtune.studies.cell_records import Differences, check_conflicts, differences
 from cloudtune.studies.cell_standing import WAITING
 
 if TYPE_CHECKING:
@@ -38,34 +38,40 @@ def unusable_methods(catalogue: Catalogue, plan: Plan, cells: Iterable[Cell]) ->
 
 
 def check_for_conflicts(
-    catalogue: Catalogue, plan: Plan, place: StudyPlace, cells: Sequence[Cell], states: Mapping[str, str]
-) -> None:
+    catalogue: Catalogue,
+    plan: Plan,
+    place: StudyPlace,
+    cells: Mapping[str, Cell],
+    there: Mapping[str, CellRecord],
+    states: Mapping[str, str],
+) -> Sequence[str]:
     """Checks that no cell exists with other settings. Changes nothing.
 
     Args:
         catalogue: Of benchmarks and methods.
         plan: What is to be launched.
         place: Of the study.
-        cells: Of the plan.
+        cells: Of the plan, by name.
+        there: What was written down of these, by name, where it was.
         states: Of the study's experiments, by name.
 
+    Returns:
+        Names of experiments that were written down with other settings, but never begun: they may be launched anew.
+
     Raises:
-        CellConflict: Some do; the message shows the differences.
-        DamagedRecord: What was written down of one cannot be read.
+        CellConflict: Others have begun with other settings; the message shows the differences.
         ValueError: A method cannot be made.
         AwsError: S3 does not answer.
     """
-    by_name, records = {cell.name: cell for cell in cells}, CellRecords(place)
-    recorded = dict.fromkeys(records.names())
     found: dict[str, Differences] = {}
-    for name, record in records.read(name for name in by_name if name in recorded).items():
-        scheduler = catalogue.scheduler(by_name[name], plan.settings)
-        now = CellRecord(by_name[name], plan.settings, described(scheduler), record.machines)
-        other = differences(record, now)
-        # What was written down only may be launched in another way.
-        if other and not (states.get(name, WAITING) == WAITING and _has_no_log(place, name)):
+    for name, record in there.items():
+        scheduler = catalogue.scheduler(cells[name], plan.settings)
+        now = CellRecord(cells[name], plan.settings, described(scheduler), record.machines)
+        if other := differences(record, now):
             found[name] = other
-    check_conflicts(plan.tag, found)
+    unbegun = [name for name in found if states.get(name, WAITING) == WAITING and _has_no_log(place, name)]
+    check_conflicts(plan.tag, {name: one for name, one in found.items() if name not in unbegun})
+    return unbegun
 
 
 def _has_no_log(place: StudyPlace, name: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cloudtune.aws.errors import PASSING, AccessDenied, AwsError, CredentialsExpired, NoCapacity, QuotaReached
 from cloudtune.errors import CloudtuneError, ExperimentLocked
-from cloudtune.experiments.report.quantities import duration
+from cloudtune.experiments.quantities import duration
 from cloudtune.remote.launching import LONGEST_LAUNCH
 from cloudtune.studies.account_room import AccountRoom
 from cloudtune.studies.budget import BudgetUsedUp

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -28,10 +28,10 @@ from cloudtune.studies.budget import BudgetRefused, StudyBudget, share_budget
 from cloudtune.studies.catalogue import Catalogue
 from cloudtune.studies.cell import Cell
 from cloudtune.studies.cell_record import CellRecord
-from cloudtune.studies.cell_records import CellConflict, CellRecords, Differences, check_conflicts, differences
+from cloudtune.studies.cell_records import CellConflict, CellRecords
 from cloudtune.studies.cell_standing import FAILED, FINISHED, INTERRUPTED, UNFINISHED, WAITING
 from cloudtune.studies.cell_tuner import Account, CellTuners
-from cloudtune.studies.foreseen import described
+from cloudtune.studies.foreseen import check_for_conflicts, described
 from cloudtune.studies.launch_queue import Candidate, LaunchQueue
 from cloudtune.studies.launch_turn import LaunchTurn
 from cloudtune.studies.launches_stopped import StopCheck
@@ -146,30 +146,19 @@ class _Launching:
         self._budget = open_study_budget(self._place, self._standing, max_cost)
         self._write([name for name in self._launchers if name not in there or name in others])
 
-    def _look_at_study(self) -> tuple[dict[str, CellRecord], dict[str, Differences]]:
-        """The records of the plan's cells, and in what some differ from the plan. Raises CellConflict."""
+    def _look_at_study(self) -> tuple[Collection[str], Collection[str]]:
+        """Names of the plan's cells that are written down, and of those of them with other settings, never begun.
+
+        Raises CellConflict.
+        """
         recorded = dict.fromkeys(self._records.names())
         there = self._records.read(name for name in self._cells if name in recorded)
         self._standing = study_standing(self._place, {**recorded, **self._cells})
         for note in self._standing.notes:
             self._tell(note)
         self._states = {one.name: one.state for one in self._standing.cells}
-        others = self._differing(there)
-        check_conflicts(self._plan.tag, {name: one for name, one in others.items() if not self._is_new(name)})
-        return there, others
-
-    def _differing(self, there: Mapping[str, CellRecord]) -> dict[str, Differences]:
-        """Experiments that are recorded with other settings than the plan has, and these."""
-        found = {}
-        for name, record in there.items():
-            scheduler = self._catalogue.scheduler(self._cells[name], self._plan.settings)
-            now = CellRecord(self._cells[name], self._plan.settings, described(scheduler), record.machines)
-            found[name] = differences(record, now)
-        return {name: one for name, one in found.items() if one}
-
-    def _is_new(self, name: str) -> bool:
-        """Whether it was written down only: what no job was created for may be launched in another way."""
-        return self._states.get(name, WAITING) == WAITING and newest_entry(self._place.bucket, self._root(name)) is None
+        others = check_for_conflicts(self._catalogue, self._plan, self._place, self._cells, there, self._states)
+        return there.keys(), others
 
     def _root(self, name: str) -> str:
         return self._place.experiment(name)

@@ -11,6 +11,7 @@ from cloudtune.aws.errors import AwsError
 from cloudtune.errors import CloudtuneError
 from cloudtune.studies.account_facts import AccountFacts
 from cloudtune.studies.cell_groups import CellGroup, grouped
+from cloudtune.studies.cell_records import CellRecords
 from cloudtune.studies.cell_standing import FINISHED
 from cloudtune.studies.cell_tuner import KEPT_WARM, CellTuners
 from cloudtune.studies.expected_costs import Costs, expected_costs
@@ -265,7 +266,10 @@ def _refusals(
     if facts.place is None or unusable:
         return
     try:
-        check_for_conflicts(catalogue, plan, facts.place, cells, states)
+        by_name, records = {cell.name: cell for cell in cells}, CellRecords(facts.place)
+        recorded = dict.fromkeys(records.names())
+        there = records.read(name for name in by_name if name in recorded)
+        check_for_conflicts(catalogue, plan, facts.place, by_name, there, states)
     except AwsError as error:
         facts.note(f"whether experiments exist with other settings is not known: {' '.join(str(error).split())}")
     except (ValueError, CloudtuneError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from cloudtune.experiments.report.quantities import dollars, duration, plural
+from cloudtune.experiments.quantities import dollars, duration, plural
 
 if TYPE_CHECKING:
     from cloudtune.studies.cell_groups import CellGroup

@@ -9,9 +9,9 @@ from cloudtune.errors import CloudtuneError
 from cloudtune.experiments.comparison.comparing import compare
 from cloudtune.experiments.comparison.comparison import Comparison, Curve
 from cloudtune.experiments.comparison.plot_parameters import Over, PlotParameters
+from cloudtune.experiments.quantities import NOTHING, number
 from cloudtune.experiments.report.curves import numbers
 from cloudtune.experiments.report.markup import Html, embedded, joined, tag
-from cloudtune.experiments.report.quantities import NOTHING, number
 from cloudtune.experiments.report.reruns import reruns_section
 from cloudtune.experiments.report.study import ReportedExperiment, ReportedStudy
 from cloudtune.experiments.report.table import count, quantity, table

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from cloudtune.experiments.quantities import NOTHING, dollars
 from cloudtune.experiments.report.markup import Html, joined, tag
 from cloudtune.experiments.report.overview import link
-from cloudtune.experiments.report.quantities import NOTHING, dollars
 from cloudtune.experiments.report.study import ReportedExperiment, ReportedStudy
 from cloudtune.experiments.report.table import count, quantity, table
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cloudtune.experiments.quantities import plural
 from cloudtune.experiments.report.configurations import config_text
 from cloudtune.experiments.report.markup import Html, block, joined, tag
 from cloudtune.experiments.report.overview import chip, link
-from cloudtune.experiments.report.quantities import plural
 from cloudtune.experiments.report.study import ReportedExperiment, ReportedStudy, ReportedTrial
 from cloudtune.experiments.report.table import table
 

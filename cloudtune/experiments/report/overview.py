@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from cloudtune.experiments.quantities import NOTHING, dollars, duration, moment, number
 from cloudtune.experiments.report.configurations import config_text
 from cloudtune.experiments.report.markup import Html, joined, tag
-from cloudtune.experiments.report.quantities import NOTHING, dollars, duration, moment, number
 from cloudtune.experiments.report.study import Best, ReportedExperiment, ReportedStudy
 from cloudtune.experiments.report.table import Cell, count, quantity, table
 from cloudtune.experiments.values import as_number

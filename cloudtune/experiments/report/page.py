@@ -9,13 +9,13 @@ from importlib import resources
 from string import Template
 
 from cloudtune import __version__
+from cloudtune.experiments.quantities import moment, number
 from cloudtune.experiments.report.comparisons import comparison_section
 from cloudtune.experiments.report.cost import cost_section
 from cloudtune.experiments.report.failures import failures_section
 from cloudtune.experiments.report.markup import Html, joined, tag
 from cloudtune.experiments.report.overview import best_values, chip, table_of_experiments, tiles
 from cloudtune.experiments.report.plan import plan_section
-from cloudtune.experiments.report.quantities import moment, number
 from cloudtune.experiments.report.reproducing import reproducing_section
 from cloudtune.experiments.report.size import data_of_experiments
 from cloudtune.experiments.report.study import ReportedExperiment, ReportedStudy

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cloudtune.experiments.quantities import NOTHING
 from cloudtune.experiments.report.configurations import domains
 from cloudtune.experiments.report.markup import Html, joined, tag
-from cloudtune.experiments.report.quantities import NOTHING
 from cloudtune.experiments.report.study import ReportedExperiment, ReportedStudy
 from cloudtune.experiments.report.table import table
 from cloudtune.status_table import format_value

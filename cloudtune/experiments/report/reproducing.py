@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 
 from cloudtune import __version__
+from cloudtune.experiments.quantities import NOTHING
 from cloudtune.experiments.report.markup import Html, block, joined, tag
-from cloudtune.experiments.report.quantities import NOTHING
 from cloudtune.experiments.report.study import ReportedExperiment, ReportedStudy
 from cloudtune.experiments.report.table import table
 

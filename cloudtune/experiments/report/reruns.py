@@ -10,9 +10,9 @@ import numpy as np
 
 from cloudtune.constants import TRIAL_ID
 from cloudtune.experiments.comparison.student_t import two_sided_quantile
+from cloudtune.experiments.quantities import NOTHING, number
 from cloudtune.experiments.report.markup import Html, joined, tag
 from cloudtune.experiments.report.overview import link
-from cloudtune.experiments.report.quantities import NOTHING, number
 from cloudtune.experiments.report.study import ReportedExperiment
 from cloudtune.experiments.report.table import count, quantity, table
 from cloudtune.experiments.values import as_number

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from cloudtune.experiments.quantities import NOTHING
 from cloudtune.experiments.report.markup import Html, joined, tag
-from cloudtune.experiments.report.quantities import NOTHING
 
 
 @dataclass(frozen=True)

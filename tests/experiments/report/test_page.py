@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudtune.experiments.quantities import NOTHING
 from cloudtune.experiments.report.page import render_page
-from cloudtune.experiments.report.quantities import NOTHING
 from cloudtune.experiments.report.study import ReportedTrial
 from tests.experiments.report.studies import HOSTILE, TRIALS, Page, check, experiment, metadata, row, study
 

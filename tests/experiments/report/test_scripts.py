@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cloudtune.experiments.report.quantities import NOTHING
+from cloudtune.experiments.quantities import NOTHING
 from tests.experiments.report.studies import HOSTILE, ROWS, Page, experiment, metadata, row, study
 
 BROWSER = Path(__file__).parent / "browser.js"

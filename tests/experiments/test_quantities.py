@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtune.experiments.report.quantities import NOTHING, dollars, duration, moment, number, plural
+from cloudtune.experiments.quantities import NOTHING, dollars, duration, moment, number, plural
 from cloudtune.experiments.values import as_number
 
 
