@@ -17,7 +17,7 @@ _LINE = ("the", "kind", "thing", "does", "the", "thing", ".")
 _LINES: Mapping[str, int] = {"train": 400, "valid": 60, "test": 60}
 
 #: Small enough for a second an epoch, and sensible for the text above.
-QUICK = {"lr": 2.0, "momentum": 0.1, "clip": 0.25, "dropout": 0.1, "batch_size": 16, "emsize": 16, "nhid": 16}
+QUICK = {"lr": 2.0, "momentum": 0.1, "clip": 0.25, "dropout": 0.1, "batch_size": 16, "d_model": 16}
 
 
 def write_text(folder: Path, names: str = "{}.txt") -> Path:

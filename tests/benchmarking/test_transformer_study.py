@@ -35,7 +35,7 @@ def local_cloud_settings() -> CloudSettings:
 
 def short() -> BenchmarkDefinition:
     """Two epochs of a small model."""
-    return transformer_wikitext2().with_constants(max_epochs=2, emsize=16, nhid=16)
+    return transformer_wikitext2().with_constants(epochs=2, d_model=16)
 
 
 def test_methods_compared_on_text_that_travels(
