@@ -57,6 +57,7 @@ def _launch_here(catalogue: Catalogue, values: dict[str, Any], plot: bool | None
     from cloudtune.cli.study_cloud import study_cloud
     from cloudtune.studies.budget_here import share_budget_here
     from cloudtune.studies.cell_tuner import CellTuners
+    from cloudtune.studies.here import check_cell_here
     from cloudtune.studies.options import study_request
     from cloudtune.studies.preview import preview
 
@@ -76,6 +77,7 @@ def _launch_here(catalogue: Catalogue, values: dict[str, Any], plot: bool | None
             click.echo("\n".join(found.lines()), err=True)
             approve_spending(request, cloud.costs)
         (cell,) = catalogue.cells(request.plan)
+        check_cell_here(cell)
         tuner = CellTuners(catalogue, request.plan.settings, request.account).tuner(cell)
         if not beside:
             share_budget_here(tuner, cell, request.account, limit)

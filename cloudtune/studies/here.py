@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cloudtune.errors import CloudtuneError
+from cloudtune.errors import CloudtuneError, ExperimentMismatch
 from cloudtune.experiments.known_metadata import metadata_in_folder
 from cloudtune.remote.standing import standing_of_folder
 from cloudtune.store.log import is_experiment
 from cloudtune.store.places import experiments_root
+from cloudtune.studies.cell import Cell
 from cloudtune.studies.cell_standing import RUNNING, UNFINISHED, CellStanding
 from cloudtune.studies.known_cell import known_cell
 from cloudtune.studies.standing_rules import time_left
@@ -28,6 +29,22 @@ def folders_of(tag: str) -> dict[str, Path]:
         return {}
     paths = sorted(path for path in root.iterdir() if path.name.startswith(begins) and is_experiment(path))
     return {path.name: path for path in paths if (metadata_in_folder(path) or {}).get(_TAG) == tag}
+
+
+def check_cell_here(cell: Cell) -> None:
+    """Checks that no other cell has an experiment of this name on this machine: tags that differ only in punctuation.
+
+    Raises:
+        ExperimentMismatch: One has; the message shows in what it differs.
+    """
+    path = experiments_root() / cell.name
+    metadata = (metadata_in_folder(path) or {}) if is_experiment(path) else {}
+    for key, now in vars(cell).items():
+        if key in metadata and metadata[key] != now:
+            raise ExperimentMismatch(
+                f"experiment '{cell.name}' on this machine began with {key} = {metadata[key]!r}, now it is {now!r}, and "
+                "both would be called the same; choose another --experiment_tag"
+            )
 
 
 def standing_here(path: Path) -> CellStanding:
