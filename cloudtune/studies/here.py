@@ -42,8 +42,8 @@ def check_cell_here(cell: Cell) -> None:
     for key, now in vars(cell).items():
         if key in metadata and metadata[key] != now:
             raise ExperimentMismatch(
-                f"experiment '{cell.name}' on this machine began with {key} = {metadata[key]!r}, now it is {now!r}, and "
-                "both would be called the same; choose another --experiment_tag"
+                f"experiment '{cell.name}' on this machine began with {key} = {metadata[key]!r}, now it is {now!r}, "
+                "and both would be called the same; choose another --experiment_tag"
             )
 
 

@@ -32,7 +32,7 @@ def test_trials_beside_the_tuner(tmp_path: Path) -> None:
     again = run("hpo_main.py", *words, folder=tmp_path)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["trials_started"] == 2
-    punctuated = run("hpo_main.py", *words, "--experiment_tag", "here_", folder=tmp_path)
+    punctuated = run("hpo_main.py", "--experiment_tag", "here_", *words[2:], folder=tmp_path)
     assert punctuated.returncode == 1
     assert "began with tag = 'here', now it is 'here_', and both would be called the same" in punctuated.stderr
     other = run("hpo_main.py", *words, "--random_seed", "7", folder=tmp_path)
