@@ -10,13 +10,15 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from cloudtune.aws.clients import Aws
 from cloudtune.aws.errors import PASSING, AwsError, Conflict
 from cloudtune.aws.s3 import Seen
-from cloudtune.errors import ExperimentLocked
+from cloudtune.aws.training_jobs import TrainingJobs
+from cloudtune.errors import CloudtuneError, ExperimentLocked
 from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.launches import newest_launch
 from cloudtune.remote.tuner_job import TRIAL, Settings, TunerPlace
@@ -51,7 +53,8 @@ class LaunchedElsewhere(ExperimentLocked):
 def launch(place: TunerPlace, attempt: int, settings: Settings, shipped: Mapping[str, bytes]) -> Iterator[str]:
     """Writes what the job of a launch reads; the job is to be created within.
 
-    If AWS refuses the job, what was written is deleted again: the number is free for the next launch.
+    If the job is refused, by AWS or by who creates it, what was written is deleted again: the number is free for the
+    next launch.
 
     Args:
         place: Of the experiment.
@@ -76,7 +79,7 @@ def launch(place: TunerPlace, attempt: int, settings: Settings, shipped: Mapping
             raise _elsewhere(place, place.bucket.look(place.keys.task(TRIAL, attempt))) from error
         try:
             yield digest
-        except AwsError as error:
+        except CloudtuneError as error:
             # Of a call without an answer nobody knows whether the job exists, and needs it.
             if not isinstance(error, PASSING):
                 _take_back(place, attempt)
@@ -92,6 +95,44 @@ def _take_back(place: TunerPlace, attempt: int) -> None:
         place.bucket.delete_prefix(place.keys.attempt(TRIAL, attempt))
     except AwsError as error:
         logger.info("what a refused launch has written stays in S3: %s", error)
+
+
+def confirm(aws: Aws, job: str, check: Callable[[], object]) -> None:
+    """Stops a job that was just created, if it turns out that it should not have been.
+
+    Args:
+        aws: Account and region.
+        job: Its name.
+        check: Raises CloudtuneError where it should not have been; what it raises is raised again. That AWS does not
+            answer says nothing of the job, which then stays.
+    """
+    try:
+        check()
+    except AwsError as error:
+        logger.warning("whether somebody has called off training job %s meanwhile is not known: %s", job, error)
+    except CloudtuneError:
+        try:
+            TrainingJobs(aws).stop(job)
+        except AwsError as error:
+            logger.warning("training job %s, which should not run, could not be stopped: %s", job, error)
+        raise
+
+
+def is_under_way(place: TunerPlace) -> bool:
+    """Whether somebody is about to create the job of a launch, which is not there yet.
+
+    Args:
+        place: Of the experiment.
+
+    Raises:
+        AwsError: AWS does not answer.
+    """
+    attempts = place.attempts()
+    try:
+        check_none_under_way(place, attempts, None)
+    except LaunchedElsewhere:
+        return newest_launch(place, attempts=attempts[-1:]) is None
+    return False
 
 
 def check_none_under_way(place: TunerPlace, attempts: Sequence[int], newest: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from cloudtune.errors import ExperimentLocked, ExperimentMismatch
 from cloudtune.remote import program, time_limit
 from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.launches import newest_launch
-from cloudtune.remote.launching import LaunchedElsewhere, check_none_under_way, launch
+from cloudtune.remote.launching import LaunchedElsewhere, check_none_under_way, confirm, launch
 from cloudtune.remote.new_names import NameTaken, Unfinished, reserve_name, take_next_name
 from cloudtune.remote.parcel import Parcel, bucket_of, code_prefix
 from cloudtune.remote.secret_values import check_text, secret_values
@@ -183,26 +183,30 @@ class RemoteLauncher:
             follow(self._aws(), launched.place, launched.job_name)
         return launched
 
-    def run_with(self, parcel: Parcel) -> RemoteExperiment:
+    def run_with(self, parcel: Parcel, check: Callable[[], object] = lambda: None) -> RemoteExperiment:
         """Launches the job, or continues its experiment, with what was packed and uploaded for many; does not wait.
 
         Args:
             parcel: Of this launcher's tuner, whose name is a fixed one.
+            check: Called right before the job is created, when others can see that it will be, and right after. Where
+                it raises CloudtuneError no job is created, or the one that was is stopped.
 
         Raises:
-            CloudtuneError: As :meth:`run`.
+            CloudtuneError: As :meth:`run`, or as the check has it.
             ValueError: The tuner's name has a time stamp, which may have to move on.
         """
         if self.tuner.is_unclaimed:
             raise ValueError("what is packed has its tuner's name: make that with suffix_tuner_name=False")
-        return self._launch(takeover=False, parcel=parcel)
+        return self._launch(takeover=False, parcel=parcel, check=check)
 
     # ------------------------------------------------------------------ launching
 
     def _aws(self) -> Aws:
         return aws_for(self.region, self.profile)
 
-    def _launch(self, takeover: bool, parcel: Parcel | None = None) -> RemoteExperiment:
+    def _launch(
+        self, takeover: bool, parcel: Parcel | None = None, check: Callable[[], object] = lambda: None
+    ) -> RemoteExperiment:
         aws, tuner = self._aws(), self.tuner
         if tuner.scheduler.num_suggestions:
             raise ExperimentMismatch(
@@ -215,15 +219,17 @@ class RemoteLauncher:
         while tuner.is_unclaimed:
             reserve_name(tuner)
             try:
-                return self._launch_as_named(aws, takeover, parcel)
+                return self._launch_as_named(aws, takeover, parcel, check)
             except (NameTaken, LaunchedElsewhere) as taken:
                 if not tuner.is_unclaimed:
                     raise
                 logger.debug("%s", taken)
                 take_next_name(tuner)
-        return self._launch_as_named(aws, takeover, parcel)
+        return self._launch_as_named(aws, takeover, parcel, check)
 
-    def _launch_as_named(self, aws: Aws, takeover: bool, parcel: Parcel | None) -> RemoteExperiment:
+    def _launch_as_named(
+        self, aws: Aws, takeover: bool, parcel: Parcel | None, check: Callable[[], object]
+    ) -> RemoteExperiment:
         """Raises NameTaken: a new experiment was to have the name of another one."""
         tuner, is_new = self.tuner, self.tuner.is_unclaimed
         parcel = self._packed(aws) if parcel is None else parcel
@@ -265,7 +271,7 @@ class RemoteLauncher:
             takeover_from=lease.nonce if takeover and lease is not None else "",
         )
         unfinished = Unfinished(bucket, found.prefix, self.tag, tuner) if is_new else None
-        name = self._create(aws, place, settings, parcel, max(attempts, default=-1) + 1)
+        name = self._create(aws, place, settings, parcel, max(attempts, default=-1) + 1, check)
         if unfinished is not None:
             unfinished.mention()
         logger.info("the tuner of '%s' runs as training job %s; results: %s", tuner.name, name, bucket.uri(root))
@@ -284,7 +290,15 @@ class RemoteLauncher:
             check_same(self.tuner.scheduler, header["scheduler"], self.tuner.name)
         return header is not None
 
-    def _create(self, aws: Aws, place: TunerPlace, settings: Settings, parcel: Parcel, attempt: int) -> str:
+    def _create(
+        self,
+        aws: Aws,
+        place: TunerPlace,
+        settings: Settings,
+        parcel: Parcel,
+        attempt: int,
+        check: Callable[[], object],
+    ) -> str:
         """Uploads what the job needs and is not there yet, and creates it; its name."""
         template, shipment = template_of(self.job), parcel.shipment
         shipped = {PICKLE: shipment.tuner_pickle, MANIFEST: json.dumps(shipment.manifest).encode()}
@@ -313,13 +327,16 @@ class RemoteLauncher:
             with launch(place, number, settings, shipped) as launched:
                 self.tuner.is_unclaimed = False  # launched again, it continues
                 request = place.request(number, settings, resolved, code_uri, metrics, launched)
+                check()
                 try:
                     TrainingJobs(aws).create(request, patience=None)
                 except Conflict:
                     if not is_ours(aws, request["TrainingJobName"], request):
                         logger.debug("the name %s is another job's", request["TrainingJobName"])
                         continue
-                return str(request["TrainingJobName"])
+            job = str(request["TrainingJobName"])
+            confirm(aws, job, check)
+            return job
         raise ExperimentMismatch(
             f"{_NAMES} training jobs are called as the tuner of '{settings.name}' would be; choose another tuner_name"
         )

@@ -2,9 +2,8 @@
 
     budget = open_budget(place, max_cost=100)  # before anything is launched; None: nobody has set a limit
     launcher = cell_tuners.launcher(cell)
-    if budget is not None:
-        budget.admit(cell.name, launcher)  # raises BudgetUsedUp
-    launcher.run(wait=False)
+    with budget.admitted(cell.name, launcher):  # raises BudgetUsedUp
+        launcher.run(wait=False)
 
 What counts is committed money: what was billed, and what everything that runs could still cost if it ran for as long as
 it may. The cells' shares lie in the study's ledger; a cell's tuner starts trials within its share only, and asks for
@@ -13,8 +12,10 @@ more, or gives back, in the background (:class:`~cloudtune.studies.purse_filler.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cloudtune.aws.clients import aws_for
@@ -25,7 +26,7 @@ from cloudtune.remote.launching import LaunchedElsewhere, check_none_under_way
 from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store.study_place import StudyPlace
 from cloudtune.studies import ledger_entries
-from cloudtune.studies.launch_claim import NONCE, is_left, make_claim, new_nonce
+from cloudtune.studies.launch_claim import NONCE, begin_launch, end_launch, is_left, make_claim, new_nonce
 from cloudtune.studies.ledger import Book, Ledger, Share, dollars, micros
 from cloudtune.studies.purse import Purse
 from cloudtune.studies.purse_filler import Pace, PurseFiller
@@ -36,6 +37,8 @@ from cloudtune.studies.tuner_costs import earlier_jobs, next_jobs
 if TYPE_CHECKING:
     from cloudtune.remote.remote_launcher import RemoteLauncher
     from cloudtune.tuner import Tuner
+
+logger = logging.getLogger(__name__)
 
 #: Of so many cells a message names those that have the most money.
 _NAMED = 3
@@ -73,6 +76,35 @@ class StudyBudget:
             AwsError: S3 does not answer.
         """
         return self._existing(self.ledger.read())
+
+    @contextmanager
+    def admitted(self, name: str, launcher: RemoteLauncher) -> Iterator[None]:
+        """A cell is launched within: see :meth:`admit`. Where that fails, what was put aside for it is given back.
+
+        Args:
+            name: Of the cell.
+            launcher: That is run within.
+
+        Raises:
+            CloudtuneError: As :meth:`admit`, and what is raised within.
+        """
+        try:
+            self.admit(name, launcher)
+            yield
+        except BudgetUsedUp:
+            raise  # nothing was put aside
+        except CloudtuneError:
+            self._try_to_withdraw(name)
+            raise
+        finally:
+            end_launch(self._nonce, name)
+
+    def _try_to_withdraw(self, name: str) -> None:
+        """Gives back what was put aside. That it cannot does not hide why the cell was not launched."""
+        try:
+            self.withdraw(name)
+        except CloudtuneError as error:
+            logger.info("what was put aside for %s stays so until the next launch: %s", name, error)
 
     def admit(self, name: str, launcher: RemoteLauncher) -> None:
         """To be called right before a cell is launched, or launched again: its tuner then asks the study's budget.
@@ -146,6 +178,7 @@ class StudyBudget:
         """
         lacks = False
         claim = make_claim(self._nonce)
+        begin_launch(self._nonce, name)
 
         def launch(book: Book | None) -> Book:
             nonlocal lacks
@@ -184,7 +217,9 @@ class StudyBudget:
         """
         shares = self.book().shares
         left = {name: share.claim for name, share in shares.items() if share.claim and name not in driven}
-        return [name for name, claim in left.items() if is_left(claim) and self._give_back_left(name, claim[NONCE])]
+        return [
+            name for name, claim in left.items() if is_left(claim, name) and self._give_back_left(name, claim[NONCE])
+        ]
 
     def _give_back_left(self, name: str, nonce: str) -> bool:
         place = self._tuners(name)

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cloudtune.errors import CloudtuneError
+from cloudtune.remote.launches import newest_launch
+from cloudtune.remote.launching import is_under_way
+from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store.s3_log import newest_entry
 from cloudtune.studies.cell_record import CellRecord
 from cloudtune.studies.cell_records import Differences, check_conflicts, differences
@@ -69,13 +72,34 @@ def check_for_conflicts(
         now = CellRecord(cells[name], plan.settings, described(scheduler), record.machines)
         if other := differences(record, now):
             found[name] = other
-    unbegun = [name for name in found if states.get(name, WAITING) == WAITING and _has_no_log(place, name)]
+    unbegun = [name for name in found if states.get(name, WAITING) == WAITING and not _has_begun(place, name)]
     check_conflicts(plan.tag, {name: one for name, one in found.items() if name not in unbegun})
     return unbegun
 
 
-def _has_no_log(place: StudyPlace, name: str) -> bool:
-    return newest_entry(place.bucket, place.experiment(name)) is None
+def check_unbegun(place: StudyPlace, names: Iterable[str]) -> None:
+    """Looks again, right before their records are replaced, at experiments that had never begun.
+
+    Args:
+        place: Of the study.
+        names: Of the experiments.
+
+    Raises:
+        CloudtuneError: One has begun since.
+        AwsError: AWS does not answer.
+    """
+    for name in names:
+        if _has_begun(place, name):
+            raise CloudtuneError(
+                f"{name} has just been launched with other settings; launch again, which shows what differs"
+            )
+
+
+def _has_begun(place: StudyPlace, name: str) -> bool:
+    """Whether an experiment has a log, or a job of its tuner was created, or is about to be."""
+    tuner = TunerPlace(place.bucket, place.experiment(name))
+    # In this order: what is under way has a job, and then a log.
+    return is_under_way(tuner) or newest_launch(tuner) is not None or newest_entry(place.bucket, tuner.root) is not None
 
 
 def described(scheduler: TrialScheduler) -> dict[str, object]:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
 from cloudtune.errors import CloudtuneError
 from cloudtune.store.study_place import StudyPlace
 from cloudtune.studies.stop_mark import stop_mark_key
-
-#: So often it is looked at the mark, in seconds, while launches are made.
-_INTERVAL = 5.0
 
 
 class LaunchesStopped(CloudtuneError):
@@ -18,7 +12,10 @@ class LaunchesStopped(CloudtuneError):
 
 
 class StopCheck:
-    """Called before each launch. Thread-safe.
+    """Called before each launch, and again right before and right after its job is created. Thread-safe.
+
+    A launch says in S3 that it is about to create a job before it looks here for the last time. So whoever leaves a
+    mark, and then waits until nobody is about to create one, misses no job.
 
     Args:
         place: Of the study.
@@ -28,20 +25,14 @@ class StopCheck:
     def __init__(self, place: StudyPlace, mark: str) -> None:
         self._place = place
         self._mark = mark
-        self._looked_at = time.monotonic()
-        self._lock = threading.Lock()
 
     def __call__(self) -> None:
-        """Looks, if that was not done just now.
+        """Looks.
 
         Raises:
             LaunchesStopped: There is a new mark.
             AwsError: S3 does not answer.
         """
-        with self._lock:
-            if time.monotonic() < self._looked_at + _INTERVAL:
-                return
-            self._looked_at = time.monotonic()
         found = self._place.bucket.head(stop_mark_key(self._place))
         self.compare("" if found is None else found.etag)
 

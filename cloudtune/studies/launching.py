@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloudtune.aws.clients import Aws, aws_for
-from cloudtune.aws.errors import Conflict
 from cloudtune.aws.images import tuning_image
 from cloudtune.aws.roles import get_execution_role
 from cloudtune.aws.s3 import Bucket
@@ -31,10 +30,12 @@ from cloudtune.studies.cell_record import CellRecord
 from cloudtune.studies.cell_records import CellConflict, CellRecords
 from cloudtune.studies.cell_standing import FAILED, FINISHED, INTERRUPTED, UNFINISHED, WAITING
 from cloudtune.studies.cell_tuner import Account, CellTuners
-from cloudtune.studies.foreseen import check_for_conflicts, described
+from cloudtune.studies.foreseen import check_for_conflicts, check_unbegun, described
 from cloudtune.studies.launch_queue import Candidate, LaunchQueue
 from cloudtune.studies.launch_turn import LaunchTurn
+from cloudtune.studies.launched_plan import launch_flags, launched_plan
 from cloudtune.studies.launches_stopped import StopCheck
+from cloudtune.studies.ledger import dollars
 from cloudtune.studies.machines import Machines, machines_of
 from cloudtune.studies.plan import Plan
 from cloudtune.studies.status import StudyWatch, study_standing
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _DIGITS = 16
-#: Seconds after which somebody else may have recorded what was recorded here.
-_LONG = 10.0
 #: Of experiments that nobody drives, and that have not come to an end.
 _LEFT = (INTERRUPTED, UNFINISHED)
 
@@ -90,7 +89,7 @@ def launch_study(
         raise ValueError(f"max_parallel_experiments must be at least 1, got {max_parallel_experiments}")
     cells = {cell.name: cell for cell in catalogue.cells(plan)}
     launching = _Launching(catalogue, plan, cells, account or Account(), tell)
-    launching.look(max_cost)
+    launching.look(max_cost, max_parallel_experiments)
     launching.launch(max_parallel_experiments)
     return launching.end(wait)
 
@@ -110,6 +109,7 @@ class _Launching:
         self._plan = plan
         self._cells = cells
         self._tell = tell
+        self._account = account
         self._aws: Aws = aws_for(account.region, account.profile)
         self._found = bucket_of(self._aws, account.s3_path)
         self._place = StudyPlace(Bucket(self._aws, self._found.name, self._found.owner), self._found.prefix, plan.tag)
@@ -126,7 +126,7 @@ class _Launching:
 
     # ------------------------------------------------------------------ before anything is launched
 
-    def look(self, max_cost: float | None) -> None:
+    def look(self, max_cost: float | None, max_parallel: int | None) -> None:
         """Finds out what is to be launched, and writes it down; raises what keeps it from being launched."""
         there, others = self._look_at_study()
         wanted = [name for name in self._cells if self._is_to_be_launched(name)]
@@ -144,7 +144,10 @@ class _Launching:
                 del self._launchers[name]
         self._tell_what_comes()
         self._budget = open_study_budget(self._place, self._standing, max_cost)
-        self._write([name for name in self._launchers if name not in there or name in others])
+        check_unbegun(self._place, [name for name in others if name in self._launchers])
+        limit = None if self._budget is None else dollars(self._budget.book().limit)
+        flags = launch_flags(self._account, self._place, limit, max_parallel)
+        self._write([name for name in self._launchers if name not in there or name in others], flags)
 
     def _look_at_study(self) -> tuple[Collection[str], Collection[str]]:
         """Names of the plan's cells that are written down, and of those of them with other settings, never begun.
@@ -198,18 +201,13 @@ class _Launching:
     def _known(self) -> list[str]:
         return [name for name in self._cells if name in self._states]
 
-    def _write(self, names: Sequence[str]) -> None:
-        """Writes down the plan, and what of it was not written down yet."""
+    def _write(self, names: Sequence[str], flags: Mapping[str, Any]) -> None:
+        """Writes down the plan, how it was launched last, and the cells that were not written down yet."""
         if not self._launchers:
             return
-        plan = self._plan.to_json().encode()
-        key = f"{self._place.plans}{hashlib.sha256(plan).hexdigest()[:_DIGITS]}.json"
-        try:
-            self._place.bucket.put(key, plan, if_none_match=True)
-        except Conflict:
-            logger.debug("the plan was launched before")
+        digest = hashlib.sha256(self._plan.to_json().encode()).hexdigest()[:_DIGITS]
+        self._place.bucket.put(f"{self._place.plans}{digest}.json", launched_plan(self._plan, flags))
         self._records.write(self._planned[name] for name in names)
-        self._written_at = time.monotonic()
 
     # ------------------------------------------------------------------ launching
 
@@ -221,12 +219,13 @@ class _Launching:
             for name, parcel in zip(names, self._pack(names), strict=True)
         ]
         self._watch = StudyWatch(self._place)
+        self._stop = StopCheck(self._place, self._standing.stop_mark)
         self._queue = LaunchQueue(
             candidates,
             self._watch,
             self._room,
             self._machines,
-            StopCheck(self._place, self._standing.stop_mark),
+            self._stop,
             LaunchTurn(self._place),
             max_parallel=max_parallel,
             tell=self._tell,
@@ -261,32 +260,22 @@ class _Launching:
 
     def _launch(self, name: str, parcel: Parcel) -> str:
         launcher = self._launchers[name]
-        if time.monotonic() > self._written_at + _LONG and not self._records.is_current(name):
+        with nullcontext() if self._budget is None else self._budget.admitted(name, launcher):
+            return launcher.run_with(parcel, partial(self._check, name)).job_name
+
+    def _check(self, name: str) -> None:
+        """Raises what has come up since it was looked what is to be launched, and keeps an experiment from it."""
+        self._stop()
+        if not self._records.is_current(name):
             raise CloudtuneError(
-                f"{name} was launched with other settings, or its record was deleted, while this launch has waited; "
+                f"{name} was launched with other settings, or its record was deleted, while this launch was made; "
                 "launch again, which shows what differs"
             )
-        if self._budget is not None:
-            self._budget.admit(name, launcher)
-        elif self._place.bucket.exists(self._place.budget):
+        if self._budget is None and self._place.bucket.exists(self._place.budget):
             raise BudgetRefused(
-                f"{name} is not launched: a max_cost was set for the study while this launch has waited; launch again, "
+                f"{name} is not launched: a max_cost was set for the study while this launch was made; launch again, "
                 "and it heeds that"
             )
-        try:
-            return launcher.run_with(parcel).job_name
-        except CloudtuneError:
-            self._withdraw(name)
-            raise
-
-    def _withdraw(self, name: str) -> None:
-        """Gives back what was put aside for an experiment. That it cannot does not hide why it was not launched."""
-        if self._budget is None:
-            return
-        try:
-            self._budget.withdraw(name)
-        except CloudtuneError as error:
-            logger.info("what was put aside for %s stays so until the next launch: %s", name, error)
 
     # ------------------------------------------------------------------ the end
 

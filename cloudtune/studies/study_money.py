@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from functools import partial
 
@@ -9,12 +10,16 @@ from cloudtune.aws.our_jobs import OurJob, find_our_jobs
 from cloudtune.aws.parallel import in_parallel
 from cloudtune.aws.prices import cost
 from cloudtune.aws.training_jobs import JobState, TrainingJobs
+from cloudtune.remote.launching import is_under_way
 from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store.study_place import StudyPlace
 from cloudtune.studies.budget import StudyBudget, open_budget
+from cloudtune.studies.cell_records import listed
 from cloudtune.studies.cell_standing import FINISHED, WAITING, CellStanding, StudyStanding
-from cloudtune.studies.ledger import Ledger, Share, micros
+from cloudtune.studies.ledger import Book, Ledger, Share, micros
 from cloudtune.studies.tuner_costs import billed_seconds, earlier_jobs, hourly_price
+
+logger = logging.getLogger(__name__)
 
 
 def open_study_budget(place: StudyPlace, standing: StudyStanding, max_cost: float | None) -> StudyBudget | None:
@@ -33,14 +38,40 @@ def open_study_budget(place: StudyPlace, standing: StudyStanding, max_cost: floa
     if book is not None:
         StudyBudget(place).give_back_left({one.name for one in standing.cells if one.is_driven})
     if max_cost is None:
+        if book is not None:
+            _warn_of_unlimited(standing, book)
         return open_budget(place, None)
     known = () if book is None else book.shares
-    begun = [one for one in standing.cells if one.state != WAITING and one.name not in known]
+    unknown = [one for one in standing.cells if one.name not in known]
+    begun = [one for one in unknown if one.state != WAITING]
     # Those that have come to their end have stopped their trials' jobs before they said so.
     left = [one.name for one in begun if one.state != FINISHED and not one.is_driven]
     jobs = _jobs_of_trials(place, left) if left else []
     spent = in_parallel(place.bucket.aws.threads, [partial(_spent, place, one, jobs) for one in begun])
-    return open_budget(place, max_cost, {one.name: share for one, share in zip(begun, spent, strict=True)})
+    shares = {one.name: share for one, share in zip(begun, spent, strict=True)}
+    # A launcher at work that knows no limit: what it is about to launch would run without one.
+    return open_budget(place, max_cost, {**shares, **dict.fromkeys(_under_way(place, unknown))})
+
+
+def _under_way(place: StudyPlace, cells: Collection[CellStanding]) -> list[str]:
+    """Names of those of which nobody drives any yet, but somebody is about to create a tuner's job."""
+    names = [one.name for one in cells if not one.is_driven and one.state != FINISHED]
+    tuners = [TunerPlace(place.bucket, place.experiment(name)) for name in names]
+    are = in_parallel(place.bucket.aws.threads, [partial(is_under_way, tuner) for tuner in tuners])
+    return [name for name, is_one in zip(names, are, strict=True) if is_one]
+
+
+def _warn_of_unlimited(standing: StudyStanding, book: Book) -> None:
+    names = [one.name for one in standing.cells if one.is_driven and one.name not in book.shares]
+    if names:
+        logger.warning(
+            "%s of '%s' without its limit of money: `cloudtune stop %s/NAME` ends one, and launched again it heeds the "
+            "limit: %s",
+            "an experiment runs" if len(names) == 1 else f"{len(names)} experiments run",
+            standing.tag,
+            standing.tag,
+            listed(names),
+        )
 
 
 def _spent(place: StudyPlace, one: CellStanding, jobs: Collection[OurJob]) -> Share | None:
