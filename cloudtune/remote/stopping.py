@@ -66,6 +66,22 @@ def ask_to_end(place: TunerPlace, launch: int, job: JobState, leave_trials: bool
     return False
 
 
+def find_launch(place: TunerPlace, driving: str | None) -> tuple[int, JobState] | None:
+    """The newest launch; an earlier one if its job drives the experiment, for which the newest was refused then.
+
+    Args:
+        place: Of the experiment.
+        driving: Name of the job that drives it, as far as is known.
+
+    Raises:
+        AwsError: AWS does not answer.
+    """
+    newest = newest_launch(place)
+    if newest is None or not newest[1].is_terminal or driving is None:
+        return newest
+    return next((one for one in launches(place) if one[1].name == driving and not one[1].is_terminal), newest)
+
+
 class Stopping:
     """Ends one experiment.
 
@@ -136,15 +152,8 @@ class Stopping:
         return ask_to_end(self._place, launch, job, self._leave_trials)
 
     def _find_launch(self) -> tuple[int, JobState] | None:
-        """The newest launch; an earlier one if its job drives the experiment, for which the newest was refused then."""
-        newest = newest_launch(self._place)
-        if newest is None or not newest[1].is_terminal:
-            return newest
-        driver = driver_of(read_lease(self._experiment.bucket, self._experiment.root), newest[1])
-        if driver is None or driver.owner.get("job") is None:
-            return newest
-        every = launches(self._place)
-        return next((one for one in every if one[1].name == driver.owner["job"] and not one[1].is_terminal), newest)
+        driver = driver_of(read_lease(self._experiment.bucket, self._experiment.root), None)
+        return find_launch(self._place, None if driver is None else driver.owner.get("job"))
 
     def _refuse_another(self, job: JobState | None) -> None:
         driver = driver_of(read_lease(self._experiment.bucket, self._experiment.root), job)

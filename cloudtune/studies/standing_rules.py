@@ -91,6 +91,19 @@ def standing_of(known: Known, job: JobSummary | None, why: str = "") -> CellStan
     return standing if said is None else _with_numbers(standing, said)
 
 
+def speaks_of_another_job(known: Known, job: JobSummary | None) -> str:
+    """The job that drives an experiment by what its tuner has just said, where the newest one has ended; or "".
+
+    Args:
+        known: What S3 tells.
+        job: The newest job of its tuner: it was perhaps refused, because another one drives the experiment.
+    """
+    said = known.overview
+    if job is None or not job.is_terminal or said is None or said.state != RUNNING or said.job == job.name:
+        return ""
+    return said.job if known.age is None or known.age <= ALIVE else ""
+
+
 def _state(known: Known, job: JobSummary | None, why: str) -> tuple[str, str]:
     """The state, and why it is in it."""
     if known.is_finished:

@@ -23,9 +23,9 @@ from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store.study_place import StudyPlace
 from cloudtune.studies.cell_standing import FINISHED, RUNNING, UNFINISHED, CellStanding, StudyStanding
 from cloudtune.studies.known_cell import known_cell
-from cloudtune.studies.standing_rules import Known, standing_of
+from cloudtune.studies.standing_rules import Known, speaks_of_another_job, standing_of
 from cloudtune.studies.stop_mark import stop_mark_key
-from cloudtune.studies.tuner_jobs import launched_from, newest_jobs, why_ended
+from cloudtune.studies.tuner_jobs import launched_from, newest_jobs, running_among, why_ended
 
 __all__ = ["CellStanding", "StudyStanding", "StudyWatch", "study_standing"]
 
@@ -65,6 +65,8 @@ class StudyWatch:
         self._read: dict[str, Got] = {}
         #: Job of a tuner -> whether it was launched from here, as far as that was looked up.
         self._launches: dict[str, bool] = {}
+        #: Jobs of tuners that were asked for by their names, and have ended.
+        self._ended: set[str] = set()
         #: Key and ETag of results -> whether they say that their experiment has finished.
         self._ends: dict[tuple[str, str], bool] = {}
 
@@ -161,6 +163,7 @@ class StudyWatch:
         try:
             found = newest_jobs(bucket.aws, places.keys(), _since([recorded.get(one.name) for one in every]))
             jobs = self._ours(every, places, found)
+            jobs.update(self._older_that_drive(every, jobs))
             silent = {
                 one.name: jobs[one.name] for one in every if one.name in jobs and _tells_no_end(one, jobs[one.name])
             }
@@ -180,6 +183,14 @@ class StudyWatch:
             self._check_launches(places, [job for one in every if (job := _unknown_job(one, jobs)) is not None])
             ours.update((name, job) for name, job in jobs.items() if self._launches.get(job.name, True))
         return ours
+
+    def _older_that_drive(self, every: Collection[Known], newest: Mapping[str, JobSummary]) -> dict[str, JobSummary]:
+        """Jobs that drive experiments for which a later one was refused."""
+        said = {one.name: job for one in every if (job := speaks_of_another_job(one, newest.get(one.name)))}
+        asked = {name: job for name, job in said.items() if job not in self._ended}
+        running = running_among(self._place.bucket.aws, asked.values())
+        self._ended.update(job for job in asked.values() if job not in running)
+        return {name: running[job] for name, job in asked.items() if job in running}
 
     def _check_launches(self, places: Mapping[str, TunerPlace], unknown: Collection[tuple[str, JobSummary]]) -> None:
         """Looks once whether jobs of which tuners have said nothing were launched from here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import partial
 
 from cloudtune.agent import protocol
@@ -78,6 +78,29 @@ def _status(training: TrainingJobs, job: str) -> str:
         return training.describe(job).status
     except NotFound:
         return ""
+
+
+def running_among(aws: Aws, jobs: Iterable[str]) -> dict[str, JobSummary]:
+    """Those jobs that have not ended, by their names.
+
+    Args:
+        aws: Account and region.
+        jobs: Full names.
+
+    Raises:
+        AwsError: SageMaker does not answer.
+    """
+    training, names = TrainingJobs(aws), list(jobs)
+    found = in_parallel(aws.threads, [partial(_summary, training, name) for name in names])
+    return {one.name: one for one in found if one is not None and not one.is_terminal}
+
+
+def _summary(training: TrainingJobs, job: str) -> JobSummary | None:
+    try:
+        told = training.describe(job)
+    except NotFound:
+        return None
+    return JobSummary(told.name, told.arn, told.status, told.secondary, told.created, told.ended, told.warm_pool)
 
 
 def launched_from(place: TunerPlace, job: JobSummary) -> bool:

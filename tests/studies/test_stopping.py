@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import pytest
 
 from cloudtune.agent.protocol import WISH_PAUSE, WISH_STOP
+from cloudtune.aws.clients import Aws
+from cloudtune.aws.our_jobs import OurJob, find_our_jobs
+from cloudtune.aws.reaping import Reaped
 from cloudtune.localcloud.in_process import InProcessCloud
 from cloudtune.remote.tuner_job import TunerPlace
-from cloudtune.studies import tuner_jobs
+from cloudtune.studies import stopping, tuner_jobs
 from cloudtune.studies.cell import Cell
 from cloudtune.studies.status import study_standing
 from cloudtune.studies.stopping import StudyStopped, StudyStopping
@@ -37,8 +41,7 @@ def stop(
         told.append(line)
         hears(line)
 
-    stopping = StudyStopping(study.place, leave_trials, grace, tell, interval=0.01)
-    return stopping.run(wait=wait), told
+    return StudyStopping(study.place, leave_trials, grace, tell, interval=0.01).run(wait=wait), told
 
 
 def wish(study: RecordedStudy, cell: Cell) -> str | None:
@@ -187,3 +190,89 @@ def test_a_study_of_which_nothing_runs(study: RecordedStudy) -> None:
     assert (result.asked, result.waiting) == ({}, [cell_of(0).name])
     assert told == ["no tuner of heights lives"]
     assert study_standing(study.place).stop_mark
+
+
+def test_one_that_drives_while_a_later_launch_was_refused(study: RecordedStudy) -> None:
+    """The newest job has ended, for another one drives the experiment: that is running, and is asked to end."""
+    cell = cell_of(0)
+    study.begin(cell)
+    study.say(said_of(cell))
+    study.begin(cell, attempt=1)
+    study.end(cell, "Failed", "AlgorithmError: ExperimentLocked", attempt=1)
+    (standing,) = study_standing(study.place).cells
+    assert (standing.state, standing.tuner_job) == ("running", job_of(cell))
+    result, _ = stop(study, lambda line: study.end(cell) if "asked to end" in line else None)
+    assert result.asked == {cell.name: job_of(cell)}
+    assert wish(study, cell) == WISH_STOP
+
+
+def test_jobs_that_aws_does_not_tell_of_at_first(study: RecordedStudy) -> None:
+    """A tuner that is starting is not taken for one that waits to be launched: it is looked again."""
+    cell = cell_of(0)
+    study.record(cell)
+    study.begin(cell, secondary="Pending")
+    study.cloud.faults.add("access_denied", operation="sagemaker:ListTrainingJobs", count=1)
+    result, told = stop(study, lambda line: study.end(cell, "Stopped") if "asked to end" in line else None)
+    assert result.asked == {cell.name: job_of(cell)}
+    assert (result.waiting, result.failed) == ([], {})
+    assert "tuners' training jobs are not looked at" in told[0]
+
+
+def test_jobs_that_aws_does_not_tell_of(study: RecordedStudy) -> None:
+    """That nothing runs is not said: it is not known."""
+    study.record(cell_of(0))
+    study.cloud.faults.add("access_denied", operation="sagemaker:ListTrainingJobs")
+    result, _ = stop(study, wait=False)
+    assert list(result.failed) == ["what is starting of heights"]
+    assert "sagemaker:ListTrainingJobs" in result.failed["what is starting of heights"]
+
+
+def trial_of(study: RecordedStudy, cell: Cell) -> str:
+    """Creates the job of a trial; its name."""
+    name = f"{cell.name}-abc123-0-0"
+    place = f"{study.bucket.uri(study.place.experiment(cell.name))}abc123/"
+    request = training_request(name, Environment={"CLOUDTUNE_PLACE": place, "CLOUDTUNE_JOB_ID": "abc123-0-0"})
+    tags = {"experiment": cell.name, "tag": cell.tag, "trial": "0", "place": place}
+    request["Tags"] = [{"Key": f"cloudtune:{key}", "Value": value} for key, value in tags.items()]
+    study.cloud.client("sagemaker").create_training_job(**request)
+    study.cloud.job(name).move("Training")
+    return name
+
+
+def test_trials_whose_tuner_was_no_job(study: RecordedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an experiment that ran on some machine, and of which nothing is recorded: they end once its tuner is gone."""
+    trial = trial_of(study, cell_of(0))
+    result, _ = stop(study, grace=0.0)
+    assert result.failed == {
+        trial: f"the tuner of {cell_of(0).name} lives, and is no training job: end it with Ctrl-C where it runs"
+    }
+    monkeypatch.setattr(stopping, "_SILENT", -1.0)
+
+    def end(line: str) -> None:
+        if line == f"{trial}: stopped":
+            study.cloud.job(trial).finish("Stopped", "Stopped", "")
+
+    result, _ = stop(study, end, grace=0.0)
+    assert (result.failed, result.ended) == ({}, [trial])
+
+
+def test_machines_that_are_kept_are_given_back(study: RecordedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a tuner that has died: kept, they cost on. They are not waited for: the job itself has ended."""
+    cell = cell_of(0)
+    study.begin(cell)
+    study.say(said_of(cell))
+    study.end(cell, "Failed", "killed")
+    trial = trial_of(study, cell)
+    found = find_our_jobs(study.bucket.aws)
+    kept = replace(found, jobs=[replace(job, is_warm_pool=True) for job in found.jobs])
+    monkeypatch.setattr(stopping, "find_our_jobs", lambda _aws: kept)
+    given: list[str] = []
+
+    def reap(_aws: Aws, jobs: Collection[OurJob], *_: object, **__: object) -> Reaped:
+        given.extend(job.name for job in jobs)
+        return Reaped(pools=list(given))
+
+    monkeypatch.setattr(stopping, "reap", reap)
+    result, _ = stop(study, grace=0.0)
+    assert given == [trial]
+    assert (result.ended, result.running) == ([], [])
