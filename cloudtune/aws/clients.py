@@ -106,9 +106,20 @@ class Aws:
     @property
     def account(self) -> str:
         """Twelve digits. Asked from STS once."""
+        return self.identify()
+
+    def identify(self, patience: float | None = None) -> str:
+        """The account; the first time also whether AWS can be reached, and knows the caller.
+
+        Args:
+            patience: See :meth:`call`.
+
+        Raises:
+            AwsError: It cannot, or does not.
+        """
         connections = self._connections
         if connections.account is None:
-            connections.account = str(self.call("sts", "get_caller_identity")["Account"])
+            connections.account = str(self.call("sts", "get_caller_identity", patience=patience)["Account"])
         return connections.account
 
     @property

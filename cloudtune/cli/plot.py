@@ -66,7 +66,7 @@ def plot_command(
     """  # noqa: D301 - \b is how click is told to keep the lines of a paragraph
     from pathlib import Path
 
-    from cloudtune.cli.study_results import study_results
+    from cloudtune.cli.study_results import study_results, without_results
     from cloudtune.experiments.comparison.comparative_results import ComparativeResults
     from cloudtune.experiments.comparison.plot_parameters import PlotParameters
     from cloudtune.experiments.comparison.saving import check_file_name
@@ -74,8 +74,9 @@ def plot_command(
     path = Path(output or f"{Path(tag).name}.png")
     check_file_name(path)
     found = study_results(tag, s3_path, region, profile)
-    for note in found.notes:
-        click.echo(note, err=True)
+    for note in (*found.notes, without_results(found, benchmark)):
+        if note:
+            click.echo(note, err=True)
     parameters = PlotParameters(over=over, metric=metric, resource_attr=resource_attr, aggregate_mode=aggregate)
     names = _benchmarks(found.experiments)
     results = ComparativeResults(found.experiments, plot_params=parameters)

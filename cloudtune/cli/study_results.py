@@ -7,7 +7,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cloudtune.status_table import printable
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from cloudtune.aws.clients import Aws
     from cloudtune.experiments.experiment_result import ExperimentResult
     from cloudtune.store.study_place import StudyPlace
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _AS_COPIED = "What is shown is as it was synced last, since S3 cannot be read"
+_AS_KEPT = "What is shown was synced before; S3 has it no more"
+#: Experiments that a sentence names.
+_MOST_NAMES = 10
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,9 @@ def study_results(name: str, s3_path: str | None, region: str | None, profile: s
         if not here:
             return _in_s3(name, s3_path, make_aws())
     except CloudtuneError as error:
-        if not here and not isinstance(error, ExperimentNotFound) and (copied := _copied(name, s3_path)):
-            return StudyResults(name, copied, notes=(f"{_AS_COPIED}: {' '.join(str(error).split())}",))
+        if not here and (copied := _copied(name, s3_path)):
+            why = _AS_KEPT if isinstance(error, ExperimentNotFound) else _AS_COPIED
+            return StudyResults(name, copied, notes=(f"{why}: {' '.join(str(error).split())}",))
         if s3_path is None and not here and not isinstance(error, ExperimentNotFound):
             raise ExperimentNotFound(
                 f"there is no study or experiment {name!r} on this machine, nor can one be read from S3 "
@@ -75,7 +83,32 @@ def study_results(name: str, s3_path: str | None, region: str | None, profile: s
             ) from error
         if not here:
             raise
-    return StudyResults(name, [one for one in load_experiments(name) if not one.place])
+    return StudyResults(name, [one for one in load_experiments(name, download_from_s3=False) if not one.place])
+
+
+def without_results(found: StudyResults, benchmark: str | None = None) -> str:
+    """A sentence that names the experiments of a study in S3 of which there are no results; "" if there are none.
+
+    Args:
+        found: What there is.
+        benchmark: Only those of this one.
+    """
+    from cloudtune.errors import CloudtuneError
+    from cloudtune.experiments.quantities import plural
+
+    if found.study is None:
+        return ""
+    try:
+        cells = found.study.standing_in_s3().cells
+    except CloudtuneError as error:
+        return f"Whether experiments are missing is not known: {' '.join(str(error).split())}"
+    there = {one.name for one in found.experiments}
+    missing = [
+        f"{one.name!r} ({one.state})"
+        for one in cells
+        if one.name not in there and (benchmark is None or one.cell is None or one.cell.benchmark == benchmark)
+    ]
+    return f"Of {plural(len(missing), 'experiment')} there are no results: {_some(missing)}" if missing else ""
 
 
 def _here(name: str) -> list[str]:
@@ -93,8 +126,9 @@ def _of_study(study: Study) -> StudyResults:
     from cloudtune.errors import CloudtuneError
     from cloudtune.experiments import load_experiment
 
+    passed_over: tuple[str, ...] = ()
     if study.place is not None:
-        there = _gathered(study.place)
+        there, passed_over = _gathered(study.place)
     else:
         there = [] if study.is_s3_read else [one for one in _copied(study.tag, None) if one.name not in study.folders]
     names = {one.name for one in there}
@@ -105,7 +139,7 @@ def _of_study(study: Study) -> StudyResults:
             there.append(load_experiment(str(path), download_if_not_found=False))
         except CloudtuneError as error:
             logger.warning("experiment %r is passed over: %s", name, error)
-    notes = (study.note,) if study.note else ()
+    notes = ((study.note,) if study.note else ()) + passed_over
     return StudyResults(study.tag, _oldest_first(there), study, study.place, notes)
 
 
@@ -117,24 +151,46 @@ def _in_s3(name: str, s3_path: str | None, aws: Aws) -> StudyResults:
 
     try:
         place = find_study(name, s3_path, aws)
-        return StudyResults(name, _oldest_first(_gathered(place)), place=place)
+        there, passed_over = _gathered(place)
+        return StudyResults(name, _oldest_first(there), place=place, notes=passed_over)
     except ExperimentNotFound:
         found = find_in_s3(name, s3_path, aws)
     place = StudyPlace.of_experiment(found.bucket, found.root)
-    return StudyResults(found.label, [one for one in _gathered(place) if one.name == found.name], place=place)
+    there, _ = _gathered(place)
+    return StudyResults(found.label, [one for one in there if one.name == found.name], place=place)
 
 
-def _gathered(place: StudyPlace) -> list[ExperimentResult]:
-    """The experiments in S3, by way of the copy on this machine."""
-    from cloudtune.experiments.copied import fitting
+def _gathered(place: StudyPlace) -> tuple[list[ExperimentResult], tuple[str, ...]]:
+    """The experiments in S3, by way of the copy on this machine; and which of them are passed over.
+
+    What the copy has besides is of no use here: it has gone from S3 since, or was never in this one.
+    """
+    from cloudtune.experiments.copied import Copied
     from cloudtune.experiments.gathering import gather
+    from cloudtune.experiments.study_copy import StudyCopy
     from cloudtune.store.places import experiments_root
 
     root = experiments_root()
-    gather(place, root)
-    where = f"s3://{place.bucket.name}/{place.prefix}".rstrip("/")
-    loaded = (one.load() for one in fitting(root, place.tag, where))
-    return [one for one in loaded if one is not None]
+    gathered = gather(place, root)
+    copy = StudyCopy(root, place.bucket.name, place.prefix, place.tag)
+    loaded = [Copied(copy, name).load() for name in sorted({*gathered.fetched, *gathered.read, *gathered.unchanged})]
+    return [one for one in loaded if one is not None], _passed_over(gathered.passed_over)
+
+
+def _passed_over(why: Mapping[str, str]) -> tuple[str, ...]:
+    """A sentence for each reason."""
+    names: dict[str, list[str]] = {}
+    for name, reason in why.items():
+        names.setdefault(reason, []).append(repr(name))
+    return tuple(
+        f"Passed over {'is' if len(of_reason) == 1 else 'are'} {_some(of_reason)}: {printable(reason)}"
+        for reason, of_reason in names.items()
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _copied(name: str, s3_path: str | None) -> list[ExperimentResult]:

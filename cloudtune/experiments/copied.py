@@ -1,9 +1,10 @@
-"""Experiments in S3 as the copies on this machine have them: found by name or tag, brought here where they are not."""
+"""Experiments in S3 as the copies on this machine have them: found by name or tag."""
 
 from __future__ import annotations
 
 import importlib
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.aws.buckets import parse_bucket
+from cloudtune.constants import ENV_S3_PATH
 from cloudtune.errors import ExperimentNotFound, NewerFormat
 from cloudtune.experiments.experiment_result import ExperimentResult
 from cloudtune.experiments.frames import LazyFrame
 from cloudtune.experiments.other_studies import is_of_other_study
 from cloudtune.experiments.study_copy import StudyCopy, copies
-from cloudtune.store.places import is_suffix
 from cloudtune.store.results_object import RUNNING, DamagedResults, PackedTable, ResultsObject
 
 if TYPE_CHECKING:
@@ -112,10 +113,10 @@ def fitting(root: Path, wanted: str, s3_path: str | None = None) -> list[Copied]
         root: Folder of the experiments of this machine.
         wanted: A tag, ``TAG/NAME``, or a name, which stands for all that begin with it and a dash as well, but not for
             those of a study whose tag is longer.
-        s3_path: Only copies of this place.
+        s3_path: Only copies of this place. Default: of all; of several, that of ``$CLOUDTUNE_S3_PATH`` counts.
 
     Raises:
-        ExperimentNotFound: Copies of several places fit.
+        ExperimentNotFound: Copies of several places have experiments of one name.
     """
     tag, slash, name = wanted.rpartition("/")
     there = _copies_of(root, s3_path)
@@ -127,12 +128,15 @@ def fitting(root: Path, wanted: str, s3_path: str | None = None) -> list[Copied]
             every = [Copied(copy, one) for copy in there for one in copy.names()]
             found = [one for one in every if one.name == wanted or one.name.startswith(f"{wanted}-")]
             found = [one for one in found if not is_of_other_study(wanted, one.name, one.copy.tag)]
+    places = sorted({one.copy.s3_path for one in found})
+    usual = os.environ.get(ENV_S3_PATH, "").rstrip("/")
+    if len(places) > 1 and usual in places:
+        return [one for one in found if one.copy.s3_path == usual]
     names = [one.name for one in found]
     if len(set(names)) < len(names):
-        places = sorted({one.copy.place for one in found})
         raise ExperimentNotFound(
-            f"there are experiments {wanted!r} of several places in the copies on this machine: name one of "
-            f"{', '.join(places)} as s3_path, or TAG/NAME"
+            f"the copies on this machine have experiments {wanted!r} of several places in S3: name the one that is "
+            f"meant as s3_path (--s3-path), or set {ENV_S3_PATH}: {', '.join(places)}"
         )
     return found
 
@@ -164,53 +168,6 @@ def warn_of_old(loaded: Sequence[Copied]) -> None:
             shown,
             tags,
         )
-
-
-def bring_here(wanted: str, root: Path, s3_path: str | None) -> None:
-    """Copies what a name stands for from S3.
-
-    Args:
-        wanted: See :func:`fitting`.
-        root: Folder of the experiments of this machine.
-        s3_path: Where to look; see :func:`~cloudtune.experiments.load_experiments`.
-
-    Raises:
-        ExperimentNotFound: There is no such experiment.
-        AwsError: S3 does not answer.
-    """
-    from cloudtune.aws.s3_folders import folders
-    from cloudtune.experiments.gathering import gather
-    from cloudtune.experiments.s3_finding import find_in_s3, find_study
-
-    def bring(tag: str) -> None:
-        place = find_study(tag, s3_path)
-        gathered = gather(place, root)
-        # Those of which the copy says that they cannot be read are warned of where they are loaded.
-        told = StudyCopy(root, place.bucket.name, place.prefix, tag).names()
-        for name in gathered.passed_over.keys() - set(told):
-            logger.warning("experiment %r is passed over: %s", name, gathered.passed_over[name])
-
-    tag, slash, _ = wanted.rpartition("/")
-    try:
-        bring(tag if slash else wanted)
-        return
-    except ExperimentNotFound as error:
-        if slash:
-            raise
-        not_found = error
-    place = find_study(wanted, s3_path)
-    above = place.root.removesuffix(f"{wanted}/")
-    # Single experiments lie below a tag that is their own name.
-    runs = [one for one in folders(place.bucket, above) if one.startswith(wanted) and is_suffix(one[len(wanted) :])]
-    for one in runs:
-        bring(one)
-    if runs:
-        return
-    try:
-        found = find_in_s3(wanted, s3_path)
-    except ExperimentNotFound:
-        raise not_found from None
-    bring(found.tag or found.name)
 
 
 def _copies_of(root: Path, s3_path: str | None) -> list[StudyCopy]:

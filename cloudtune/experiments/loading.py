@@ -46,16 +46,16 @@ def load_experiment(
 ) -> ExperimentResult:
     """Reads the results of an experiment, which may still be running, here or remotely.
 
-    It is looked for on this machine, in the copies that :func:`sync` has made of studies, and in S3. What a copy has is
-    as old as the copy.
+    It is looked for on this machine, in the copies that :func:`sync` has made of studies, and in S3. A copy that was
+    made while it ran is brought up to date first; where that cannot be done, it is as old as the copy.
 
     Args:
         name: Name of the experiment, or path of its folder. In S3 also ``tag/name`` or ``s3://...``.
         load_tuner: Unpickle the tuner too, into ``.tuner``. That can run any code that is in the file: only do it
             for experiments you trust.
         local_path: Folder to look in, instead of ``$CLOUDTUNE_FOLDER`` or ``~/cloudtune``.
-        download_if_not_found: Look in S3 if it is not on this machine. A part of the log that is damaged there, and
-            what follows it, is left out with a warning.
+        download_if_not_found: Look in S3 if it is not on this machine, or only as a copy that was made while it ran. A
+            part of the log that is damaged there, and what follows it, is left out with a warning.
         s3_path: Where to look in S3, ``s3://bucket[/prefix]``. Given without ``local_path``, this machine is not
             looked at: there, another experiment may have that name. Default: ``$CLOUDTUNE_S3_PATH``, else the account's
             own bucket.
@@ -75,7 +75,7 @@ def load_experiment(
     if experiment is not None:
         return experiment
     root = _root(local_path)
-    experiment = _load_copied(name, root, load_tuner)
+    experiment = _load_copied(name, root, load_tuner, download_if_not_found)
     if experiment is not None:
         return experiment
     if not download_if_not_found:
@@ -89,16 +89,21 @@ def load_experiment(
     return _load_from_s3(found, load_tuner)
 
 
-def _load_copied(name: str, root: Path, load_tuner: bool) -> ExperimentResult | None:
+def _load_copied(name: str, root: Path, load_tuner: bool, may_ask_s3: bool) -> ExperimentResult | None:
     """From the copy of a study, if there is one that has it."""
     if not (root / COPIES_FOLDER).is_dir() or name.startswith("s3://"):
         return None
     from cloudtune.experiments.copied import exactly, warn_of_old
+    from cloudtune.experiments.refreshing import refresh
 
     copied = exactly(root, name)
     if copied is None:
         return None
-    experiment = copied.load(load_tuner)
+    experiment = copied.load()
+    if may_ask_s3 and copied.was_running:
+        copied.is_fresh = bool(refresh([copied], root))
+    if copied.is_fresh or load_tuner:
+        experiment = copied.load(load_tuner)
     warn_of_old([copied])
     return experiment
 
@@ -133,8 +138,9 @@ def load_experiments(
         metadata_filter: The same, of the metadata; the results of the others are not read.
         s3_path: Where to look in S3, ``s3://bucket[/prefix]``. Given, the experiments of this machine are not looked
             at: there, others may have these names. Default: ``$CLOUDTUNE_S3_PATH``, else the account's own bucket.
-        download_from_s3: Whether the copies are brought up to date first, as by :func:`sync`. By default if ``s3_path``
-            is given, and for names that nothing here fits.
+        download_from_s3: Whether S3 is asked first, as by :func:`sync`. By default it is for names that copies fit, or
+            nothing here does: where nothing has changed that is one listing, and where S3 cannot be read, the copy is
+            taken with a warning that tells its age. False: the copies are read as they are, without a network.
 
     Raises:
         ExperimentNotFound: Nothing fits one of ``names``.
@@ -221,31 +227,36 @@ def _chosen(
     existing = _existing(root)
     if names is None:
         return [root / name for name in existing]
-    from cloudtune.experiments.copied import bring_here, fitting
+    from cloudtune.experiments.copied import fitting
+    from cloudtune.experiments.refreshing import bring_here, refresh
 
     chosen: dict[str, Path | Copied] = {}
     for wanted in [names] if isinstance(names, str) else names:
         of_folders = [] if s3_path is not None else _fitting(root, existing, wanted)
-        asked = download if download is not None else s3_path is not None
+        asked, place = download or (download is None and s3_path is not None), s3_path
         if asked:
             try:
-                bring_here(wanted, root, s3_path)
+                place = bring_here(wanted, root, s3_path)
             except ExperimentNotFound as error:
                 if not of_folders:
                     raise
                 logger.info("what is on this machine is taken for %r: %s", wanted, error)
-        copied = fitting(root, wanted, s3_path)
-        if not of_folders and not copied and download is None and not asked:
-            asked = True
+        copied = fitting(root, wanted, place)
+        fresh = {one.copy.path for one in copied} if asked else set()
+        if copied and download is None and not asked:
+            fresh = refresh(copied, root)
+            copied = fitting(root, wanted)
+        elif not copied and not of_folders and download is None and not asked:
             try:
-                bring_here(wanted, root, s3_path)
+                place = bring_here(wanted, root, None)
             except CloudtuneError as error:
                 raise _not_found(wanted, root, _nor_in_s3(error)) from error
-            copied = fitting(root, wanted, s3_path)
+            copied = fitting(root, wanted, place)
+            fresh = {one.copy.path for one in copied}
         if not of_folders and not copied:
             raise _not_found(wanted, root, "" if s3_path is None else f", nor a copy of one in {s3_path}")
         for one in copied:
-            one.is_fresh = asked
+            one.is_fresh = one.copy.path in fresh
         chosen = {one.name: one for one in copied} | chosen | {name: root / name for name in of_folders}
     return list(chosen.values())
 

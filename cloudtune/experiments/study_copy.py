@@ -89,9 +89,9 @@ class StudyCopy:
         return f"s3://{self.bucket}/{experiment_prefix(self.prefix, self.tag, name)}"
 
     @property
-    def place(self) -> str:
-        """Where the study lies in S3: ``s3://bucket/prefix``, with a slash at its end."""
-        return self.uri(self.tag).removesuffix(f"{self.tag}/")
+    def s3_path(self) -> str:
+        """Where the study lies in S3, as users name it: ``s3://bucket[/prefix]``."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
     # ------------------------------------------------------------------ the study
 

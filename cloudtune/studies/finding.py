@@ -47,11 +47,15 @@ class Study:
 
     def standing(self) -> StudyStanding:
         """How it stands now. Of an experiment that is in S3 and here, what S3 tells is shown. Raises AwsError."""
-        there = StudyStanding(self.tag, []) if self._watch is None else self._watch.look()
+        there = self.standing_in_s3()
         known = there.by_name
         here = [standing_here(path) for name, path in self.folders.items() if name not in known]
         notes = [*there.notes, self.note] if self.note else there.notes
         return replace(there, cells=sorted([*there.cells, *here], key=lambda one: one.name), notes=notes)
+
+    def standing_in_s3(self) -> StudyStanding:
+        """How those of its experiments stand that were launched into S3. Raises AwsError."""
+        return StudyStanding(self.tag, []) if self._watch is None else self._watch.look()
 
     def experiment(self, cell: str) -> Path | S3Experiment:
         """One of its experiments.

@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 from cloudtune.cli import main
 from cloudtune.localcloud import LocalCloud
 from cloudtune.studies.cell import Cell
+from cloudtune.studies.cell_record import CellRecord
+from cloudtune.studies.settings import CellSettings
 from tests.experiments.in_s3 import account, header
 from tests.experiments.recorded import recorded, row, trial
 from tests.experiments.studies_in_s3 import ended, place
@@ -155,3 +157,25 @@ def test_a_study_in_s3(account: LocalCloud, tmp_path: Path) -> None:
     done = run("study", "-o", str(tmp_path / "figure.svg"))
     assert done.exit_code == 0, done.output
     assert (tmp_path / "figure.svg").is_file()
+
+
+def test_experiments_without_results_are_named(account: LocalCloud, tmp_path: Path) -> None:
+    """What was launched and has no results is no part of the figure, and nobody would miss it."""
+    for benchmark, method, seed in (
+        ("digits", "RS", 0),
+        ("digits", "RS", 1),
+        ("digits", "ASHA", 0),
+        ("words", "RS", 0),
+    ):
+        cell = Cell("study", benchmark, method, 4, seed)
+        place().bucket.put(place().cell(cell.name), CellRecord(cell, CellSettings(), {}, ()).to_json())
+        if (method, seed) == ("RS", 0):
+            ended(cell.name, *reports(), benchmark=benchmark, method=method, seed=seed, n_workers=4)
+    done = run("study", "--benchmark", "digits", "-o", str(tmp_path / "figure.svg"))
+    assert done.exit_code == 0, done.output
+    told = next(line for line in done.stderr.splitlines() if "no results" in line)
+    assert told == (
+        "Of 2 experiments there are no results: 'study-digits-ASHA-w4-0' (waiting), 'study-digits-RS-w4-1' (waiting)"
+    )
+    every = run("study", "-o", str(tmp_path / "figure.svg"))
+    assert "Of 2 experiments there are no results" in every.stderr

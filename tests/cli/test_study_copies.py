@@ -73,3 +73,18 @@ def test_experiments_of_this_machine_stand_beside_the_copy(synced: LocalCloud, f
     done = run("report", "study")
     assert done.exit_code == 0, done.output
     assert "3 experiments" in done.stdout
+
+
+def test_what_the_copy_has_besides_is_left_out(synced: LocalCloud) -> None:
+    """Experiments that were in S3 once, or in another cloud's bucket of that name, are told and not compared."""
+    name = Cell("study", "digits", "RS", 4, 1).name
+    bucket = place().bucket
+    bucket.delete([one.key for one in bucket.list("cloudtune/study/") if name in one.key])
+    drawn = run("plot", "study", "-o", "study.svg")
+    assert drawn.exit_code == 0, drawn.output
+    assert f"Passed over is '{name}': it is gone from S3; what was copied before is kept" in drawn.stderr
+    done = run("report", "study")
+    assert done.exit_code == 0, done.output
+    assert "1 experiments" in done.stdout or "1 experiment" in done.stdout
+    page = Path("study.html").read_text(encoding="utf-8")
+    assert "it is gone from S3" in page

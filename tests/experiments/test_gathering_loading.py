@@ -58,24 +58,12 @@ def test_what_is_not_here_is_fetched(account: LocalCloud) -> None:
     assert "S3" not in str(error.value)
     assert names("study") == ["study-1", "study-0"]
     calls = len(account.calls())
-    assert names("study") == ["study-1", "study-0"]
-    assert len(account.calls()) == calls, "the copy is read from then on"
+    assert names("study", download_from_s3=False) == ["study-1", "study-0"]
+    assert len(account.calls()) == calls, "the copy is there from then on"
     with pytest.raises(
         ExperimentNotFound, match=r"'other' in .*, nor can one be read from S3 \(there is no experiment"
     ):
         load_experiments("other")
-
-
-def test_bringing_the_copy_up_to_date() -> None:
-    """It is done where it is asked for, or the place is named; then what has come since is there."""
-    ended("study-0")
-    assert names("study") == ["study-0"]
-    ended("study-1")
-    assert names("study") == ["study-0"]
-    assert sorted(names("study", download_from_s3=True)) == ["study-0", "study-1"]
-    ended("study-2")
-    assert len(names("study", s3_path=f"s3://{DEFAULT_BUCKET}", download_from_s3=False)) == 2
-    assert len(names("study", s3_path=f"s3://{DEFAULT_BUCKET}")) == 3
 
 
 def test_experiments_that_are_nowhere_but_here() -> None:
