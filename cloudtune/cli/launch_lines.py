@@ -13,29 +13,43 @@ if TYPE_CHECKING:
     from cloudtune.studies.plan import Plan
 
 
-def launch_lines(tag: str, plans: Sequence[Mapping[str, Any]], experiments: Sequence[ReportedExperiment]) -> list[str]:
+def launch_lines(
+    tag: str,
+    plans: Sequence[Mapping[str, Any]],
+    experiments: Sequence[ReportedExperiment],
+    place: Mapping[str, Any] | None = None,
+) -> list[str]:
     """A line for each plan; without any, what the experiments' metadata tell.
 
     Args:
         tag: Of the study.
-        plans: As :meth:`cloudtune.studies.plan.Plan.to_json` has written them.
+        plans: As :func:`cloudtune.studies.launched_plan.launched_plan` has written them.
         experiments: Of the study.
+        place: Flags, by name, that say where it lies.
     """
     import json
 
+    from cloudtune.studies.launched_plan import LAUNCH
     from cloudtune.studies.plan import Plan
 
     lines = []
     for one in plans:
         try:
-            lines.append(launch_line(Plan.from_json(json.dumps(one))))
+            launch = one.get(LAUNCH)
+            flags = {**(launch if isinstance(launch, dict) else {}), **(place or {})}
+            lines.append(launch_line(Plan.from_json(json.dumps(one)), flags))
         except (ValueError, TypeError, KeyError) as error:
             lines.append(f"# a plan that this version of cloudtune cannot read: {' '.join(str(error).split())}")
-    return lines or _derived(tag, experiments)
+    return lines or _derived(tag, experiments, place or {})
 
 
-def launch_line(plan: Plan) -> str:
-    """What launches a plan, with every flag whose default it does not have."""
+def launch_line(plan: Plan, launch: Mapping[str, Any] | None = None) -> str:
+    """What launches a plan, with every flag whose default it does not have.
+
+    Args:
+        plan: Which.
+        launch: The flags, by name, that are no part of a plan.
+    """
     from cloudtune.studies.flags import FLAGS
 
     words = ["cloudtune", "launch"]
@@ -43,6 +57,8 @@ def launch_line(plan: Plan) -> str:
         if flag.owner in ("plan", "settings"):
             value = getattr(plan if flag.owner == "plan" else plan.settings, flag.member)
             words += _words(flag, value)
+        elif launch and flag.name in launch:
+            words += _words(flag, launch[flag.name])
     for name, value in plan.settings.extra.items():
         if value is not None:
             words += [f"--{name}", str(value)]
@@ -58,7 +74,7 @@ def _words(flag: Flag, value: Any) -> list[str]:
     return [f"--{flag.name}", "1" if value is True else str(value)]
 
 
-def _derived(tag: str, experiments: Sequence[ReportedExperiment]) -> list[str]:
+def _derived(tag: str, experiments: Sequence[ReportedExperiment], place: Mapping[str, Any]) -> list[str]:
     """One line for all experiments that differ in method and seed only."""
     seeds: dict[tuple[str, int], dict[str, set[int]]] = {}
     for one in experiments:
@@ -81,6 +97,7 @@ def _derived(tag: str, experiments: Sequence[ReportedExperiment]) -> list[str]:
             words = ["cloudtune", "launch", "--experiment_tag", tag, "--benchmark", benchmark, "--method", *methods]
             words += ["--n_workers", str(workers), "--num_seeds", str(numbers[-1] - numbers[0] + 1)]
             words += ["--start_seed", str(numbers[0])] if numbers[0] else []
+            words += [word for name, value in place.items() for word in (f"--{name}", str(value))]
             lines.append(shlex.join(words))
     note = "# No plan was recorded: these flags are those that the experiments' metadata tell."
     return [note, *lines] if lines else []

@@ -49,11 +49,11 @@ def study_cloud(request: StudyRequest, tell: Callable[[str], object]) -> Iterato
     """
     endpoint = os.environ.get(_ENDPOINT)
     if not request.launch.local_cloud:
-        if endpoint and _is_here(endpoint) and _is_local_cloud(endpoint):
+        if endpoint and is_on_this_machine(endpoint) and _is_local_cloud(endpoint):
             _make_bucket(request)
-        yield StudyCloud(costs=not _is_here(endpoint))
+        yield StudyCloud(costs=not is_on_this_machine(endpoint))
         return
-    if endpoint and not _is_here(endpoint):
+    if endpoint and not is_on_this_machine(endpoint):
         raise click.UsageError(
             f"{_ENDPOINT} names {endpoint}, which is not on this machine; unset it, or leave out --local_cloud"
         )
@@ -131,7 +131,7 @@ def _variables(variables: dict[str, str]) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def _is_here(endpoint: str | None) -> bool:
+def is_on_this_machine(endpoint: str | None) -> bool:
     """Whether an address is of this machine's loopback interface."""
     host = urlsplit(endpoint or "").hostname
     if host is None or host == "localhost":

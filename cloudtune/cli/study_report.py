@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,9 @@ def reported_study(found: StudyResults, made: float) -> ReportedStudy:
         made: When the report is made, in Unix seconds.
     """
     from cloudtune.cli.launch_lines import launch_lines
+    from cloudtune.cli.study_cloud import is_on_this_machine
     from cloudtune.experiments.report.study import ReportedStudy
+    from cloudtune.studies.launched_plan import place_flags
 
     standings, notes = _standings(found)
     asks = len(found.experiments) <= _MOST_TUNERS
@@ -49,6 +52,8 @@ def reported_study(found: StudyResults, made: float) -> ReportedStudy:
     experiments = [_as_it_stands(one, standings.get(one.name)) for one in read]
     known = {one.name for one in experiments}
     plans = [] if found.place is None else _plans(found.place)
+    flags = {} if found.place is None else place_flags(found.place)
+    is_local = is_on_this_machine(os.environ.get("AWS_ENDPOINT_URL"))
     return ReportedStudy(
         name=found.name,
         experiments=experiments,
@@ -56,7 +61,8 @@ def reported_study(found: StudyResults, made: float) -> ReportedStudy:
         place=_where(found),
         plans=plans,
         waiting={name: one.state for name, one in standings.items() if name not in known},
-        commands=launch_lines(found.name, plans, experiments),
+        commands=launch_lines(found.name, plans, experiments, {**flags, **({"local_cloud": 1} if is_local else {})}),
+        place_flags=flags,
         notes=notes,
     )
 

@@ -116,5 +116,6 @@ class Plan:
             raise ValueError("this is no plan of experiments; write one with `cloudtune plan --json`")
         if values.pop("format") > _FORMAT:
             raise ValueError("a newer cloudtune wrote this plan; upgrade with pip install -U cloudtune")
+        values.pop("launch", None)  # how it was launched, see launched_plan.py, is no part of it
         settings = CellSettings.from_dict(values.pop("settings"))
         return cls(**{**values, "settings": settings})

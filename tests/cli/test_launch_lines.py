@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,11 +13,19 @@ from click.testing import CliRunner
 
 from cloudtune.cli.launch_lines import launch_line, launch_lines
 from cloudtune.cli.study_options import StudyCommand, catalogue_at_work
-from cloudtune.studies.options import study_request
+from cloudtune.localcloud import LocalCloud
+from cloudtune.studies.cell_tuner import Account
+from cloudtune.studies.flags import LaunchArguments
+from cloudtune.studies.launched_plan import launch_flags, launched_plan, place_flags
+from cloudtune.studies.options import StudyRequest, study_request
 from cloudtune.studies.plan import Plan
 from cloudtune.studies.settings import CellSettings
 from tests.cli.study_launch import CATALOGUE
+from tests.experiments.in_s3 import account
 from tests.experiments.report.studies import experiment, metadata
+from tests.experiments.studies_in_s3 import place
+
+__all__ = ["account"]
 
 PLANS = [
     Plan("study", ("digits_mlp",), ("RS",)),
@@ -47,12 +56,17 @@ PLANS = [
 
 def planned(line: str) -> Plan:
     """The plan that a command line asks for."""
-    found: list[Plan] = []
+    return requested(line).plan
+
+
+def requested(line: str) -> StudyRequest:
+    """What a command line asks for."""
+    found: list[StudyRequest] = []
 
     @click.command(cls=StudyCommand, catalogue=CATALOGUE)
     def command(**values: Any) -> None:
         """Takes what was typed."""
-        found.append(study_request(catalogue_at_work(), values).plan)
+        found.append(study_request(catalogue_at_work(), values))
 
     program, name, *words = shlex.split(line)
     assert (program, name) == ("cloudtune", "launch")
@@ -86,6 +100,22 @@ def test_each_plan_has_its_line() -> None:
     first, second = launch_lines("study", plans, [])
     assert first == launch_line(PLANS[0])
     assert second.startswith("# a plan that this version of cloudtune cannot read: a newer cloudtune wrote this plan")
+
+
+def test_flags_that_are_no_part_of_a_plan(account: LocalCloud) -> None:
+    """Limits, machines and images of the launch, and the place, arrive as well: the study is launched where it lies."""
+    given = Account(
+        role="arn:aws:iam::123456789012:role/any", tuner_instance_type="ml.m5.xlarge", image_uri="of/mine:1"
+    )
+    there = place("study", "data", "team")
+    flags = launch_flags(given, there, 100.0, 3)
+    written = json.loads(launched_plan(PLANS[0], flags))
+    (line,) = launch_lines("study", [written], [], {**place_flags(there), "local_cloud": 1})
+    assert planned(line) == PLANS[0]
+    asked = requested(line)
+    assert asked.account == replace(given, s3_path="s3://data/team", region="us-east-1")
+    assert asked.launch == LaunchArguments(max_cost=100.0, max_parallel_experiments=3, local_cloud=True)
+    assert place_flags(place("study")) == {"region": "us-east-1"}, "the account's own bucket is found by itself"
 
 
 def test_without_a_plan_metadata_tell_the_flags() -> None:

@@ -165,8 +165,9 @@ def test_a_study_in_s3(account: LocalCloud, tmp_path: Path) -> None:
     assert "RuntimeError: too <b>hot</b>" in page.text
     assert (
         "cloudtune launch --experiment_tag study --benchmark digits --method RS --n_workers 4 --num_seeds 3 "
-        "--random_seed 5 --use_spot 1"
+        "--random_seed 5 --use_spot 1 --region us-east-1 --local_cloud 1"
     ) in page.text
+    assert "cloudtune report study --region us-east-1" in page.text
     assert page.table("methods")[0]["seeds"] == "0 to 2"
     found = next(table for table in page.tables if "tuner's cost" in table[0])
     by_name = {one[0]: one[2] for one in found[1:]}
@@ -198,6 +199,8 @@ def test_what_the_study_says_of_an_experiment_counts(in_process_cloud: InProcess
     for name in ("gone", "starting"):
         done = run("heights", "-o", str(tmp_path / name), "--s3-path", "s3://experiments")
         assert done.exit_code == 0, done.output
+        assert "load_experiments_df('heights', s3_path='s3://experiments')" in page_of(tmp_path / name).text
+        assert "cloudtune report heights --s3-path s3://experiments" in page_of(tmp_path / name).text
         seen.append(states(page_of(tmp_path / name))[cell.name])
         if name == "gone":
             study.begin(cell)

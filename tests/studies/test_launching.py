@@ -30,6 +30,7 @@ def test_every_cell_is_launched_with_one_upload(world: LaunchWorld) -> None:
     got = world.bucket.get(plan.key)
     assert got is not None
     assert Plan.from_json(got.body.decode()) == PLAN
+    assert json.loads(got.body)["launch"]["s3_path"] == world.place().bucket.uri("").rstrip("/")
 
 
 def test_launched_again_nothing_happens(world: LaunchWorld) -> None:
@@ -60,6 +61,16 @@ def test_further_seeds_and_workers_under_the_same_tag(world: LaunchWorld) -> Non
     assert world.launch(later).launched == names_of(replace(PLAN, start_seed=2))
     assert len(world.jobs()) == 8
     assert len(world.bucket.list(world.place().plans)) == 4
+
+
+def test_how_it_was_launched_last_is_written_down(world: LaunchWorld) -> None:
+    """A limit of money counts until it is changed, whichever launch has set it; how many run at once is said anew."""
+    world.launch(max_cost=500.0, max_parallel_experiments=2)
+    world.launch(replace(PLAN, start_seed=1))
+    written = [world.bucket.get(one.key) for one in world.bucket.list(world.place().plans)]
+    flags = [json.loads(one.body)["launch"] for one in written if one is not None]
+    assert [one["max_cost"] for one in flags] == [500.0, 500.0]
+    assert sorted(one.get("max_parallel_experiments", 0) for one in flags) == [0, 2]
 
 
 @pytest.mark.parametrize("how", ["killed", "interrupted"])

@@ -32,11 +32,23 @@ def reproducing_section(study: ReportedStudy) -> Html:
         if study.experiments
         else None,
         tag("p", "The results as one table:"),
-        block(f"from cloudtune.experiments import load_experiments_df\nresults = load_experiments_df({study.name!r})"),
+        block(_loading(study)),
         tag("p", "This page again:"),
-        block(shlex.join(["cloudtune", "report", study.name])),
+        block(shlex.join(["cloudtune", "report", study.name, *_place_words(study)])),
         tag("p", f"This page was written by cloudtune {__version__}."),
     )
+
+
+def _loading(study: ReportedStudy) -> str:
+    s3_path = study.place_flags.get("s3_path")
+    where = "" if s3_path is None else f", s3_path={s3_path!r}"
+    return (
+        f"from cloudtune.experiments import load_experiments_df\nresults = load_experiments_df({study.name!r}{where})"
+    )
+
+
+def _place_words(study: ReportedStudy) -> list[str]:
+    return [word for name, value in study.place_flags.items() for word in (f"--{name.replace('_', '-')}", value)]
 
 
 def _made_with(experiment: ReportedExperiment) -> list[object]:

@@ -187,9 +187,11 @@ class ReportedStudy:
         experiments: In the order in which they are shown.
         made: When the report was made, in Unix seconds.
         place: Where the experiments lie, as the rest of a sentence: ``in s3://...``.
-        plans: What was launched, each as :meth:`cloudtune.studies.plan.Plan.to_json` has it; empty if nothing was.
+        plans: What was launched, each as :func:`cloudtune.studies.launched_plan.launched_plan` has written it; empty if
+            nothing was.
         waiting: Experiments that were launched and have no results yet: name -> state.
         commands: What launches the study again, a line each.
+        place_flags: Flags of commands, by name, that say where it lies in S3; empty if it does not.
         notes: What could not be looked at, in sentences.
     """
 
@@ -200,4 +202,5 @@ class ReportedStudy:
     plans: Sequence[Mapping[str, Any]] = ()
     waiting: Mapping[str, str] = field(default_factory=dict)
     commands: Sequence[str] = ()
+    place_flags: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
