@@ -15,10 +15,15 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cloudtune.cli.failures import PlainErrorsCommand, debug_option
-from cloudtune.experiments import ComparativeResults, PlotParameters, SubplotParameters
+from cloudtune.cli.study_results import study_results, without_results
+from cloudtune.experiments import (
+    ComparativeResults,
+    ExperimentResult,
+    PlotParameters,
+    SubplotParameters,
+    load_experiments,
+)
 from launchers.catalogue import CATALOGUE
-
-METHODS = CATALOGUE.default_methods
 
 
 def metadata_to_setup(metadata: dict[str, Any]) -> str:
@@ -26,9 +31,11 @@ def metadata_to_setup(metadata: dict[str, Any]) -> str:
     return f"{metadata['n_workers']} workers"
 
 
-def metadata_to_subplot(metadata: dict[str, Any]) -> int | None:
-    """The subplot of an experiment; none if its method is not compared here."""
-    return METHODS.index(metadata["method"]) if metadata["method"] in METHODS else None
+def methods_of(experiments: list[ExperimentResult], benchmark: str) -> list[str]:
+    """The methods that were run, those of the default study first: each has a subplot."""
+    metadata = [one.metadata for one in experiments if one.metadata.get("benchmark") == benchmark]
+    methods = sorted({str(one["method"]) for one in metadata if "method" in one})
+    return sorted(methods, key=[*CATALOGUE.default_methods, *methods].index)
 
 
 @click.command(cls=PlainErrorsCommand, context_settings={"token_normalize_func": lambda name: name.replace("_", "-")})
@@ -50,20 +57,26 @@ def main(
     file_name: str | None,
 ) -> None:
     """Draws the best value so far over wall-clock time, aggregated over seeds."""
-    parameters = PlotParameters(
-        title=benchmark,
-        aggregate_mode="iqm_bootstrap",
-        grid=True,
-        subplots=SubplotParameters(titles=METHODS, kwargs={"sharey": "all"}),
-    )
+    if download_from_s3:
+        found = study_results(experiment_tag, s3_path, region=None, profile=None)
+        experiments = found.experiments
+        for note in (*found.notes, without_results(found, benchmark)):
+            if note:
+                click.echo(note, err=True)
+    else:
+        experiments = load_experiments(experiment_tag, s3_path=s3_path, download_from_s3=False)
+    methods = methods_of(experiments, benchmark)
     results = ComparativeResults(
-        (experiment_tag,),
+        experiments,
         num_runs=num_runs,
         metadata_to_setup=metadata_to_setup,
-        metadata_to_subplot=metadata_to_subplot,
-        plot_params=parameters,
-        download_from_s3=download_from_s3,
-        s3_path=s3_path,
+        metadata_to_subplot=lambda metadata: methods.index(metadata["method"]),
+        plot_params=PlotParameters(
+            title=benchmark,
+            aggregate_mode="iqm_bootstrap",
+            grid=True,
+            subplots=SubplotParameters(titles=methods, kwargs={"sharey": "all"}),
+        ),
     )
     file_name = file_name or f"{experiment_tag}-{benchmark}.png"
     results.plot(benchmark_name=benchmark, file_name=file_name)

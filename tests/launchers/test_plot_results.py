@@ -28,8 +28,8 @@ def _train(x: float) -> None:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    """Two methods with one and with two workers on this machine, as cells are described."""
-    for method in ("RS", "ASHA"):
+    """Three methods with one and with two workers on this machine, as cells are described."""
+    for method in ("RS", "ASHA-STOP", "ASHA"):
         for workers in (1, 2):
             cell = Cell("drawn", "digits_mlp", method, workers, 0)
             space = {"x": uniform(0, 1)}
@@ -54,8 +54,9 @@ def test_formats(study: Path) -> None:
         assert done.stdout == f"plot: {study}/figure.{suffix}\n"
         assert (study / f"figure.{suffix}").read_bytes().startswith(beginning)
     text = (study / "figure.svg").read_text()
-    for told in ("RS", "ASHA", "1 workers", "2 workers"):
-        assert f">{told}<" in text or f"<!-- {told} -->" in text
+    places = [text.index(f"<!-- {told} -->") for told in ("RS", "ASHA", "ASHA-STOP", "1 workers")]
+    assert "<!-- 2 workers -->" in text
+    assert places[:3] == sorted(places[:3]), "usual methods come first, and none is left out"
 
 
 def test_its_name_where_none_is_given(study: Path) -> None:

@@ -64,13 +64,17 @@ def aggregate(
 
 
 def shown_points(values: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """The points at which at least half of the runs have a value.
+    """The points from where on all runs have had a value that ever have one, as long as at least half still have one.
 
-    Where hundreds of runs begin or end one after another, only some of these points: those with one of a few numbers
-    of values, among them the greatest.
+    What is best so far in each run never gets worse. Over runs it would seem to, where one with a bad first value joins
+    those that are at work already: so a curve begins with the last of them. Where hundreds of runs end one after
+    another, only some of these points: those with one of a few numbers of values, among them the greatest.
     """
-    counts = np.count_nonzero(~np.isnan(values), axis=0)
+    known = ~np.isnan(values)
+    counts = np.count_nonzero(known, axis=0)
     shown: np.ndarray[Any, np.dtype[np.bool_]] = 2 * counts >= len(values)
+    begun = known[known.any(axis=1)]
+    shown[: int(begun.argmax(axis=1).max(initial=0))] = False
     numbers = np.unique(counts[shown])
     if len(numbers) > _MAX_NUMBERS:
         chosen = np.linspace(0, len(numbers) - 1, _MAX_NUMBERS).round().astype(np.intp)

@@ -11,7 +11,7 @@ from cloudtune.errors import CloudtuneError
 from cloudtune.experiments.comparison.aggregation import aggregate, shown_points
 from cloudtune.experiments.comparison.comparison import Comparison, Curve, Panel
 from cloudtune.experiments.comparison.grid import Run, common_grid, on_grid
-from cloudtune.experiments.comparison.notes import Notes
+from cloudtune.experiments.comparison.notes import Notes, listed
 from cloudtune.experiments.comparison.plot_parameters import PlotParameters, SubplotParameters
 from cloudtune.experiments.comparison.run_maker import RunMaker
 from cloudtune.experiments.comparison.selection import Signed, common_metrics, of_benchmark, with_results
@@ -67,7 +67,7 @@ def compare(
         why = (
             f": {'; '.join(notes.all())}"
             if notes.all()
-            else "; metadata_to_setup= or metadata_to_subplot= is None for all"
+            else f": metadata_to_setup= or metadata_to_subplot= leaves each of {len(chosen)} out (of {_told(chosen)})"
         )
         raise CloudtuneError(f"no experiment is left to compare{why}")
     metrics = common_metrics(members, parameters.metric)
@@ -88,6 +88,15 @@ def compare(
         benchmark=benchmark,
         notes=notes.all(),
     )
+
+
+def _told(experiments: Sequence[ExperimentResult]) -> str:
+    """What groups are made of, for somebody who has to put them right."""
+    values = {
+        key: sorted({str(one.metadata[key]) for one in experiments if key in one.metadata})
+        for key in ("method", "n_workers")
+    }
+    return "; ".join(f"{key} {listed(of_key)}" for key, of_key in values.items() if of_key) or "unknown methods"
 
 
 def _factor(metrics: tuple[Signed, ...], parameters: PlotParameters) -> float:
@@ -134,7 +143,7 @@ def _curves(
         values = factor * np.stack([on_grid(run, grid) for run in members])
         shown = shown_points(values)
         if not shown.any():
-            notes.add(f"no curve for setup {setup!r}: nowhere do half of its runs have a value at once")
+            notes.add(f"no curve for setup {setup!r}: where all of its runs have begun, less than half go on")
             continue
         found = aggregate(
             values[:, shown],

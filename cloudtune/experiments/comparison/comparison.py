@@ -22,8 +22,8 @@ class Curve:
     Args:
         setup: What the runs have in common.
         runs: Names of the experiments.
-        x: Grid, rising. Begins where at least half of the runs have a value; ends where the panel's grid ends or, if
-            runs have not finished, where less than half of them have got to.
+        x: Grid, rising. Begins where all runs have a value that ever have one; ends where the panel's grid ends or,
+            if runs have not finished, where less than half of them have got to.
         centre: Interquartile mean, mean or median.
         lower: Lower end of the interval; NaN where too few runs have a value to know one.
         upper: Its upper end.

@@ -50,11 +50,16 @@ def grouped(
         setup_of, subplot_of = metadata_to_setup, metadata_to_subplot or _only_subplot
     groups: dict[tuple[int | str, str], Group] = {}
     without_key: dict[str, list[str]] = {}
+    refused: dict[str, list[str]] = {}
     for experiment in experiments:
         try:
             setup, subplot = setup_of(experiment.metadata), subplot_of(experiment.metadata)
         except KeyError as error:
             without_key.setdefault(str(error.args[0] if error.args else "?"), []).append(experiment.name)
+            continue
+        except (ValueError, IndexError) as error:
+            # Such as a method that is not in a list.
+            refused.setdefault(str(error), []).append(experiment.name)
             continue
         if setup is None or subplot is None:
             continue
@@ -62,6 +67,8 @@ def grouped(
         groups.setdefault((subplot, setup), Group(subplot, setup)).experiments.append(experiment)
     for key, names in without_key.items():
         notes.add(f"passed over, because their metadata have no {key!r}: {listed(names)}")
+    for why, names in refused.items():
+        notes.add(f"passed over, because metadata_to_setup= or metadata_to_subplot= says {why!r}: {listed(names)}")
     return _ordered(list(groups.values()), setups, notes)
 
 
@@ -93,6 +100,7 @@ def warn_of_numbers(groups: Iterable[Group], num_runs: int | None, notes: Notes)
         notes: Where that is said.
     """
     groups = list(groups)
+    expected = _expected_seeds(groups, num_runs)
     for group in groups:
         count = len(group.experiments)
         runs = f"{_name(group)} has {count} run{'s' * (count != 1)}"
@@ -100,7 +108,9 @@ def warn_of_numbers(groups: Iterable[Group], num_runs: int | None, notes: Notes)
         if num_runs is not None and count < num_runs:
             known = sorted({seed for seed in seeds if isinstance(seed, int)})
             of_seeds = f" (seeds {', '.join(map(str, known))})" if len(known) == count else ""
-            notes.add(f"{runs}{of_seeds} where {num_runs} are expected: {num_runs - count} missing")
+            missing = sorted(expected.difference(known)) if len(known) == count else []
+            which = f", seed{'s' * (len(missing) > 1)} {', '.join(map(str, missing))}" if missing else ""
+            notes.add(f"{runs}{of_seeds} where {num_runs} are expected: {num_runs - count} missing{which}")
         elif num_runs is not None and count > num_runs:
             names = listed(experiment.name for experiment in group.experiments)
             notes.add(f"{runs} where {num_runs} are expected: {count - num_runs} too many among {names}")
@@ -112,6 +122,17 @@ def warn_of_numbers(groups: Iterable[Group], num_runs: int | None, notes: Notes)
     if num_runs is None and len(counts) > 1:
         told = [f"{_name(group)} {len(group.experiments)}" for group in groups]
         notes.add(f"setups have different numbers of runs: {', '.join(told)}")
+
+
+def _expected_seeds(groups: Sequence[Group], num_runs: int | None) -> set[int]:
+    """Numbers of the repetitions, as far as they can be told: as many as are expected, from the first that any has."""
+    seeds = [one.metadata.get(_SEED) for group in groups for one in group.experiments]
+    known = {seed for seed in seeds if isinstance(seed, int)}
+    if num_runs is None or not known:
+        return set()
+    expected = set(range(min(known), min(known) + num_runs))
+    # Where the first repetition is missing everywhere, or seeds were chosen, nothing tells which are missing.
+    return expected if known <= expected else set()
 
 
 def _ordered(groups: list[Group], setups: Sequence[str] | None, notes: Notes) -> list[Group]:

@@ -133,17 +133,32 @@ def test_many_points_are_evaluated_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
     assert whole.lower.tolist() == pytest.approx(parted.lower.tolist(), abs=1e-12)
 
 
-def test_points_at_which_half_of_the_runs_have_a_value() -> None:
-    """The others say nothing of the setup."""
+def test_points_at_which_runs_have_a_value() -> None:
+    """From where on the last of them has one, as long as half of them still do; those that never have one aside."""
     nan = math.nan
-    values = np.array([[nan, 1, 1, 1, nan], [nan, nan, 1, nan, nan], [nan, nan, 1, nan, nan], [1.0, 1, 1, 1, nan]])
-    assert shown_points(values).tolist() == [False, True, True, True, False]
+    values = np.array([[nan, 1, 1, 1, 1], [nan, nan, 1, nan, nan], [nan, 1, 1, 1, nan], [1.0, 1, 1, 1, nan]])
+    assert shown_points(values).tolist() == [False, False, True, True, False]
+    never = np.full((2, 5), nan)
+    assert shown_points(np.vstack([values[[0, 2, 3]], never[:1]])).tolist() == [False, True, True, True, False]
+    assert shown_points(never).tolist() == [False] * 5
 
 
-def test_hundreds_of_runs_that_begin_one_after_another() -> None:
+def test_a_late_run_makes_no_curve_worse() -> None:
+    """Each run only gets better, and so does the centre: what joins late with a bad value joins before the curve."""
+    random = np.random.default_rng(5)
+    values = np.minimum.accumulate(random.random((6, 40)), axis=1)
+    for run, begin in enumerate((0, 2, 3, 9, 11, 17)):
+        values[run, :begin] = math.nan
+    for mode in ("iqm_bootstrap", "mean_and_ci", "median_percentiles"):
+        centre = aggregate(values[:, shown_points(values)], mode, num_draws=10).centre
+        assert len(centre) == 23
+        assert np.all(np.diff(centre) <= 1e-12)
+
+
+def test_hundreds_of_runs_that_end_one_after_another() -> None:
     """Few numbers of values are kept, among them the greatest and the least; points where all are there all stay."""
     runs = 200
-    values = np.where(np.arange(300)[np.newaxis, :] >= np.arange(runs)[:, np.newaxis], 1.0, np.nan)
+    values = np.where(np.arange(300)[np.newaxis, :] < 300 - np.arange(runs)[:, np.newaxis], 1.0, np.nan)
     shown = shown_points(values)
     counts = np.count_nonzero(~np.isnan(values[:, shown]), axis=0)
     assert len(np.unique(counts)) == 24

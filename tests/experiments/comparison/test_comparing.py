@@ -32,16 +32,15 @@ def shown(comparison: Comparison) -> dict[str, list[str]]:
 
 
 def test_a_mean_by_hand() -> None:
-    """Each run counts from its first value on, and its last value stays: two runs, and the mean of what is there."""
+    """The curve begins where both runs have a value, and the last value of each stays."""
     runs = [made("a", [(1, 8), (3, 4), (5, 6)]), made("b", [(2, 6), (4, 7), (8, 2)])]
     curve = only_curve(compare(runs, MEAN))
     assert curve.runs == ("a", "b")
-    assert curve.x.tolist() == [1, 2, 3, 5, 8]
-    assert curve.centre.tolist() == [8, 7, 5, 5, 3]
-    assert curve.counts.tolist() == [1, 2, 2, 2, 2]
-    assert math.isnan(curve.lower[0])
+    assert curve.x.tolist() == [2, 3, 5, 8]
+    assert curve.centre.tolist() == [7, 5, 5, 3]
+    assert curve.counts.tolist() == [2, 2, 2, 2]
     error = 12.7062 * abs(4 - 6) / 2  # Student's t, times the standard error of two values
-    assert (curve.upper[2], curve.lower[2]) == (pytest.approx(5 + error, abs=1e-3), pytest.approx(5 - error, abs=1e-3))
+    assert (curve.upper[1], curve.lower[1]) == (pytest.approx(5 + error, abs=1e-3), pytest.approx(5 - error, abs=1e-3))
     assert curve.seen_until == 8
 
 
@@ -252,7 +251,7 @@ def test_missing_and_surplus_runs_are_named(caplog: pytest.LogCaptureFixture) ->
     assert comparison.notes == (
         "setup 'ASHA' has 4 runs where 3 are expected: 1 too many among 'ASHA-0', 'ASHA-1', 'ASHA-2', 'ASHA-3'",
         "setup 'ASHA' has several runs with the same seed: 'ASHA-2', 'ASHA-3'",
-        "setup 'RS' has 2 runs (seeds 0, 2) where 3 are expected: 1 missing",
+        "setup 'RS' has 2 runs (seeds 0, 2) where 3 are expected: 1 missing, seed 1",
     )
     assert [record.message for record in caplog.records] == list(comparison.notes)
     assert comparison.caption.startswith("Interquartile mean of 2 to 4 runs")
@@ -333,8 +332,25 @@ def test_metadata_without_a_key() -> None:
     assert comparison.notes[0] == "passed over, because their metadata have no 'seed': 'b'"
     with pytest.raises(ZeroDivisionError):
         compare(runs, metadata_to_setup=lambda _: str(1 / 0))
-    with pytest.raises(CloudtuneError, match="no experiment is left to compare; metadata_to_setup= or"):
+    with pytest.raises(CloudtuneError, match=r"no experiment is left to compare: .* each of 2 out \(of method 'RS'"):
         compare(runs, metadata_to_setup=lambda _: None)
+
+
+def test_a_function_that_does_not_know_an_experiment() -> None:
+    """As a list that its method is not in: it is left out, by name, with what was said."""
+    runs = [made("a", [(1, 1)]), made("b", [(1, 1)], method="BO")]
+    comparison = compare(runs, metadata_to_subplot=lambda metadata: ["RS"].index(metadata["method"]))
+    assert [curve.runs for panel in comparison.subplots for curve in panel.curves] == [("a",)]
+    assert "'BO' is not in list" in comparison.notes[0]
+    assert comparison.notes[0].endswith(": 'b'")
+
+
+def test_seeds_that_are_missing() -> None:
+    """They are named where the others tell which were to be run."""
+    runs = [made(f"a{seed}", [(1, 1)], seed=seed) for seed in (3, 5)]
+    runs += [made(f"b{seed}", [(1, 1)], seed=seed, method="BO") for seed in (3, 4, 5)]
+    (note,) = compare(runs, num_runs=3).notes
+    assert note == "setup 'RS' has 2 runs (seeds 3, 5) where 3 are expected: 1 missing, seed 4"
 
 
 def test_benchmarks() -> None:
@@ -351,12 +367,12 @@ def test_benchmarks() -> None:
 
 
 def test_runs_that_are_never_there_at_once() -> None:
-    """Where nowhere half of the runs have a value, there is no curve, and the note says so."""
+    """Where less than half go on when the last begins, there is no curve, and the note says so."""
     runs = [made(str(number), [(number, 1)], finished=False) for number in range(5)]
     other = made("other", [(0, 1)], method="BO")
     comparison = compare([*runs, other])
     assert shown(comparison) == {"": ["BO"]}
-    assert "no curve for setup 'RS': nowhere do half of its runs have a value at once" in comparison.notes
+    assert "no curve for setup 'RS': where all of its runs have begun, less than half go on" in comparison.notes
 
 
 def test_as_json() -> None:
