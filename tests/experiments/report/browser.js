@@ -125,7 +125,8 @@ seen.comparisons = comparisons.map((host) => {
     const svg = host.all((one) => one.tagName === "SVG")[0];
     svg.fire("pointermove", { clientX: 500, clientY: 200 });
     const paths = svg.all((one) => one.tagName === "PATH").map((one) => one.attributes.d);
-    return { ticks: texts(svg, "tick"), tip: texts(host, "tip")[0], paths };
+    const panels = host.all((one) => one.tagName === "SVG").map((one) => texts(one, "tick"));
+    return { ticks: texts(svg, "tick"), tip: texts(host, "tip")[0], paths, panels };
   });
 });
 
@@ -151,6 +152,7 @@ seen.experiments = experiments.map((details) => {
   }
   const again = drawn();
   const trials = details.all((one) => one.tagName === "TBODY")[0];
-  return { whole, zoomed, again, tip, trials: trials ? trials.rows.map((row) => row.cells.map((cell) => cell.textContent)) : [] };
+  const count = texts(details, "soft").find((text) => / of \d+ trials/.test(text)) || "";
+  return { whole, zoomed, again, tip, count, trials: trials ? trials.rows.map((row) => row.cells.map((cell) => cell.textContent)) : [] };
 });
 process.stdout.write(JSON.stringify(seen));

@@ -1,11 +1,11 @@
 // A picture of lines and bands, drawn as SVG: drag to zoom, double-click for the whole, point to read values.
 //
-// What it shows: { xlabel, ylabel, logx, logy, fromZero, rungs: [x], lines, bands, first }, where
+// What it shows: { xlabel, ylabel, logx, logy, fromZero, rungs: [x], lines, bands, first, span }, where
 //   a line is { x, y, colour, dash, width, opacity, isStep, dots, className, label, mark, pauses, key }
 //   a band is { x, lower, upper, colour }
 // With fromZero the horizontal axis begins at 0. Missing values are null. `mark` stands at a line's last point: "stop" or
 // "pause"; `pauses` are further points with a mark. `first` is a part { x, y } that is shown at first, each from the low
-// to the high value.
+// to the high value. `span`, { x, y }, are the values that the whole picture has room for; by default those it shows.
 
 const WIDTH = 760;
 const HEIGHT = 400;
@@ -39,8 +39,12 @@ class Chart {
 
   ranges() {
     const { lines, bands, logx, logy, fromZero } = this.content;
-    const xs = extent([...lines, ...bands].flatMap((one) => one.x).concat(fromZero ? [0] : []), logx);
-    const ys = extent([...lines.flatMap((one) => one.y), ...bands.flatMap((one) => [...one.lower, ...one.upper])], logy);
+    const span = this.content.span || {
+      x: [...lines, ...bands].flatMap((one) => one.x),
+      y: [...lines.flatMap((one) => one.y), ...bands.flatMap((one) => [...one.lower, ...one.upper])],
+    };
+    const xs = extent(span.x.concat(fromZero ? [0] : []), logx);
+    const ys = extent(span.y, logy);
     if (!xs || !ys) return null;
     return { x: logx ? widened(xs, true, 0.02) : widened(xs, false, 0.01), y: widened(ys, logy, 0.05) };
   }

@@ -61,11 +61,17 @@ function drawComparison(host) {
   function draw() {
     const view = views[state.view];
     panels.replaceChildren();
+    const visible = (panel) => panel.curves.filter((curve) => !hidden.has(curve.setup) && curve.x.length);
+    // Panels are there to be compared: all have the same axes.
+    const every = view.panels.flatMap(visible);
+    const span = { x: every.flatMap((curve) => curve.x), y: every.flatMap((curve) => [...curve.centre, ...curve.lower, ...curve.upper]) };
+    const first = settled(every, state.logx || state.logy);
     for (const panel of view.panels) {
-      const curves = panel.curves.filter((curve) => !hidden.has(curve.setup) && curve.x.length);
+      const curves = visible(panel);
       const chart = new Chart(panel.title, (drawn, x) => tell(curves, drawn, x));
       chart.show({
-        first: settled(curves, state.logx || state.logy),
+        first,
+        span,
         xlabel: view.xlabel,
         ylabel: view.ylabel,
         fromZero: true,

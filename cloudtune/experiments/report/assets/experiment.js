@@ -7,6 +7,21 @@ const ENDED = "var(--ended)";
 const MAX_ROWS = 200;
 const [ID, STATUS, REPORTS, VALUE, COST, CONFIG] = [0, 1, 2, 3, 4, 5];
 
+// The better share of all values, where those of trials that diverge would make a flat line of it; else null.
+const BETTER = 0.95;
+const MUCH_MORE = 5;
+
+function better(lines, isMin, isLog) {
+  const values = lines.flatMap((line) => line.y).filter((value) => value !== null && Number.isFinite(value)).sort((a, b) => a - b);
+  if (isLog || values.length < 2) return null;
+  const [low, high] = [values[0], values[values.length - 1]];
+  const last = Math.floor(BETTER * (values.length - 1));
+  const part = isMin ? [low, values[last]] : [values[values.length - 1 - last], high];
+  if (high - low <= MUCH_MORE * (part[1] - part[0]) || part[0] === part[1]) return null;
+  const xs = extent(lines.flatMap((line) => line.x).concat([0]), false);
+  return xs && { x: widened(xs, false, 0.01), y: widened(part, false, 0.05) };
+}
+
 function configText(data, trial) {
   return data.config.map((name, index) => `${name}=${shown(trial[CONFIG][index])}`).filter((_, index) => trial[CONFIG][index] !== null);
 }
@@ -26,8 +41,8 @@ function drawExperiment(host) {
 function drawCurves(host, data) {
   const state = { x: "time", metric: 0, logy: false, which: "all", words: "" };
   const ranked = data.trials.map((_, index) => index).filter((index) => data.trials[index][VALUE] !== null);
-  const sign = data.metrics.length && data.metrics[0][1] === "max" ? -1 : 1;
-  ranked.sort((a, b) => sign * (data.trials[a][VALUE] - data.trials[b][VALUE]));
+  const sign = data.metrics.map(([, mode]) => (mode === "max" ? -1 : 1));
+  ranked.sort((a, b) => sign[0] * (data.trials[a][VALUE] - data.trials[b][VALUE]));
   const isBest = new Map(ranked.map((index, rank) => [index, rank]));
 
   function wanted(index) {
@@ -63,10 +78,12 @@ function drawCurves(host, data) {
       });
     }
     lines.sort((a, b) => a.width - b.width);
-    count.textContent = `${lines.length} of ${data.curves.length} trials`;
+    const first = better(lines, sign[state.metric] > 0, state.logy);
+    count.textContent = `${lines.length} of ${data.curves.length} trials${first ? "; the worst values lie outside, see the whole picture" : ""}`;
     const [xs, ys] = data.best[state.metric] || [[], []];
     if (state.x === "time" && xs.length) lines.push({ x: xs, y: ys, isStep: true, width: 2, className: "best", opacity: 0.9 });
     chart.show({
+      first,
       lines,
       bands: [],
       rungs: state.x === "resource" ? data.rungs : [],
