@@ -86,11 +86,13 @@ def _left(cloud: LocalCloud) -> list[str]:
 def _what_happened(cloud: LocalCloud) -> str:
     jobs = cloud.jobs()
     tuners = [job for job in jobs if "-tuning-" in job["name"]]
-    struck = len(cloud.faults.fired())
-    return (
-        f"{len(tuners)} tuners and {len(jobs) - len(tuners)} trials ran as training jobs; {struck} lost its spot "
-        "machine and went on from its checkpoint."
-    )
+    told = f"{len(tuners)} tuners and {len(jobs) - len(tuners)} trials ran as training jobs; "
+    struck = {fired.case.job for fired in cloud.faults.fired()}
+    if not struck:
+        return f"{told}none had its spot machine long enough to lose it."
+    # A job that was over before it got another machine has run once.
+    went_on = any(job["name"] in struck and job["run"] > 0 for job in jobs)
+    return f"{told}1 lost its spot machine{' and went on from its checkpoint' if went_on else ''}."
 
 
 def _run(program: str, *words: object) -> None:
