@@ -63,17 +63,18 @@ class CellAccount:
         self._others_wait = False
         self._waits_since: float | None = None
 
-    def open(self, ledger: Ledger, tuner: int | None) -> None:
+    def open(self, ledger: Ledger, tuner: int | None, begins: bool = False) -> None:
         """Goes on with what the launcher, or an earlier tuner, has put aside.
 
         Args:
             ledger: Of the study.
             tuner: What those of the tuner's jobs cost at most that exist; None: nobody can tell.
+            begins: The tuner goes on with nothing: its log is a new one.
 
         Raises:
             CloudtuneError: The ledger cannot be read or written.
         """
-        book = self._change(ledger, lambda book: ledger_entries.taken_over(book, self.name, self.owner, tuner))
+        book = self._change(ledger, lambda book: ledger_entries.taken_over(book, self.name, self.owner, tuner, begins))
         self.is_open = True
         if book.free < 0:
             logger.warning(

@@ -30,6 +30,7 @@ from cloudtune.studies.cell_record import CellRecord
 from cloudtune.studies.cell_records import CellConflict, CellRecords
 from cloudtune.studies.cell_standing import FAILED, FINISHED, INTERRUPTED, UNFINISHED, WAITING
 from cloudtune.studies.cell_tuner import Account, CellTuners
+from cloudtune.studies.claimed_here import check_unclaimed, claimed, why_claimed
 from cloudtune.studies.foreseen import check_for_conflicts, check_unbegun, described
 from cloudtune.studies.launch_queue import Candidate, LaunchQueue
 from cloudtune.studies.launch_turn import LaunchTurn
@@ -130,6 +131,9 @@ class _Launching:
         """Finds out what is to be launched, and writes it down; raises what keeps it from being launched."""
         there, others = self._look_at_study()
         wanted = [name for name in self._cells if self._is_to_be_launched(name)]
+        for name in claimed(self._place, wanted):
+            wanted.remove(name)
+            self._refused[name] = why_claimed(self._place, name)
         if wanted:
             with ThreadPoolExecutor(1, "cloudtune launching") as aside:
                 foreseeing = aside.submit(self._room.foresee, self._tuners.account.tuner_instance_type)
@@ -266,6 +270,7 @@ class _Launching:
     def _check(self, name: str) -> None:
         """Raises what has come up since it was looked what is to be launched, and keeps an experiment from it."""
         self._stop()
+        check_unclaimed(self._place, name)
         if not self._records.is_current(name):
             raise CloudtuneError(
                 f"{name} was launched with other settings, or its record was deleted, while this launch was made; "

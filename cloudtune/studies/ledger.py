@@ -56,6 +56,7 @@ class Share:
         owner: Who may change it beside launchers: tells the newest tuner from earlier ones; "": none yet.
         first: Of what is put aside for its trials, what its launcher has added for the first one; 0 as soon as a tuner
             has it.
+        earlier: What tuners with other logs have spent and committed for its trials: no tuner gives it back.
         claim: Of the launcher, until a tuner has what it has put aside; see :mod:`~cloudtune.studies.launch_claim`.
     """
 
@@ -66,12 +67,13 @@ class Share:
     ended: bool = False
     owner: str = ""
     first: int = 0
+    earlier: int = 0
     claim: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def reserved(self) -> int:
         """All that counts against the limit."""
-        return self.tuner + self.trials
+        return self.tuner + self.trials + self.earlier
 
     @property
     def may_return(self) -> int:
@@ -79,7 +81,7 @@ class Share:
         return 0 if self.ended else max(0, self.trials - self.spent)
 
 
-_AMOUNTS = ("tuner", "trials", "spent", "first")
+_AMOUNTS = ("tuner", "trials", "spent", "first", "earlier")
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def withdrawn(book: Book, name: str, nonce: str, tuner: int, runs: bool) -> Book
     return book.with_share(name, after) if after != Share() else book.without_share(name)
 
 
-def taken_over(book: Book, name: str, owner: str, tuner: int | None) -> Book:
+def taken_over(book: Book, name: str, owner: str, tuner: int | None, begins: bool = False) -> Book:
     """A tuner begins to drive a cell: it goes on with what is put aside.
 
     Args:
@@ -82,8 +82,12 @@ def taken_over(book: Book, name: str, owner: str, tuner: int | None) -> Book:
         owner: The tuner.
         tuner: What those of its tuner's jobs cost at most that exist; None: nobody could tell. What stands there may be
             more, for jobs that are to carry on.
+        begins: Its log is a new one: what tuners before have spent, it knows nothing of, nor of trials they have left.
     """
     share = book.share(name)
+    if begins and share.spent and share.owner != owner:
+        gone = share.trials - share.first
+        share = replace(share, earlier=share.earlier + gone, trials=share.first, spent=0)
     most = max(share.tuner, tuner or 0)
     return book.with_share(name, replace(share, owner=owner, ended=False, tuner=most, first=0, claim={}))
 
@@ -130,7 +134,7 @@ def ended(book: Book, name: str, owner: str, last: LastWord, tuner: int | None, 
     known = share.tuner if tuner is None or share.claim or share.tuner != seen else tuner
     # Nobody's from now on: what its owner does later comes too late. What a launcher has put aside meanwhile stays.
     after = Share(known, last.trials + share.first, last.spent, ended=last.for_good and not share.claim)
-    return book.with_share(name, replace(after, first=share.first, claim=share.claim))
+    return book.with_share(name, replace(after, first=share.first, earlier=share.earlier, claim=share.claim))
 
 
 def _own(book: Book, name: str, owner: str) -> Share:

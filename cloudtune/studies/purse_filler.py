@@ -138,6 +138,7 @@ class _Run(threading.Thread):
         self._place = filler.place
         self._purse = filler.purse
         self._wake = tuner.trial_backend.wake
+        self._begins = tuner.status.num_trials_started == 0
         self._ending = threading.Event()
         self._last: LastWord | None = None
         self._hands_over = False
@@ -178,7 +179,7 @@ class _Run(threading.Thread):
         while not self._ending.is_set():
             try:
                 if not self._account.is_open:
-                    self._account.open(ledger, self._cost_of_jobs(_PATIENCE, None))
+                    self._account.open(ledger, self._cost_of_jobs(_PATIENCE, None), self._begins)
                 self._account.look(ledger)
             except _PASSING as error:
                 logger.log(

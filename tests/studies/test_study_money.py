@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cloudtune.errors import ExperimentLocked
+from cloudtune.aws.training_jobs import TrainingJobs
+from cloudtune.errors import ExperimentLocked, ExperimentMismatch
 from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store.s3_lease import S3Lease
 from cloudtune.studies.budget import BudgetRefused, open_budget
 from cloudtune.studies.budget_here import share_budget_here
 from cloudtune.studies.cell import Cell
 from cloudtune.studies.cell_tuner import CellTuners
+from cloudtune.studies.claimed_here import ClaimedElsewhere
 from cloudtune.studies.launching import NotAllLaunched
 from cloudtune.studies.ledger import Book, dollars
-from cloudtune.studies.ledger_entries import LastWord, ended, taken_over
+from cloudtune.studies.ledger_entries import LastWord, asked, ended, taken_over
 from tests.aws.conftest import training_request
 from tests.studies.launch_world import ACCOUNT, PLAN, TRIALS, LaunchWorld, cells_of, names_of
 from tests.studies.test_budget import TRIAL_COST, TRIAL_HOUR, TUNER_COST
@@ -174,7 +179,7 @@ def test_what_a_launcher_was_killed_with(world: LaunchWorld) -> None:
 
 
 def test_a_tuner_here_beside_one_elsewhere(world: LaunchWorld) -> None:
-    """One whose tuner's job runs is not driven here as well, with a limit or without; once it has ended it may be."""
+    """One whose tuner's job runs, or ran, is not driven here as well, with a limit or without."""
     cell, other = cells_of()
     world.launch(max_cost=100.0)
     world.begin(cell)
@@ -184,10 +189,78 @@ def test_a_tuner_here_beside_one_elsewhere(world: LaunchWorld) -> None:
         with pytest.raises(ExperimentLocked, match=rf"'{cell.name}' is driven by training job {world.job_of(cell)}"):
             share_budget_here(tuner, cell, ACCOUNT, limit)
     assert book_of(world) == before
-    world.end(cell)
-    share_budget_here(tuner, cell, ACCOUNT, None)
-    assert book_of(world).share(cell.name).first > 0
+    world.end(cell, "interrupted")
+    for limit in (None, 50.0):
+        with pytest.raises(ExperimentMismatch, match=r"was launched, and lies in s3://.*: continue it with `cloud"):
+            share_budget_here(tuner, cell, ACCOUNT, limit)
     assert other.name in before.shares
+    assert world.launch().continued == (cell.name,)
+
+
+def test_a_tuner_here_and_a_launch(world: LaunchWorld) -> None:
+    """What was begun here is not launched: a tuner elsewhere would not know what it has cost. The others are."""
+    cell, other = cells_of()
+    tuner = CellTuners(world.catalogue, PLAN.settings, ACCOUNT).tuner(cell)
+    share_budget_here(tuner, cell, ACCOUNT, 100.0)
+    before = book_of(world).share(cell.name)
+    with pytest.raises(NotAllLaunched, match=f"'{cell.name}' was begun by a tuner that was not launched") as caught:
+        world.launch()
+    assert caught.value.launch.launched == (other.name,)
+    assert book_of(world).share(cell.name) == before
+    share_budget_here(tuner, cell, ACCOUNT, None)  # the same command again
+
+
+def test_a_tuner_here_that_begins_while_a_job_is_created(world: LaunchWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sees the launch, and its own word is taken back: the launch goes on."""
+    plan = replace(PLAN, methods=("RS",))
+    (cell,) = cells_of(plan)
+    real, refused = TrainingJobs.create, []
+
+    def create(self: TrainingJobs, request: Mapping[str, Any], **options: Any) -> object:
+        with pytest.raises(ExperimentLocked, match="another launch of experiment"):
+            share_budget_here(CellTuners(world.catalogue, plan.settings, ACCOUNT).tuner(cell), cell, ACCOUNT, None)
+        refused.append(True)
+        return real(self, request, **options)
+
+    monkeypatch.setattr(TrainingJobs, "create", create)
+    assert world.launch(plan).launched == (cell.name,)
+    assert refused == [True]
+
+
+def test_tuners_on_two_machines(world: LaunchWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The second one is refused, unless the experiment lies there as well."""
+    cell = cells_of()[0]
+    tuner = CellTuners(world.catalogue, PLAN.settings, ACCOUNT).tuner(cell)
+    share_budget_here(tuner, cell, ACCOUNT, None)
+    monkeypatch.setenv("CLOUDTUNE_FOLDER", str(tmp_path / "elsewhere"))
+    with pytest.raises(ClaimedElsewhere, match=r"lies in .* on host .*; if it is gone, delete s3://"):
+        share_budget_here(tuner, cell, ACCOUNT, None)
+    log = tmp_path / "elsewhere" / cell.name / "log"
+    log.mkdir(parents=True)
+    (log / "000001.jsonl").touch()
+    share_budget_here(tuner, cell, ACCOUNT, None)
+
+
+def test_a_log_that_was_deleted(world: LaunchWorld) -> None:
+    """A tuner that begins anew knows nothing of the money before: it stays spent, and none of it is given back."""
+    (cell,) = cells_of(replace(PLAN, methods=("RS",)))
+    budget = open_budget(world.place(), 100.0)
+    assert budget is not None
+
+    def change(by: Callable[[Book], Book]) -> None:
+        budget.ledger.change(lambda book: None if book is None else by(book))
+
+    change(lambda book: taken_over(book, cell.name, "first", 1, begins=True))
+    change(lambda book: asked(book, cell.name, "first", 0, [50], 40))
+    assert budget.book().share(cell.name).reserved == 51
+    for _ in range(2):  # nobody knows whether the first time was written
+        change(lambda book: taken_over(book, cell.name, "second", 2, begins=True))
+    change(lambda book: asked(book, cell.name, "second", 0, [7], 0))
+    assert budget.book().share(cell.name).reserved == 50 + 2 + 7
+    change(lambda book: ended(book, cell.name, "second", LastWord(7, 7, for_good=True), 2, 2))
+    assert budget.book().share(cell.name).reserved == 50 + 2 + 7
+    change(lambda book: taken_over(book, cell.name, "third", 3))
+    assert budget.book().share(cell.name).earlier == 50
 
 
 def test_a_tuner_here_beside_one_that_is_no_job(world: LaunchWorld) -> None:
