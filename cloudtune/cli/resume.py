@@ -70,6 +70,9 @@ def resume_command(
         tuner = Tuner.load(found)
         tuner.trial_backend.use_credentials(region, profile)
     elif here:
+        from cloudtune.studies.resuming import Resuming
+
+        Resuming(found).check_here()
         tuner = Tuner.takeover(found.uri, region=region, profile=profile)
         tuner.read_log()
         if changes:
@@ -96,10 +99,11 @@ def _launch_again(found: S3Experiment, changes: Mapping[str, Any], follow: bool,
     from cloudtune.cli.running import log_progress
     from cloudtune.remote.following import follow as follow_it
     from cloudtune.remote.relaunching import launch_again
+    from cloudtune.studies.resuming import Resuming
 
     if follow and as_json:
         raise click.UsageError("give --follow or --json, not both")
-    job = launch_again(found, changes)
+    job = launch_again(found, changes, Resuming(found).admit)
     if as_json:
         click.echo(json.dumps({"name": found.name, "place": found.uri, "job": job}))
         return

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cloudtune.aws.training_jobs import JobState
@@ -31,12 +32,34 @@ class NothingToContinue(CloudtuneError):
     """The experiment has reached its end; the message says which limit to widen."""
 
 
-def launch_again(experiment: S3Experiment, changes: Mapping[str, Any]) -> str:
+@dataclass(frozen=True)
+class NextJob:
+    """The job that is about to be created.
+
+    Args:
+        instance_type: Of its machines.
+        instance_count: How many.
+        max_run: Seconds that it may run.
+        needed: Seconds that the experiment may take; None: nothing limits its time.
+    """
+
+    instance_type: str
+    instance_count: int
+    max_run: int
+    needed: float | None
+
+
+def launch_again(
+    experiment: S3Experiment,
+    changes: Mapping[str, Any],
+    admit: Callable[[NextJob], AbstractContextManager[object]] = lambda _job: nullcontext(),
+) -> str:
     """Continues an experiment remotely, without its script: by a job like its last one. The name of the new job.
 
     Args:
         experiment: Which.
         changes: See :func:`cloudtune.remote.changes.changes_of`.
+        admit: The job is created within what this gives: it may refuse, and hears of a failure.
 
     Raises:
         ExperimentNotFound: It has no job to go by.
@@ -64,9 +87,11 @@ def launch_again(experiment: S3Experiment, changes: Mapping[str, Any]) -> str:
     settings = _settings(place, [number for number in attempts if number <= newest[0]])
     changes = {**kept_changes(place, newest[0]), **changes}
     settings = replace(settings, changes={**settings.changes, **changes}, takeover_from="")
-    settings, described = _with_time(settings, described, changes)
+    settings, described, needed = _with_time(settings, described, changes)
     tags = aws.call("sagemaker", "list_tags", ResourceArn=described["TrainingJobArn"], MaxResults=100)["Tags"]
-    return create_successor(place, described, tags, settings, shipped.files, attempts[-1] + 1)
+    machines = described["ResourceConfig"]
+    with admit(NextJob(machines["InstanceType"], machines["InstanceCount"], settings.max_run, needed)):
+        return create_successor(place, described, tags, settings, shipped.files, attempts[-1] + 1)
 
 
 def _settings(place: TunerPlace, attempts: Sequence[int]) -> Settings:
@@ -115,8 +140,8 @@ def _check_unfinished(experiment: S3Experiment, changes: Mapping[str, Any]) -> N
 
 def _with_time(
     settings: Settings, described: Mapping[str, Any], changes: Mapping[str, Any]
-) -> tuple[Settings, dict[str, Any]]:
-    """Gives the job the time that a changed criterion needs, if that is more than its predecessor had."""
+) -> tuple[Settings, dict[str, Any], float | None]:
+    """Gives the job the time that a changed criterion needs, if that is more than its predecessor had; and tells it."""
     needed = longest_time(changes, settings.max_run - MARGIN)
     max_run = max(settings.max_run, LONGEST_JOB if needed is None else min(LONGEST_JOB, int(needed) + MARGIN))
     condition = dict(described["StoppingCondition"])
@@ -124,4 +149,4 @@ def _with_time(
         # The job to go by may be of an earlier launch than the settings.
         condition["MaxWaitTimeInSeconds"] += max_run - condition["MaxRuntimeInSeconds"]
     condition["MaxRuntimeInSeconds"] = max_run
-    return replace(settings, max_run=max_run), {**described, "StoppingCondition": condition}
+    return replace(settings, max_run=max_run), {**described, "StoppingCondition": condition}, needed

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cloudtune.aws.clients import aws_for
-from cloudtune.aws.prices import ENV_PRICES, own_prices
+from cloudtune.aws.prices import ENV_PRICES, cost, own_prices
 from cloudtune.errors import CloudtuneError
 from cloudtune.remote.launches import newest_launch
 from cloudtune.remote.launching import LaunchedElsewhere, check_none_under_way
@@ -32,9 +32,10 @@ from cloudtune.studies.purse import Purse
 from cloudtune.studies.purse_filler import Pace, PurseFiller
 from cloudtune.studies.shared_budget import SharedBudget
 from cloudtune.studies.trial_costs import most_of_a_trial, unpriced_types
-from cloudtune.studies.tuner_costs import earlier_jobs, next_jobs
+from cloudtune.studies.tuner_costs import earlier_jobs, hourly_price, most_seconds, next_jobs
 
 if TYPE_CHECKING:
+    from cloudtune.remote.relaunching import NextJob
     from cloudtune.remote.remote_launcher import RemoteLauncher
     from cloudtune.tuner import Tuner
 
@@ -88,8 +89,63 @@ class StudyBudget:
         Raises:
             CloudtuneError: As :meth:`admit`, and what is raised within.
         """
-        try:
+        with self._launching(name):
             self.admit(name, launcher)
+            yield
+
+    @contextmanager
+    def admitted_again(self, name: str, job: NextJob) -> Iterator[None]:
+        """A cell is continued within by a job like its last one, whose tuner asks the budget already.
+
+        Puts aside what the job may cost at most. For its first trial the tuner asks itself.
+
+        Args:
+            name: Of the cell.
+            job: That is created within.
+
+        Raises:
+            BudgetUsedUp: There is not enough.
+            BudgetRefused: A price is not known, or its tuner was launched when there was no limit.
+            CloudtuneError: What is raised within.
+        """
+        with self._launching(name):
+            self._admit_again(name, job)
+            yield
+
+    def _admit_again(self, name: str, job: NextJob) -> None:
+        self.check_limited(name)
+        region = self.place.bucket.aws.region
+        price = hourly_price(region, job.instance_type, job.instance_count)
+        dollars_of_job = cost(price, most_seconds(job.needed, job.max_run))
+        earlier, _ = earlier_jobs(self._tuners(name))
+        if dollars_of_job is None or earlier is None:
+            raise _unpriced(name, [job.instance_type], region)
+        jobs = earlier + micros(dollars_of_job)
+        book = self.put_aside(name, jobs, 0)
+        if book is not None:
+            raise BudgetUsedUp(
+                f"'{name}' is not continued: of the study's ${dollars(book.limit):.2f}, ${dollars(book.committed):.2f} "
+                f"are committed, and its tuner's job may cost ${dollars_of_job:.2f}; wait until other experiments have "
+                "given back what they did not need, or raise the limit with `cloudtune launch --max_cost`"
+            )
+
+    def check_limited(self, name: str) -> None:
+        """Returns if a cell's tuner asks the budget, when it is continued as it was launched.
+
+        Raises:
+            BudgetRefused: It does not.
+            AwsError: S3 does not answer.
+        """
+        if not self.book().share(name).limited:
+            raise BudgetRefused(
+                f"'{name}' was launched when its study had no max_cost, and would go on without one: continue it with "
+                "`cloudtune launch` and the flags that began it"
+            )
+
+    @contextmanager
+    def _launching(self, name: str) -> Iterator[None]:
+        """Gives back what was put aside for a cell where launching it fails."""
+        try:
             yield
         except BudgetUsedUp:
             raise  # nothing was put aside

@@ -57,6 +57,7 @@ class Share:
         first: Of what is put aside for its trials, what its launcher has added for the first one; 0 as soon as a tuner
             has it.
         earlier: What tuners with other logs have spent and committed for its trials: no tuner gives it back.
+        limited: Its tuners ask the ledger; False: it was launched when there was no limit.
         claim: Of the launcher, until a tuner has what it has put aside; see :mod:`~cloudtune.studies.launch_claim`.
     """
 
@@ -68,6 +69,7 @@ class Share:
     owner: str = ""
     first: int = 0
     earlier: int = 0
+    limited: bool = False
     claim: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -13,6 +13,9 @@ from typing import Any
 from cloudtune.studies.launch_claim import NONCE
 from cloudtune.studies.ledger import Book, Share
 
+#: In a launcher's claim: whether the tuner before it asked the ledger.
+_LIMITED = "limited"
+
 
 class NotOurs(Exception):
     """Another tuner goes on with the cell; the share is its own."""
@@ -49,7 +52,8 @@ def launched(book: Book, name: str, tuner: int, one_trial: int, claim: Mapping[s
     before = share.trials - share.first
     # A tuner that was killed may have left enough, which its trials perhaps need no more.
     trials = max(before, share.spent + one_trial)
-    after = replace(share, tuner=tuner, trials=trials, first=trials - before, ended=False, claim=claim)
+    claim = {**claim, _LIMITED: share.limited}
+    after = replace(share, tuner=tuner, trials=trials, first=trials - before, ended=False, limited=True, claim=claim)
     there = book.with_share(name, after)
     return there if there.free >= 0 else None
 
@@ -69,7 +73,8 @@ def withdrawn(book: Book, name: str, nonce: str, tuner: int, runs: bool) -> Book
         return book
     if runs:
         return book.with_share(name, replace(share, tuner=tuner))
-    after = replace(share, tuner=tuner, trials=share.trials - share.first, first=0, claim={})
+    limited = bool(share.claim.get(_LIMITED))
+    after = replace(share, tuner=tuner, trials=share.trials - share.first, first=0, limited=limited, claim={})
     return book.with_share(name, after) if after != Share() else book.without_share(name)
 
 
@@ -89,7 +94,8 @@ def taken_over(book: Book, name: str, owner: str, tuner: int | None, begins: boo
         gone = share.trials - share.first
         share = replace(share, earlier=share.earlier + gone, trials=share.first, spent=0)
     most = max(share.tuner, tuner or 0)
-    return book.with_share(name, replace(share, owner=owner, ended=False, tuner=most, first=0, claim={}))
+    after = replace(share, owner=owner, ended=False, tuner=most, first=0, limited=True, claim={})
+    return book.with_share(name, after)
 
 
 def asked(book: Book, name: str, owner: str, keep: int, wants: Sequence[int], spent: int) -> Book:
@@ -134,7 +140,8 @@ def ended(book: Book, name: str, owner: str, last: LastWord, tuner: int | None, 
     known = share.tuner if tuner is None or share.claim or share.tuner != seen else tuner
     # Nobody's from now on: what its owner does later comes too late. What a launcher has put aside meanwhile stays.
     after = Share(known, last.trials + share.first, last.spent, ended=last.for_good and not share.claim)
-    return book.with_share(name, replace(after, first=share.first, earlier=share.earlier, claim=share.claim))
+    kept = replace(after, first=share.first, earlier=share.earlier, limited=share.limited, claim=share.claim)
+    return book.with_share(name, kept)
 
 
 def _own(book: Book, name: str, owner: str) -> Share:
