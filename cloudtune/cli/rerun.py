@@ -252,22 +252,14 @@ def _run_as_jobs(looked: Sequence[RerunSeen], request: StudyRequest, costs: bool
 def _launch(reruns: Sequence[RerunSeen], request: StudyRequest, costs: bool) -> list[str]:
     """Launches tuners: the names of their jobs. Where the study has a limit of money, they share it."""
     from cloudtune.cli.study_approval import approve_spending
-    from cloudtune.studies.budget import open_budget
     from cloudtune.studies.preview import preview
+    from cloudtune.studies.rerun_launching import launch_reruns
 
     for one in reruns:
         for line in preview(one.rerun.own_catalogue, one.rerun.plan, request.account).lines():
             _tell(line)
     approve_spending(request, costs)
-    budget = open_budget(_place(request), None)
-    jobs = []
-    for one in reruns:
-        launcher = one.rerun.tuners().launcher(one.rerun.cell)
-        if budget is not None:
-            budget.admit(one.rerun.name, launcher)
-        jobs.append(launcher.run(wait=False).job_name)
-        _tell(f"{one.rerun.name} runs as training job {jobs[-1]}")
-    return jobs
+    return launch_reruns(_place(request), [one.rerun for one in reruns], _tell)
 
 
 def _show(tag: str, looked: Sequence[RerunSeen], as_json: bool) -> None:

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from cloudtune.aws.clients import Aws
@@ -47,6 +48,19 @@ class LaunchedElsewhere(ExperimentLocked):
     def __init__(self, message: str, job: str | None = None) -> None:
         super().__init__(message)
         self.job = job
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is looked at while a job is created. Each raises CloudtuneError where the job should not run.
+
+    Args:
+        before: Called right before it is created, when others can see that it will be.
+        after: Called when it is there: others who could not see that yet have perhaps done something meanwhile.
+    """
+
+    before: Callable[[], object]
+    after: Callable[[], object]
 
 
 @contextmanager
@@ -97,17 +111,16 @@ def _take_back(place: TunerPlace, attempt: int) -> None:
         logger.info("what a refused launch has written stays in S3: %s", error)
 
 
-def confirm(aws: Aws, job: str, check: Callable[[], object]) -> None:
+def confirm(aws: Aws, job: str, checks: Checks) -> None:
     """Stops a job that was just created, if it turns out that it should not have been.
 
     Args:
         aws: Account and region.
         job: Its name.
-        check: Raises CloudtuneError where it should not have been; what it raises is raised again. That AWS does not
-            answer says nothing of the job, which then stays.
+        checks: What that raises is raised again. That AWS does not answer says nothing of the job, which then stays.
     """
     try:
-        check()
+        checks.after()
     except AwsError as error:
         logger.warning("whether somebody has called off training job %s meanwhile is not known: %s", job, error)
     except CloudtuneError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from cloudtune.errors import ExperimentLocked, ExperimentMismatch
 from cloudtune.remote import program, time_limit
 from cloudtune.remote.job_ended import JobEnded
 from cloudtune.remote.launches import newest_launch
-from cloudtune.remote.launching import LaunchedElsewhere, check_none_under_way, confirm, launch
+from cloudtune.remote.launching import Checks, LaunchedElsewhere, check_none_under_way, confirm, launch
 from cloudtune.remote.new_names import NameTaken, Unfinished, reserve_name, take_next_name
 from cloudtune.remote.parcel import Parcel, bucket_of, code_prefix
 from cloudtune.remote.secret_values import check_text, secret_values
@@ -183,30 +183,27 @@ class RemoteLauncher:
             follow(self._aws(), launched.place, launched.job_name)
         return launched
 
-    def run_with(self, parcel: Parcel, check: Callable[[], object] = lambda: None) -> RemoteExperiment:
+    def run_with(self, parcel: Parcel, checks: Checks | None = None) -> RemoteExperiment:
         """Launches the job, or continues its experiment, with what was packed and uploaded for many; does not wait.
 
         Args:
             parcel: Of this launcher's tuner, whose name is a fixed one.
-            check: Called right before the job is created, when others can see that it will be, and right after. Where
-                it raises CloudtuneError no job is created, or the one that was is stopped.
+            checks: What may come up while the job is created, and keep it from running.
 
         Raises:
-            CloudtuneError: As :meth:`run`, or as the check has it.
+            CloudtuneError: As :meth:`run`, or as the checks have it.
             ValueError: The tuner's name has a time stamp, which may have to move on.
         """
         if self.tuner.is_unclaimed:
             raise ValueError("what is packed has its tuner's name: make that with suffix_tuner_name=False")
-        return self._launch(takeover=False, parcel=parcel, check=check)
+        return self._launch(takeover=False, parcel=parcel, checks=checks)
 
     # ------------------------------------------------------------------ launching
 
     def _aws(self) -> Aws:
         return aws_for(self.region, self.profile)
 
-    def _launch(
-        self, takeover: bool, parcel: Parcel | None = None, check: Callable[[], object] = lambda: None
-    ) -> RemoteExperiment:
+    def _launch(self, takeover: bool, parcel: Parcel | None = None, checks: Checks | None = None) -> RemoteExperiment:
         aws, tuner = self._aws(), self.tuner
         if tuner.scheduler.num_suggestions:
             raise ExperimentMismatch(
@@ -219,16 +216,16 @@ class RemoteLauncher:
         while tuner.is_unclaimed:
             reserve_name(tuner)
             try:
-                return self._launch_as_named(aws, takeover, parcel, check)
+                return self._launch_as_named(aws, takeover, parcel, checks)
             except (NameTaken, LaunchedElsewhere) as taken:
                 if not tuner.is_unclaimed:
                     raise
                 logger.debug("%s", taken)
                 take_next_name(tuner)
-        return self._launch_as_named(aws, takeover, parcel, check)
+        return self._launch_as_named(aws, takeover, parcel, checks)
 
     def _launch_as_named(
-        self, aws: Aws, takeover: bool, parcel: Parcel | None, check: Callable[[], object]
+        self, aws: Aws, takeover: bool, parcel: Parcel | None, checks: Checks | None
     ) -> RemoteExperiment:
         """Raises NameTaken: a new experiment was to have the name of another one."""
         tuner, is_new = self.tuner, self.tuner.is_unclaimed
@@ -271,7 +268,7 @@ class RemoteLauncher:
             takeover_from=lease.nonce if takeover and lease is not None else "",
         )
         unfinished = Unfinished(bucket, found.prefix, self.tag, tuner) if is_new else None
-        name = self._create(aws, place, settings, parcel, max(attempts, default=-1) + 1, check)
+        name = self._create(aws, place, settings, parcel, max(attempts, default=-1) + 1, checks)
         if unfinished is not None:
             unfinished.mention()
         logger.info("the tuner of '%s' runs as training job %s; results: %s", tuner.name, name, bucket.uri(root))
@@ -297,7 +294,7 @@ class RemoteLauncher:
         settings: Settings,
         parcel: Parcel,
         attempt: int,
-        check: Callable[[], object],
+        checks: Checks | None,
     ) -> str:
         """Uploads what the job needs and is not there yet, and creates it; its name."""
         template, shipment = template_of(self.job), parcel.shipment
@@ -327,7 +324,8 @@ class RemoteLauncher:
             with launch(place, number, settings, shipped) as launched:
                 self.tuner.is_unclaimed = False  # launched again, it continues
                 request = place.request(number, settings, resolved, code_uri, metrics, launched)
-                check()
+                if checks is not None:
+                    checks.before()
                 try:
                     TrainingJobs(aws).create(request, patience=None)
                 except Conflict:
@@ -335,7 +333,8 @@ class RemoteLauncher:
                         logger.debug("the name %s is another job's", request["TrainingJobName"])
                         continue
             job = str(request["TrainingJobName"])
-            confirm(aws, job, check)
+            if checks is not None:
+                confirm(aws, job, checks)
             return job
         raise ExperimentMismatch(
             f"{_NAMES} training jobs are called as the tuner of '{settings.name}' would be; choose another tuner_name"

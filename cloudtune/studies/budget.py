@@ -346,6 +346,24 @@ def open_budget(
     return None if ledger.change(begin) is None else StudyBudget(place, pace)
 
 
+def check_unlimited(place: StudyPlace, name: str) -> None:
+    """Returns if a study has no limit, of which a launch has seen none.
+
+    Args:
+        place: Of the study.
+        name: Of the cell that is launched.
+
+    Raises:
+        BudgetRefused: Somebody has set one since.
+        AwsError: S3 does not answer.
+    """
+    if place.bucket.exists(place.budget):
+        raise BudgetRefused(
+            f"{name} is not launched: a max_cost was set for the study while this launch was made; launch again, and "
+            "it heeds that"
+        )
+
+
 def share_budget(tuner: Tuner, place: StudyPlace, name: str, pace: Pace | None = None) -> None:
     """Has a tuner start no trial beyond what its study's ledger allows. Once more changes nothing.
 

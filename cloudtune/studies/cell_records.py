@@ -81,6 +81,17 @@ class CellRecords:
         written = in_parallel(threads, [partial(self._put, record) for record in records])
         check_conflicts(self._place.tag, dict(one for one in written if one is not None))
 
+    def note(self, record: CellRecord) -> None:
+        """Puts a record where there is none; one that is there stays, whatever it says.
+
+        Raises:
+            AwsError: S3 does not take it.
+        """
+        try:
+            self._place.bucket.put(self._place.cell(record.cell.name), record.to_json(), if_none_match=True)
+        except Conflict:
+            return  # what it was launched with first
+
     def _put(self, record: CellRecord) -> tuple[str, Differences] | None:
         """Name and differences, if another one is there."""
         name = record.cell.name

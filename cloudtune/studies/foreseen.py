@@ -9,16 +9,20 @@ from cloudtune.errors import CloudtuneError
 from cloudtune.remote.launches import newest_launch
 from cloudtune.remote.launching import is_under_way
 from cloudtune.remote.tuner_job import TunerPlace
+from cloudtune.store.lease import ourselves
 from cloudtune.store.s3_log import newest_entry
 from cloudtune.studies.cell_record import CellRecord
 from cloudtune.studies.cell_records import Differences, check_conflicts, differences
 from cloudtune.studies.cell_standing import WAITING
+from cloudtune.studies.machines import Machines, machines_of
 
 if TYPE_CHECKING:
     from cloudtune.optimizer.scheduler import TrialScheduler
+    from cloudtune.remote.remote_launcher import RemoteLauncher
     from cloudtune.store.study_place import StudyPlace
     from cloudtune.studies.catalogue import Catalogue
     from cloudtune.studies.cell import Cell
+    from cloudtune.studies.cell_tuner import CellTuners
     from cloudtune.studies.plan import Plan
 
 
@@ -100,6 +104,19 @@ def _has_begun(place: StudyPlace, name: str) -> bool:
     tuner = TunerPlace(place.bucket, place.experiment(name))
     # In this order: what is under way has a job, and then a log.
     return is_under_way(tuner) or newest_launch(tuner) is not None or newest_entry(place.bucket, tuner.root) is not None
+
+
+def planned(tuners: CellTuners, cell: Cell, launcher: RemoteLauncher) -> CellRecord:
+    """What is written down of an experiment that is about to be launched.
+
+    Args:
+        tuners: Of the study.
+        cell: Which.
+        launcher: Of the cell.
+    """
+    machine = Machines((launcher.job.instance_type,), launcher.job.instance_count, launcher.job.use_spot)
+    machines = machines_of(cell, tuners.settings, tuners.catalogue.benchmark(cell.benchmark), machine)
+    return CellRecord(cell, tuners.settings, described(launcher.tuner.scheduler), tuple(machines), ourselves())
 
 
 def described(scheduler: TrialScheduler) -> dict[str, object]:

@@ -215,7 +215,7 @@ class LaunchQueue:
             self._put_off.pop(candidate.name, None)
             self._beside[candidate.name] = beside
             del self._waiting[candidate.name]
-            self._under_way[threads.submit(self._launch, candidate)] = candidate
+            self._under_way[threads.submit(candidate.launch)] = candidate
         for reason, names in blocked.items():
             self._say_again(reason, names, _until(standing, driven))
         seen = (frozenset(driven), frozenset(self._waiting))
@@ -234,10 +234,6 @@ class LaunchQueue:
         return _Reason(tuple(short.quotas), f"{short}, and it needs {short.machines.count}")
 
     # ------------------------------------------------------------------ launches
-
-    def _launch(self, candidate: Candidate) -> str:
-        self._stop()
-        return candidate.launch()
 
     def _wait(self) -> None:
         """Returns when a launch has ended, or it is time to look again."""

@@ -12,7 +12,7 @@ class LaunchesStopped(CloudtuneError):
 
 
 class StopCheck:
-    """Called before each launch, and again right before and right after its job is created. Thread-safe.
+    """Called right before the job of a launch is created, and right after. Thread-safe.
 
     A launch says in S3 that it is about to create a job before it looks here for the last time. So whoever leaves a
     mark, and then waits until nobody is about to create one, misses no job.

@@ -16,14 +16,14 @@ from cloudtune.aws.images import tuning_image
 from cloudtune.aws.roles import get_execution_role
 from cloudtune.aws.s3 import Bucket
 from cloudtune.errors import CloudtuneError
+from cloudtune.remote.launching import Checks
 from cloudtune.remote.parcel import Parcel, bucket_of, make_parcels
 from cloudtune.store.entries import FAILED as TOO_MANY_FAILURES
 from cloudtune.store.entries import FINISH
-from cloudtune.store.lease import ourselves
 from cloudtune.store.s3_log import newest_entry
 from cloudtune.store.study_place import StudyPlace
 from cloudtune.studies.account_room import AccountRoom, QuotaTooSmall
-from cloudtune.studies.budget import BudgetRefused, StudyBudget, share_budget
+from cloudtune.studies.budget import StudyBudget, check_unlimited, share_budget
 from cloudtune.studies.catalogue import Catalogue
 from cloudtune.studies.cell import Cell
 from cloudtune.studies.cell_record import CellRecord
@@ -31,13 +31,13 @@ from cloudtune.studies.cell_records import CellConflict, CellRecords
 from cloudtune.studies.cell_standing import FAILED, FINISHED, INTERRUPTED, UNFINISHED, WAITING
 from cloudtune.studies.cell_tuner import Account, CellTuners
 from cloudtune.studies.claimed_here import check_unclaimed, claimed, why_claimed
-from cloudtune.studies.foreseen import check_for_conflicts, check_unbegun, described
+from cloudtune.studies.foreseen import check_for_conflicts, check_unbegun, planned
 from cloudtune.studies.launch_queue import Candidate, LaunchQueue
 from cloudtune.studies.launch_turn import LaunchTurn
 from cloudtune.studies.launched_plan import launch_flags, launched_plan
 from cloudtune.studies.launches_stopped import StopCheck
 from cloudtune.studies.ledger import dollars
-from cloudtune.studies.machines import Machines, machines_of
+from cloudtune.studies.machines import Machines
 from cloudtune.studies.plan import Plan
 from cloudtune.studies.status import StudyWatch, study_standing
 from cloudtune.studies.study_launch import NotAllLaunched, StudyLaunch
@@ -182,12 +182,9 @@ class _Launching:
 
     def _prepare(self, name: str) -> None:
         """Makes what launches an experiment, and what is written down of it."""
-        cell, settings = self._cells[name], self._plan.settings
+        cell = self._cells[name]
         launcher = self._launchers[name] = self._tuners.launcher(cell)
-        machine = Machines((launcher.job.instance_type,), launcher.job.instance_count, launcher.job.use_spot)
-        machines = machines_of(cell, settings, self._catalogue.benchmark(cell.benchmark), machine)
-        scheduler = described(launcher.tuner.scheduler)
-        self._planned[name] = CellRecord(cell, settings, scheduler, tuple(machines), ourselves())
+        self._planned[name] = planned(self._tuners, cell, launcher)
 
     def _tell_what_comes(self) -> None:
         new = [name for name in self._launchers if self._states.get(name, WAITING) == WAITING]
@@ -265,21 +262,23 @@ class _Launching:
     def _launch(self, name: str, parcel: Parcel) -> str:
         launcher = self._launchers[name]
         with nullcontext() if self._budget is None else self._budget.admitted(name, launcher):
-            return launcher.run_with(parcel, partial(self._check, name)).job_name
+            checks = Checks(partial(self._check_before, name), partial(self._check, name))
+            return launcher.run_with(parcel, checks).job_name
 
     def _check(self, name: str) -> None:
-        """Raises what has come up since it was looked what is to be launched, and keeps an experiment from it."""
+        """Raises what others have done since it was looked what is to be launched, and keeps an experiment from it."""
         self._stop()
+        if self._budget is None:
+            check_unlimited(self._place, name)
+
+    def _check_before(self, name: str) -> None:
+        """The same, and what nobody does any more who sees that a job is about to be created."""
+        self._check(name)
         check_unclaimed(self._place, name)
         if not self._records.is_current(name):
             raise CloudtuneError(
                 f"{name} was launched with other settings, or its record was deleted, while this launch was made; "
                 "launch again, which shows what differs"
-            )
-        if self._budget is None and self._place.bucket.exists(self._place.budget):
-            raise BudgetRefused(
-                f"{name} is not launched: a max_cost was set for the study while this launch was made; launch again, "
-                "and it heeds that"
             )
 
     # ------------------------------------------------------------------ the end

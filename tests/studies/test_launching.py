@@ -127,10 +127,14 @@ def test_the_account_is_looked_up_once(world: LaunchWorld) -> None:
 
 
 def test_a_launch_takes_so_many_calls(world: LaunchWorld) -> None:
-    """Each further cell costs ten: seven of its launch, its record, and what the queue looks at."""
+    """Each further cell costs sixteen: seven of its launch, its record, what the queue looks at, and six small looks.
+
+    Four of these right before its job is created, and two right after: whether somebody has stopped the study, limited
+    its money, begun the cell elsewhere or recorded it otherwise.
+    """
     counts = []
     for seeds, tag in ((1, "few"), (5, "many")):
         before = len(world.cloud.calls())
         world.launch(replace(PLAN, tag=tag, num_seeds=seeds))
         counts.append(len(world.cloud.calls()) - before)
-    assert (counts[1] - counts[0]) / 8 <= 10
+    assert (counts[1] - counts[0]) / 8 <= 16

@@ -12,6 +12,7 @@ import pytest
 from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.errors import CloudtuneError
 from cloudtune.localcloud.fault import Fault
+from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.studies import study_money
 from cloudtune.studies.budget import BudgetRefused
 from cloudtune.studies.launches_stopped import LaunchesStopped
@@ -45,6 +46,17 @@ def around(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(TrainingJobs, "create", create)
 
     return install
+
+
+def before_tasks(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Has something happen right before it is written what the job of a tuner reads."""
+    real = TunerPlace.write_task
+
+    def write_task(self: TunerPlace, *arguments: Any, **options: Any) -> str:
+        happens()
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(TunerPlace, "write_task", write_task)
 
 
 def test_stopped_while_jobs_are_created(world: LaunchWorld, around: Callable[..., None]) -> None:
@@ -97,16 +109,7 @@ def test_stopped_without_waiting_while_a_job_is_created(world: LaunchWorld, arou
 
 def test_stopped_right_before_a_job_is_created(world: LaunchWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is created, and what was written for it is gone: it was never launched."""
-    from cloudtune.remote.tuner_job import TunerPlace
-
-    real = TunerPlace.write_task
-
-    def write_task(self: TunerPlace, *arguments: Any, **options: Any) -> str:
-        written = real(self, *arguments, **options)
-        put_stop_mark(world.place())
-        return written
-
-    monkeypatch.setattr(TunerPlace, "write_task", write_task)
+    before_tasks(monkeypatch, lambda: put_stop_mark(world.place()))
     with pytest.raises(LaunchesStopped):
         world.launch(ONE)
     (cell,) = cells_of(ONE)
@@ -175,10 +178,10 @@ def test_other_settings_while_a_job_is_created(world: LaunchWorld, around: Calla
     assert len(world.launch(ONE).running) == 1
 
 
-def test_other_settings_that_are_recorded_while_a_job_is_created(
-    world: LaunchWorld, around: Callable[..., None]
+def test_other_settings_that_are_recorded_at_the_last_moment(
+    world: LaunchWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Should somebody have replaced the record in between, the job is stopped: it would not be what is recorded."""
+    """Before anybody could see that a job is about to be created: none is, for it would not be what is recorded."""
     (cell,) = cells_of(ONE)
     key = world.place().cell(cell.name)
 
@@ -187,10 +190,10 @@ def test_other_settings_that_are_recorded_while_a_job_is_created(
         assert got is not None
         world.bucket.put(key, got.body.replace(b"600", b"900"))
 
-    around(before=replace_record)
+    before_tasks(monkeypatch, replace_record)
     with pytest.raises(NotAllLaunched, match="was launched with other settings, or its record was deleted"):
         world.launch(ONE)
-    assert world.jobs("InProgress") == []
+    assert world.jobs() == []
 
 
 def test_money_of_a_launch_that_failed(world: LaunchWorld) -> None:
