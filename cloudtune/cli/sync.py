@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def sync_command(tag: str, s3_path: str | None, region: str | None, profile: str | None, as_json: bool) -> None:
     """Copies the results of all experiments of TAG from S3, but only what has changed.
 
-    From then on load_experiments(TAG) and `cloudtune plot` need no network. Neither checkpoints nor
+    From then on load_experiments(TAG) and `cloudtune plot` can do without a network. Neither checkpoints nor
     other files of trials are copied. Experiments that cannot be read are named, and passed over.
 
     \b
@@ -32,6 +32,7 @@ def sync_command(tag: str, s3_path: str | None, region: str | None, profile: str
     from cloudtune.aws.clients import aws_for
     from cloudtune.experiments.gathering import gather
     from cloudtune.experiments.s3_finding import find_study
+    from cloudtune.status_table import printable
     from cloudtune.store.places import experiments_root
 
     gathered = gather(find_study(tag, s3_path, aws_for(region, profile)), experiments_root())
@@ -44,7 +45,7 @@ def sync_command(tag: str, s3_path: str | None, region: str | None, profile: str
             f"read from their logs, {len(gathered.unchanged)} unchanged)"
         )
     for name, why in gathered.passed_over.items():
-        click.echo(f"{name} is passed over: {why}", err=True)
+        click.echo(f"{printable(name)} is passed over: {printable(why)}", err=True)
 
 
 def as_object(gathered: Gathered) -> dict[str, object]:

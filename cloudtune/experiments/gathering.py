@@ -90,8 +90,8 @@ def sync(
 ) -> Gathered:
     """Brings the copy of a study's results on this machine up to date.
 
-    From then on :func:`load_experiments` and :func:`load_experiment` read the copy, without a network. Experiments that
-    cannot be read are passed over with a warning.
+    From then on :func:`load_experiments` and :func:`load_experiment` read the copy, and need no network: where there is
+    one, they bring it up to date themselves. Experiments that cannot be read are passed over with a warning.
 
     Args:
         tag: What the experiments have in common.

@@ -13,6 +13,7 @@ from cloudtune.aws.clients import aws_for
 from cloudtune.aws.s3 import Bucket
 from cloudtune.cli import main
 from cloudtune.experiments import load_experiments
+from cloudtune.localcloud import LocalCloud
 from cloudtune.store.places import experiments_root
 from tests.experiments.in_s3 import DEFAULT_BUCKET, account
 from tests.experiments.studies_in_s3 import ended, place, running
@@ -79,6 +80,16 @@ def test_what_is_passed_over_is_named_once() -> None:
     assert done.exit_code == 0
     assert "study: 1 experiments" in done.stdout
     assert done.stderr.count("study-1 is passed over: it has no event log") == 1
+
+
+def test_names_in_s3_cannot_write_to_the_terminal(account: LocalCloud) -> None:
+    """Whoever may write to the bucket may call an object anything."""
+    ended("study-0")
+    key = "cloudtune/study/\x1b[2Jgone/log/0"
+    account.client("s3").put_object(Bucket=DEFAULT_BUCKET, Key=key, Body=b"x")
+    done = sync("study")
+    assert "\x1b" not in done.output
+    assert "\\x1b[2Jgone is passed over" in done.stderr
 
 
 @pytest.mark.usefixtures("account")

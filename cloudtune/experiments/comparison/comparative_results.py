@@ -51,8 +51,8 @@ class ComparativeResults:
             workers differ; else one for all.
         benchmark_key: Key of the metadata that names the benchmark.
         experiment_filter: Keeps only experiments for which it returns true.
-        download_from_s3: Bring the copy of the results on this machine up to date first. Default: only where there is
-            none, or ``s3_path`` is given.
+        download_from_s3: Ask S3 for results first; see :func:`cloudtune.experiments.load_experiments`, also for the
+            default.
         s3_path: Where they lie in S3, ``s3://bucket[/prefix]``.
         local_path: Folder to look in, instead of ``$CLOUDTUNE_FOLDER`` or ``~/cloudtune``.
 

@@ -105,6 +105,7 @@ def finish_figure(
             continue
         one.set_xscale(parameters.xscale or "linear")
         one.set_yscale(parameters.yscale or "linear")
+        _write_plainly(one)
         one.set_facecolor("white")
         one.spines[["top", "right"]].set_visible(False)
         one.spines[["left", "bottom"]].set_color(colours.MUTED)
@@ -134,6 +135,22 @@ def finish_figure(
     if caption:
         fitting = int(0.95 * figure.get_figwidth() * 72 / (_CHARACTER * _SMALL_PRINT))
         figure.supxlabel(textwrap.fill(caption, fitting), fontsize=_SMALL_PRINT, color=colours.MUTED)
+
+
+def _write_plainly(axes: Axes) -> None:
+    """Numbers of an ordinary size at logarithmic axes as they are, not as products of powers: 4.9, not 4.9 x 10^0."""
+    from matplotlib.ticker import LogFormatterSciNotation
+
+    class Plain(LogFormatterSciNotation):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            # Which ticks have a number is decided as ever.
+            text = str(super().__call__(x, pos))
+            return f"{x:.4g}" if text and 1e-4 <= x < 1e6 else text
+
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            axis.set_major_formatter(Plain())
+            axis.set_minor_formatter(Plain())
 
 
 def _set_ticks(axes: Axes, wanted: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,7 +72,12 @@ class TrialCurves:
 
 
 def learning_curves(
-    experiment: ExperimentResult, setup: str, metric: Signed, x: Floats, resource_attr: str | None
+    experiment: ExperimentResult,
+    setup: str,
+    metric: Signed,
+    x: Floats,
+    resource_attr: str | None,
+    breaks_at_pauses: bool = True,
 ) -> TrialCurves:
     """The curves of an experiment with results.
 
@@ -82,26 +87,29 @@ def learning_curves(
         metric: What the curves show.
         x: Place of each report on the horizontal axis.
         resource_attr: Column that counts a trial's resource; None: rungs are not known.
+        breaks_at_pauses: A line is broken where its trial was paused: there is a gap on an axis of time only.
     """
     name, sign = metric
     losses = experiment.losses(name, sign)
     losses = np.where(np.abs(losses) < LARGEST, losses, np.inf)
     values = np.where(np.isfinite(losses), sign * losses, np.nan)
     trials = experiment.results[TRIAL_ID].to_numpy()
-    decisions = experiment.results[ST_DECISION].to_numpy()
+    has_decisions = ST_DECISION in experiment.results.columns
+    decisions = experiment.results[ST_DECISION].to_numpy() if has_decisions else np.full(len(trials), "CONTINUE")
     resource = resource_of(experiment, resource_attr)
     levels = rung_levels(experiment)
     order = np.argsort(trials, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(trials[order])) + 1)
     best = int(np.argmin(losses)) if np.isfinite(losses).any() else None
     max_t = _number(experiment.metadata.get("max_t"))
+    curves = (
+        _curve(int(trials[rows[0]]), x[rows], values[rows], decisions[rows], resource[rows], levels, max_t)
+        for rows in parts
+    )
     return TrialCurves(
         experiment=experiment.name,
         setup=setup,
-        curves=tuple(
-            _curve(int(trials[rows[0]]), x[rows], values[rows], decisions[rows], resource[rows], levels, max_t)
-            for rows in parts
-        ),
+        curves=tuple(curves if breaks_at_pauses else map(_unbroken, curves)),
         best=None if best is None else int(trials[best]),
         best_point=None if best is None else (float(x[best]), float(values[best])),
         rung_levels=levels,
@@ -156,6 +164,11 @@ def _curve(
         [(float(x[row]), float(y[row])) for row in np.flatnonzero(paused)],
         [(float(x[row]), float(y[row])) for row in passed],
     )
+
+
+def _unbroken(curve: TrialCurve) -> TrialCurve:
+    known = ~np.isnan(curve.x)
+    return replace(curve, x=curve.x[known], y=curve.y[known])
 
 
 def _number(value: Any) -> float:

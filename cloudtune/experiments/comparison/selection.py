@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from cloudtune.constants import ST_TUNER_TIME, TRIAL_ID
 from cloudtune.errors import CloudtuneError
 from cloudtune.experiments.comparison.notes import Notes, listed
 from cloudtune.experiments.metadata_form import UnusualMetadata, said_modes, said_text
@@ -57,6 +58,10 @@ def with_results(experiments: Sequence[ExperimentResult], notes: Notes) -> list[
                 passed_over.setdefault("because they have no results yet", []).append(one.name)
                 continue
             said_modes(one.metadata)
+            missing = [name for name in (TRIAL_ID, ST_TUNER_TIME) if name not in one.results.columns]
+            if missing:
+                passed_over.setdefault(f"because their results have no column {missing[0]!r}", []).append(one.name)
+                continue
             told.append(one)
         except UnusualMetadata as error:
             why = f"because their metadata do not say what was optimised ({error})"
@@ -82,12 +87,17 @@ def common_metrics(
     if len(wanted) == 2 and wanted[0] == wanted[1]:
         raise CloudtuneError(f"metric={metric!r} names one metric twice; a hypervolume needs two")
     found: dict[tuple[Signed, ...], list[str]] = {}
+    without: list[ValueError] = []
     for experiment in experiments:
         try:
             signed = tuple(experiment.metric(one) for one in wanted)
         except ValueError as error:
-            raise CloudtuneError(f"{error}, or leave it out of the comparison with experiment_filter=") from error
+            without.append(error)
+            continue
         found.setdefault(signed, []).append(experiment.name)
+    if without:
+        advice = ", or leave it out of the comparison with experiment_filter=" if found else ""
+        raise CloudtuneError(f"{without[0]}{advice}") from without[0]
     if len(found) > 1:
         told = "; ".join(f"{_described(signed)}: {listed(names)}" for signed, names in found.items())
         raise CloudtuneError(

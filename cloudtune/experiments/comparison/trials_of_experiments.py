@@ -157,7 +157,7 @@ def _curves_of(
         attribute = parameters.resource_attr or named(experiment)
         try:
             x = _places(experiment, attribute, parameters)
-            shown.append(learning_curves(experiment, setup, metric, x, attribute))
+            shown.append(learning_curves(experiment, setup, metric, x, attribute, parameters.over == "time"))
         except (CloudtuneError, ValueError) as error:
             refused[setup] = error
     if not shown:

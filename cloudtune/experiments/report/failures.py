@@ -39,8 +39,7 @@ def failures_section(study: ReportedStudy) -> Html:
         return tag("p", "No trial has failed, and every experiment goes on or has ended in order.")
     return joined(
         table("Experiments", ("experiment", "state", "why", "damage"), broken) if broken else None,
-        tag("h3", "Failed trials") if pieces else None,
-        *pieces,
+        tag("div", tag("h3", "Failed trials"), *pieces, class_="closed-in-print") if pieces else None,
     )
 
 

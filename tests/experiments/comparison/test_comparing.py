@@ -286,6 +286,9 @@ def test_different_metrics_are_refused() -> None:
     )
     with pytest.raises(CloudtuneError, match=r"'c' does not optimise 'loss': choose one of its metrics \['error'\]"):
         compare([runs[0], runs[2]], PlotParameters(metric="loss"))
+    with pytest.raises(CloudtuneError) as nowhere:
+        compare(runs[:1], PlotParameters(metric="nope"))
+    assert str(nowhere.value) == "experiment 'a' does not optimise 'nope': choose one of its metrics ['loss']"
     with pytest.raises(CloudtuneError, match="names one metric twice"):
         compare(runs[:1], PlotParameters(metric=("loss", "loss")))
     both = made("d", [(1, 1)], metric_names=["other", "loss"])

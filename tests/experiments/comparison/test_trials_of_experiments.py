@@ -60,6 +60,33 @@ def test_the_curves_of_an_experiment() -> None:
     assert (shown.best, shown.best_point, shown.rung_levels) == (2, (8.0, 0.3), (1.0, 3.0))
 
 
+def test_pauses_leave_no_gap_over_resource() -> None:
+    """A trial goes on with the next epoch: only over time its line is broken."""
+    experiment = asha()
+    epochs = experiment.results["epoch"].to_numpy(dtype=float)
+    shown = learning_curves(experiment, "ASHA", ("loss", 1.0), epochs, "epoch", breaks_at_pauses=False)
+    assert shown.curves[1].x.tolist() == [1, 2, 3]
+    over = {}
+    for name in ("time", "resource"):
+        parameters = PlotParameters(over=name)
+        (axes,) = TrialsOfExperimentResults([experiment]).plot(plot_params=parameters).axes
+        drawn = {str(line.get_label()): np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()}
+        over[name] = np.count_nonzero(np.isnan(drawn["paused, not resumed"]))
+    assert over["time"] == over["resource"] + 1
+
+
+def test_results_without_columns_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    """As a filter of one's own may leave them: without decisions nothing is marked, without times it is passed over."""
+    experiment = asha()
+    experiment.results = experiment.results.drop(columns="st_decision")
+    shown = learning_curves(experiment, "ASHA", ("loss", 1.0), experiment.times(), "epoch")
+    assert [curve.fate for curve in shown.curves] == ["other"] * 3
+    experiment.results = experiment.results.drop(columns="st_tuner_time")
+    with pytest.raises(CloudtuneError, match="look at what was warned of"):
+        TrialsOfExperimentResults([experiment]).plot()
+    assert "because their results have no column 'st_tuner_time': 'one'" in caplog.text
+
+
 def test_a_report_that_jumps_over_rungs_passes_them() -> None:
     """It is marked once."""
     experiment = of_rows("one", [{"st_tuner_time": 1.0, "loss": 1.0, "epoch": 5}], rung_levels=[1, 3, 9])
