@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from cloudtune.studies.study_launch import StudyLaunch
 
 
+_NO_RESULTS = "none"
+
+
 def make_launch_command(catalogue: Catalogue | None = None, name: str | None = None) -> click.Command:
     """The command that launches studies, for a script of one's own: ``make_launch_command(CATALOGUE)()``.
 
@@ -127,7 +130,10 @@ def _launch_and_fetch(catalogue: Catalogue, request: StudyRequest) -> tuple[Stud
         _tell(f"results: {_fetched(request)}")
         raise
     folder = _fetched(request)
-    _tell("the results were fetched, as the local cloud ends with this command")
+    if folder == _NO_RESULTS:
+        _tell("no experiment has begun, so that there are no results to fetch from the local cloud, which ends now")
+    else:
+        _tell("the results were fetched, as the local cloud ends with this command")
     return done, folder
 
 
@@ -141,7 +147,7 @@ def _fetched(request: StudyRequest) -> str:
     try:
         return str(sync(request.plan.tag, account.s3_path, aws_for(account.region)).path)
     except ExperimentNotFound:  # none has begun
-        return "none"
+        return _NO_RESULTS
 
 
 def _tell(line: str) -> None:

@@ -70,7 +70,7 @@ class RerunSeen:
             *_summaries(outcome, metric),
         ]
         if outcome["best"]["mean"] is not None:
-            lines.append("Expect the mean: the study's own value is the best of many, and so too good.")
+            lines.append(expectation(outcome))
         return lines + ([] if self.is_complete else self._missing(done, wanted))
 
     def _missing(self, done: int, wanted: int) -> list[str]:
@@ -101,6 +101,19 @@ class RerunSeen:
         else:
             lines.append(f"It does not go on as it is: {obstacle}.")
         return lines
+
+
+def expectation(outcome: Mapping[str, Any]) -> str:
+    """Which value to expect of the configuration, the study's own or the mean of its new runs.
+
+    Args:
+        outcome: See :meth:`RerunSeen.outcome`; with a mean.
+    """
+    mean, own = outcome["best"]["mean"], outcome["study"]["value"]
+    is_worse = mean > own if outcome["mode"] == "min" else mean < own
+    if is_worse:
+        return "Expect the mean: the study's own value is the best of many, and so too good."
+    return "Expect the mean: it is no worse than the study's own value, which chance did not make too good."
 
 
 def _summaries(outcome: Mapping[str, Any], metric: str) -> list[str]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 HEADER = ("cell", "state", "done/running/failed", "best", "elapsed", "cost", "left")
 
 _DONE = ("Completed", "Stopped")
+#: Of an experiment that has ended, paused trials are done as well: nobody goes on with them.
+_PAUSED = ("Paused",)
 _RUNNING = ("InProgress", "Stopping")
 _FAILED = ("Failed",)
 _COLORS: Mapping[str, str] = {
@@ -33,12 +35,14 @@ _NONE = "-"
 def row(one: CellStanding, tag: str) -> tuple[str, ...]:
     """An experiment as texts, in the order of :data:`HEADER`."""
     from cloudtune.status_table import printable
+    from cloudtune.studies.cell_standing import FAILED, FINISHED
     from cloudtune.studies.finding import short_name
 
+    done = (*_DONE, *_PAUSED) if one.state in (FINISHED, FAILED) else _DONE
     return (
         printable(short_name(tag, one.name)),
         one.state,
-        "/".join(str(_count(one, statuses)) for statuses in (_DONE, _RUNNING, _FAILED)) if one.trials else _NONE,
+        "/".join(str(_count(one, statuses)) for statuses in (done, _RUNNING, _FAILED)) if one.trials else _NONE,
         _NONE if one.best is None else f"{printable(one.metric or '')}={one.best:.6g}",
         duration(one.seconds) if one.seconds else _NONE,
         f"${one.cost:.2f}" if one.cost >= 0.005 else _NONE,

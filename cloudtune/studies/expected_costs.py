@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.aws.prices import find_price
+from cloudtune.experiments.quantities import plural
 from cloudtune.studies.cell_standing import FINISHED
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from cloudtune.studies.cell_groups import CellGroup
     from cloudtune.studies.cell_standing import CellStanding
 
+#: What an item of trials' machines is called.
+TRIALS = "trials"
 #: Seconds in which a trial's first machine starts, which AWS does not bill; a few minutes are usual.
 _STARTING = 180.0
 #: Seconds that a tuner's job runs beyond its experiment: installing before, closing after.
@@ -113,12 +116,13 @@ def expected_costs(
     """
     finished = [one for one in known if one.state == FINISHED and one.cell is not None and one.seconds > 0]
     items: list[Item] = []
-    guessed = False
+    guessed, told_by = False, set[str]()
     for group in groups:
         number = len(group.cells)
         if group.trials is not None:
             rate = _known_rate(group, finished)
             guessed = guessed or rate is None
+            told_by |= set() if rate is None else rate.experiments
             items.append(_of_trials(group, number, region, rate))
         if group.tuner is not None:
             price, kind = _dearest(group.tuner.types, region)
@@ -128,7 +132,7 @@ def expected_costs(
     unpriced = dict.fromkeys(
         kind for group in groups for one in group.machines for kind in one.types if _price(kind, region) is None
     )
-    return Costs(_merged(items), _basis(groups, guessed, len(finished), use_spot), list(unpriced))
+    return Costs(_merged(items), _basis(groups, guessed, len(told_by), use_spot), list(unpriced))
 
 
 def _of_trials(group: CellGroup, number: int, region: str | None, rate: _Rate | None) -> Item:
@@ -147,7 +151,7 @@ def _of_trials(group: CellGroup, number: int, region: str | None, rate: _Rate | 
     if price is not None and likely is not None:
         likely = min(likely, (group.busy_seconds + kept) * price.usd_per_hour / 3600)
     busy, most = number * (group.busy_seconds + kept), number * group.most_seconds
-    return _item("trials", kind, price, busy, most, None if likely is None else number * likely)
+    return _item(TRIALS, kind, price, busy, most, None if likely is None else number * likely)
 
 
 @dataclass(frozen=True)
@@ -157,10 +161,12 @@ class _Rate:
     Args:
         per_worker_second: US dollars for a second of one worker.
         per_trial: US dollars for a trial; None: there was none.
+        experiments: Their names.
     """
 
     per_worker_second: float
     per_trial: float | None
+    experiments: frozenset[str]
 
 
 def _known_rate(group: CellGroup, finished: Sequence[CellStanding]) -> _Rate | None:
@@ -174,7 +180,7 @@ def _known_rate(group: CellGroup, finished: Sequence[CellStanding]) -> _Rate | N
     if seconds <= 0 or cost <= 0:
         return None
     trials = sum(sum(one.trials.values()) for one in some)
-    return _Rate(cost / seconds, cost / trials if trials else None)
+    return _Rate(cost / seconds, cost / trials if trials else None, frozenset(one.name for one in some))
 
 
 def _dearest(types: Sequence[str], region: str | None) -> tuple[Price | None, str]:
@@ -214,7 +220,7 @@ def _basis(groups: Sequence[CellGroup], guessed: bool, finished: int, use_spot: 
         return "each machine from its start until its experiment's time limit"
     told = []
     if finished and not guessed:
-        told.append(f"by what {finished} finished experiments of this study have cost per worker and hour")
+        told.append(f"by what {plural(finished, 'finished experiment')} of this study cost per worker and hour")
     else:
         told.append(
             "as if all workers were busy from three minutes after their start until the time limit, for no finished "

@@ -124,6 +124,11 @@ def _check_together(request: StudyRequest, given: Mapping[str, Any]) -> None:
             f"--experiment_tag {request.plan.tag!r} cannot be part of a place in S3: use at most 128 letters, digits, "
             "dots, dashes and underscores"
         ) from error
+    if not any(character.isascii() and character.isalnum() for character in request.plan.tag):
+        raise FlagsRefused(
+            f"--experiment_tag {request.plan.tag!r} has no letter or digit, with which names of its experiments would "
+            "begin; choose another one, as study-1"
+        )
     if launch.dry_run and launch.wait:
         raise FlagsRefused("--dry_run launches nothing that --wait could wait for; leave one of them out")
     if launch.local_cloud and request.account.profile is not None:

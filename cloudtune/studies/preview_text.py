@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from cloudtune.experiments.quantities import dollars, duration, plural
+from cloudtune.studies.expected_costs import TRIALS
 
 if TYPE_CHECKING:
     from cloudtune.studies.cell_groups import CellGroup
@@ -16,6 +17,8 @@ _ROWS = 40
 _UNKNOWN = "unknown"
 #: What the cost at most counts.
 _BOUND = "if each worker began a trial right before the time limit that nobody stops before its job's own limit"
+#: The same where trials run beside their tuner.
+_BOUND_OF_TUNERS = "if each tuner's job, with its trials, ran until its own limit"
 
 
 def preview_lines(found: Preview) -> list[str]:
@@ -124,7 +127,8 @@ def _costs(found: Preview) -> list[str]:
         lines.append(f"  {item.what}: {item.busy_hours:,.1f} hours of {item.instance_type}, {price}{total}")
     lines += [f"  prices: {source}" for source in dict.fromkeys(item.source for item in costs.items if item.source)]
     lines.append(f"cost probably: {_amount(found.likely, costs.likely)}{without}, {costs.basis}")
-    bound = "max_cost" if found.most is not None and found.most < costs.most else _BOUND
+    bound = _BOUND if any(item.what == TRIALS for item in costs.items) else _BOUND_OF_TUNERS
+    bound = "max_cost" if found.most is not None and found.most < costs.most else bound
     lines.append(f"cost at most: {_amount(found.most, costs.most)}{without}, {bound}")
     if found.max_cost is not None:
         taken = f", of which {dollars(found.committed)} are gone" if found.committed else ""

@@ -10,6 +10,7 @@ import click.testing
 import pytest
 
 from cloudtune.cli import main
+from cloudtune.cli.rerun_text import expectation
 from cloudtune.experiments import load_experiment
 from cloudtune.remote.standing import standing_of_folder
 from cloudtune.studies.seeds import rerun_seeds
@@ -49,6 +50,14 @@ def test_the_winner_on_new_seeds() -> None:
     assert more["name"] == first["name"]
     assert more["runs"][:2] == first["runs"]
     assert [run["seed"] for run in more["runs"]] == rerun_seeds(MASTER, "noisy", 3)
+
+
+@pytest.mark.parametrize(("mode", "mean", "good"), [("min", 2.0, True), ("min", 0.5, False), ("max", 0.5, True)])
+def test_which_value_to_expect(mode: str, mean: float, good: bool) -> None:
+    """The study's own is called too good only where it is better than the mean of the new runs."""
+    told = expectation({"mode": mode, "best": {"mean": mean}, "study": {"value": 1.0}})
+    assert told.startswith("Expect the mean: ")
+    assert ("and so too good" in told) == good
 
 
 def test_what_a_reader_is_told() -> None:

@@ -119,6 +119,7 @@ def test_flags_of_time_reach_the_limit(backend: str, workers: int, limit: float)
         ({"max_cost": math.nan}, "max_cost must be a number of dollars above 0, got nan"),
         ({"experiment_tag": "a b/c"}, "--experiment_tag 'a b/c' cannot be part of a place in S3: use at most 128"),
         ({"experiment_tag": ".."}, "--experiment_tag '..' cannot be part of a place in S3"),
+        ({"experiment_tag": "___"}, "--experiment_tag '___' has no letter or digit, with which names"),
         ({"dry_run": True, "wait": True}, "--dry_run launches nothing that --wait could wait for"),
         ({"local_cloud": True, "profile": "p"}, "the local cloud has no profiles; leave out --local_cloud or"),
         ({"n_workers": (2, 2)}, "names n_workers 2 twice"),

@@ -16,7 +16,9 @@ from cloudtune.studies.budget import open_budget
 from cloudtune.studies.catalogue import Catalogue, UnknownName
 from cloudtune.studies.cell_record import CellRecord
 from cloudtune.studies.cell_records import CellConflict, CellRecords
+from cloudtune.studies.cell_standing import FINISHED, CellStanding
 from cloudtune.studies.cell_tuner import Account, CellTuners
+from cloudtune.studies.expected_costs import expected_costs
 from cloudtune.studies.methods import METHODS
 from cloudtune.studies.plan import Plan
 from cloudtune.studies.preview import Preview, preview
@@ -295,7 +297,12 @@ def test_finished_experiments_tell_what_others_will_cost(world: LaunchWorld) -> 
     # $1.50 for 600 seconds of 2 workers is more than machines on demand cost: more than all it can be, it is not.
     most = 2 * 2 * 600 * TRIAL_HOUR / 3600
     assert found.likely == pytest.approx(tuners + min(2 * 1.5, most))
-    assert "by what 1 finished experiments of this study have cost per worker and hour" in told(found)
+    assert "by what 1 finished experiment of this study cost per worker and hour" in told(found)
+    # One of another benchmark tells nothing, and is not counted.
+    standing = CellStanding(cell.name, cell, FINISHED, seconds=600.0, cost=1.5)
+    other = replace(standing, name="other", cell=replace(cell, benchmark="width"))
+    basis = expected_costs(found.groups, "us-east-1", [standing, other], use_spot=False).basis
+    assert basis == "by what 1 finished experiment of this study cost per worker and hour"
     assert "of these there are already: 1 finished" in told(found)
 
 
