@@ -292,7 +292,7 @@ def test_limits_scales_and_grid() -> None:
 
 
 def test_thin_where_it_is_not_all_of_the_setup() -> None:
-    """Where not all runs go on, and after the last has ended, as the small print says; no line before all have begun."""
+    """Where not all runs go on, and after the last has ended, as the small print says; none before all have begun."""
     experiments = [
         made("a", curve(9, 4, 5.0)),
         made("b", [(2, 8.0), (5, 3.0)], finished=False),
