@@ -295,6 +295,8 @@ class Tuner:
         """Stops what runs first; only then may anything else go wrong."""
         loop, self._loop = self._loop, None
         try:
+            if loop is not None:
+                loop.abandon_suggestions()
             self.trial_backend.close(stop_running=stop_running)
         finally:
             try:

@@ -13,14 +13,15 @@ from collections.abc import Callable, Sequence
 
 from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.callbacks.tuner_callback import TunerCallback
-from cloudtune.end_judge import EndJudge, tell_scheduler
+from cloudtune.end_judge import EndJudge, is_last, tell_scheduler
 from cloudtune.errors import TooManyFailures
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler, TrialSuggestion
 from cloudtune.report_judge import ReportJudge
 from cloudtune.stopping_criterion import Criterion, Verdict
 from cloudtune.store import entries
 from cloudtune.store.store import Entry, Store
-from cloudtune.trial import Bill, End, Outcome, Report, Trial, TrialEvent, TrialStatus
+from cloudtune.suggesting import Suggestions
+from cloudtune.trial import Bill, End, Report, Trial, TrialEvent, TrialStatus
 from cloudtune.tuning_status import WISH_END, WISH_FAIL, WISH_PAUSE, TrialRecord, TuningStatus
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class TuningLoop:
         self._entries: list[Entry] = []
         self._effects: list[Callable[[], None]] = []
         self._starting = 0
+        self._suggestions = Suggestions(scheduler, backend.wake, aside=not backend.is_virtual)
         self._time_origin = backend.time() - status.wallclock_time
         self._now = status.wallclock_time
         self._next_clock = self._now + CLOCK_INTERVAL
@@ -119,6 +121,7 @@ class TuningLoop:
             events = self.backend.poll(self._timeout())
             self._read_clock()
             self._handle(events)
+            self._drop_checkpoints()
             self._tick()
         if self.interrupted_by is not None and self.leave_running():
             self.left_running = bool(self.status.running)
@@ -313,7 +316,7 @@ class TuningLoop:
 
     def _on_end(self, end: End) -> None:
         record = self.status.records[end.trial_id]
-        if record.late is not None and _is_last(end, record):
+        if record.late is not None and is_last(end, record):
             self._catch_up(record, math.inf)
         told_before = record.wish == WISH_FAIL
         status, reason = self._ends.status_after(record, end)
@@ -333,12 +336,22 @@ class TuningLoop:
         self._exhausted = False
         tell_scheduler(self.scheduler, record)
         if status.is_finished and self.backend.delete_checkpoints:
-            trial_id = end.trial_id
-            self._effects.append(lambda: self.backend.delete_checkpoint(trial_id))
+            self._delete_checkpoint(end.trial_id)
         if status is TrialStatus.failed and not told_before:
             logger.warning("trial %d failed: %s", end.trial_id, reason)
         for callback in self.callbacks:
             callback.on_trial_end(record.trial, status, record.last_metrics, reason)
+
+    def _drop_checkpoints(self) -> None:
+        """Deletes what paused trials have saved that will hardly go on, where checkpoints are deleted at all."""
+        if not self.backend.delete_checkpoints:
+            return
+        for trial_id in self.scheduler.expendable_checkpoints():
+            if self.status.records[trial_id].status is TrialStatus.paused:
+                self._delete_checkpoint(trial_id)
+
+    def _delete_checkpoint(self, trial_id: int) -> None:
+        self._effects.append(lambda: self.backend.delete_checkpoint(trial_id))
 
     # ------------------------------------------------------------------ starting
 
@@ -365,8 +378,10 @@ class TuningLoop:
                 self._copy_checkpoint(record.checkpoint_from, record.trial.trial_id)
             self._start(record, resumed=True)
         while new_trials and free > 0 and not self._exhausted and self.criterion.affords(self.status):
+            if not self._suggestions.is_ready(self.store.length() + len(self._entries)):
+                return
             free -= 1
-            suggestion = self.scheduler.suggest()
+            suggestion = self._suggestions.next()
             if suggestion is None:
                 # Asked again after the next end or report that frees or promotes something.
                 self._exhausted = not self.status.running
@@ -393,18 +408,19 @@ class TuningLoop:
             config = paused.trial.config if suggestion.config is None else suggestion.config
         if config is None:
             raise ValueError(f"{type(self.scheduler).__name__} suggested a new trial without a configuration")
-        self._log(
-            {
-                "event": entries.SUGGEST,
-                "number": self.status.num_suggestions,
-                "trial": trial_id,
-                "attempt": attempt,
-                "config": config,
-                "checkpoint_from": suggestion.checkpoint_trial_id,
-                "computed_at": self.store.length() + len(self._entries),
-                "time": self._now,
-            }
-        )
+        entry: Entry = {
+            "event": entries.SUGGEST,
+            "number": self.status.num_suggestions,
+            "trial": trial_id,
+            "attempt": attempt,
+            "config": config,
+            "checkpoint_from": suggestion.checkpoint_trial_id,
+            "computed_at": self._suggestions.computed_at,
+            "time": self._now,
+        }
+        if suggestion.memo is not None:
+            entry["memo"] = dict(suggestion.memo)
+        self._log(entry)
         record = self.status.records[trial_id]
         if attempt == 0:
             self.scheduler.on_trial_add(record.trial)
@@ -461,8 +477,13 @@ class TuningLoop:
             self.store.append(self._entries)
             self._entries = []
 
+    def abandon_suggestions(self) -> None:
+        """The backend is about to be closed: it is not woken any more by a suggestion that was computed."""
+        self._suggestions.abandon()
+
     def save(self) -> None:
         """Appends what was received but not logged yet, without acting on it: for an end by an error."""
+        self._suggestions.close()
         self._effects.clear()
         self.status.forget_wish(WISH_END)
         self._append()
@@ -487,10 +508,3 @@ class TuningLoop:
                 f"The first was trial {first.trial.trial_id}: {first.first_reason}. "
                 "Remove the cause, then continue with a higher max_failures, or begin a new experiment"
             )
-
-
-def _is_last(end: End, record: TrialRecord) -> bool:
-    """Whether a trial, unless it was to pause, does not go on after this end."""
-    if end.outcome is Outcome.stopped:
-        return record.wish != WISH_END
-    return end.outcome in (Outcome.completed, Outcome.failed)

@@ -84,6 +84,9 @@ class TrialBackend(ABC):
     #: Whether trials can go on when the tuner's process, or its machine, is gone.
     trials_outlive_tuner: bool = False
 
+    #: Whether :meth:`time` is not the time of day. What is computed takes no time then, and nothing is computed aside.
+    is_virtual: bool = False
+
     #: Default for the name of an experiment with this backend.
     default_name: str = "cloudtune"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from numbers import Integral
 from typing import Any
@@ -115,6 +115,7 @@ class HyperbandScheduler(SearcherScheduler):
         rungs = [rung for bracket in self._brackets for rung in bracket.rungs if isinstance(rung, PromotionRung)]
         self._from_the_top = sorted(rungs, key=lambda rung: -rung.level)
         self._announced = False
+        self._aim(self.max_t, self.rung_levels)
 
     def metadata(self) -> dict[str, Any]:
         """As for every scheduler, and what makes the rungs; what was replaced by ``rung_levels`` is None."""
@@ -150,7 +151,11 @@ class HyperbandScheduler(SearcherScheduler):
             # A new dictionary: the searcher may keep its own.
             config = {**config, self.max_resource_attr: bracket.levels[0]}
         self._suggested.append(bracket)
-        return TrialSuggestion.start_suggestion(config)
+        return self._start(config)
+
+    def work(self) -> Callable[[], Any] | None:
+        """The searcher's, if a new configuration is what comes next."""
+        return None if any(rung.promotable() is not None for rung in self._from_the_top) else super().work()
 
     def _restore(self, suggestion: TrialSuggestion) -> None:
         if suggestion.trial_id is not None:
@@ -159,7 +164,7 @@ class HyperbandScheduler(SearcherScheduler):
         config = self._restored_config(suggestion)
         if self.max_resource_attr is not None:
             config = {**config, self.max_resource_attr: self.config_space[self.max_resource_attr]}
-        self.searcher.restore(config)
+        self.searcher.restore(config, suggestion.memo)
         self._suggested.append(self._draw_bracket())
 
     def _draw_bracket(self) -> AnyBracket:
@@ -186,6 +191,7 @@ class HyperbandScheduler(SearcherScheduler):
         track.pause[0].leave(trial_id)
         track.pause = None
         track.level = track.bracket.levels[track.index]
+        self.searcher.on_trial_resume(trial_id, track.config)
         return track
 
     def _announce(self) -> None:
