@@ -28,12 +28,20 @@ METRIC = "loss"
 
 
 class Step(NamedTuple):
-    """One thing that happens: ``action``, to the running trial number ``which`` (modulo their count)."""
+    """One thing that happens: ``action``, to the running trial number ``which`` (modulo their count).
+
+    A report holds ``value`` for the scheduler's first metric, and ``more`` for the others; ``value`` where that lacks.
+    """
 
     action: str
     which: int = 0
     jump: int = 1
     value: float = 0.0
+    more: tuple[float, ...] = ()
+
+    def result(self, metrics: list[str]) -> dict[str, float]:
+        """What is reported for each metric."""
+        return {name: ([self.value, *self.more][i : i + 1] or [self.value])[0] for i, name in enumerate(metrics)}
 
 
 VALUES = st.one_of(
@@ -48,6 +56,7 @@ STEPS = st.builds(
     which=st.integers(0, 7),
     jump=st.sampled_from([1, 1, 1, 1, 2, 5]),
     value=VALUES,
+    more=st.tuples(VALUES, VALUES),
 )
 
 #: Short ones, which are easy to read when they fail, and long ones, which fill several rungs.
@@ -101,7 +110,8 @@ class Simulation:
             if suggestion.config is not None:
                 run.trial.config = suggestion.config
             run.decision = CONTINUE
-        self.log.append(("suggest", suggestion.trial_id, copy.deepcopy(run.trial.config), run.trial.trial_id))
+        told = (suggestion.checkpoint_trial_id, json.dumps(suggestion.memo))
+        self.log.append(("suggest", suggestion.trial_id, copy.deepcopy(run.trial.config), run.trial.trial_id, *told))
         if suggestion.trial_id is None:
             self.scheduler.on_trial_add(run.trial)
         self.running.append(run)
@@ -114,10 +124,11 @@ class Simulation:
             self._end(index, step)
             return
         run.epoch += step.jump
-        run.last = {RESOURCE: run.epoch, METRIC: step.value, "st_worker_iter": run.epoch}
+        values = step.result(self.scheduler.metric_names())
+        run.last = {RESOURCE: run.epoch, **values, "st_worker_iter": run.epoch}
         run.decision = self.scheduler.on_trial_result(run.trial, dict(run.last))
         assert run.decision in (CONTINUE, PAUSE, STOP)
-        self.log.append(("report", run.trial.trial_id, run.epoch, repr(step.value), run.decision, run.last))
+        self.log.append(("report", run.trial.trial_id, run.epoch, repr(values), run.decision, run.last))
 
     def _end(self, index: int, step: Step) -> None:
         run = self.running[index]
@@ -137,7 +148,7 @@ class Simulation:
             self._fail(index, step)
         else:
             self.running.pop(index)
-            self.log.append(("complete", run.trial.trial_id, repr(run.last[METRIC]), run.last))
+            self.log.append(("complete", run.trial.trial_id, repr(run.last), run.last))
             self.scheduler.on_trial_complete(run.trial, dict(run.last))
 
     def _fail(self, index: int, step: Step) -> None:
@@ -177,8 +188,8 @@ def replay(log: list[tuple[Any, ...]], scheduler: TrialScheduler) -> None:
     trials: dict[int, Trial] = {}
     for kind, *values in log:
         if kind == "suggest":
-            resumed, config, trial_id = values
-            scheduler.restore(TrialSuggestion(config=copy.deepcopy(config), trial_id=resumed))
+            resumed, config, trial_id, source, memo = values
+            scheduler.restore(TrialSuggestion(copy.deepcopy(config), resumed, source, json.loads(memo)))
             if resumed is None:
                 trials[trial_id] = Trial(trial_id, copy.deepcopy(config))
                 scheduler.on_trial_add(trials[trial_id])
@@ -205,8 +216,8 @@ def full_program(n: int) -> list[Step]:
     for i in range(n):
         steps += [
             Step("suggest"),
-            Step("report", i, 1, float(i * 7 % 5)),
-            Step("report", i, 1, float(i * 3 % 4)),
+            Step("report", i, 1, float(i * 7 % 5), (float(i * 5 % 7),)),
+            Step("report", i, 1, float(i * 3 % 4), (float(i * 5 % 3),)),
             Step("end", i),
         ]
     return steps
@@ -225,8 +236,11 @@ class SchedulerContract:
     #: Whether another seed gives other configurations.
     random = True
 
+    #: The metrics of the scheduler that :meth:`make` makes.
+    metrics: tuple[str, ...] = (METRIC,)
+
     def make(self, random_seed: int | None) -> TrialScheduler:
-        """A fresh scheduler with metric ``loss`` that knows ``epoch``, or does not care."""
+        """A fresh scheduler of :attr:`metrics` that knows ``epoch``, or does not care."""
         raise NotImplementedError
 
     @_many_classes
@@ -308,7 +322,7 @@ class SchedulerContract:
         scheduler = self.make(3)
         metadata = scheduler.metadata()
         assert json.loads(json.dumps(metadata, allow_nan=False)) == metadata
-        assert metadata["metric_names"] == scheduler.metric_names() == [METRIC]
+        assert metadata["metric_names"] == scheduler.metric_names() == list(self.metrics)
         assert metadata["metric_mode"] == scheduler.metric_mode()
         assert metadata["random_seed"] == 3
         assert metadata["scheduler_name"] == type(scheduler).__name__
@@ -316,6 +330,8 @@ class SchedulerContract:
     def test_values_that_are_no_numbers_to_rank_do_not_break_it(self) -> None:
         """NaN and the infinities are answered like any value, in any mixture."""
         simulation = Simulation(self.make(3))
-        for i, value in enumerate([math.nan, math.inf, -math.inf, 1.0, 10**400, -(10**400), True] * 4):
-            simulation.run([Step("suggest"), *[Step("report", i, 1, value), Step("end", i)] * 3])
+        values = [math.nan, math.inf, -math.inf, 1.0, 10**400, -(10**400), True]
+        for i, value in enumerate(values * 4):
+            more = (values[i % 5], values[i % 3])
+            simulation.run([Step("suggest"), *[Step("report", i, 1, value, more), Step("end", i)] * 3])
         assert simulation.num_trials > 0

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cloudtune.optimizer.searchers.bore import BoreSearcher
 from cloudtune.optimizer.searchers.grid_searcher import GridSearcher
 from cloudtune.optimizer.searchers.random_searcher import RandomSearcher
 from cloudtune.optimizer.searchers.searcher import Searcher
 
-__all__ = ["SEARCHERS", "GridSearcher", "RandomSearcher", "Searcher", "make_searcher"]
+__all__ = ["SEARCHERS", "BoreSearcher", "GridSearcher", "RandomSearcher", "Searcher", "make_searcher"]
 
 #: What ``searcher="..."`` may be.
-SEARCHERS: dict[str, type[Searcher]] = {"random": RandomSearcher, "grid": GridSearcher}
+SEARCHERS: dict[str, type[Searcher]] = {"random": RandomSearcher, "grid": GridSearcher, "bore": BoreSearcher}
 
-_LATER = ("bayesopt", "bore")
+_LATER = ("bayesopt",)
 
 
 def make_searcher(
