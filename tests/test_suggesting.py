@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -157,7 +157,7 @@ class _Tells(TunerCallback):
 def test_events_are_handled_while_a_suggestion_is_computed() -> None:
     """The second suggestion needs three reports of the first trial: it would wait for ever if the loop waited too."""
     third = threading.Event()
-    works = iter([lambda: 0.1, *[lambda: 0.2 if third.wait(LONG) else 0.9] * 9])
+    works: Iterator[Callable[[], float]] = iter([lambda: 0.1, *[lambda: 0.2 if third.wait(LONG) else 0.9] * 9])
     machine = Machine(Program(curve))
 
     def work() -> float:
@@ -200,13 +200,15 @@ class _Expendable(FIFOScheduler):
 
 
 @pytest.mark.parametrize("deletes", [True, False])
-def test_expendable_checkpoints_are_deleted_where_checkpoints_are_deleted(deletes: bool) -> None:
+def test_expendable_checkpoints_are_deleted_where_checkpoints_are_deleted(
+    deletes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those of paused trials, once each; none where the backend keeps checkpoints."""
     machine = Machine(Program(curve))
     tuner = make_tuner(machine, _Expendable())
     deleted: list[int] = []
-    tuner.trial_backend.delete_checkpoints = deletes
-    tuner.trial_backend.delete_checkpoint = deleted.append  # type: ignore[method-assign]
+    monkeypatch.setattr(tuner.trial_backend, "delete_checkpoints", deletes)
+    monkeypatch.setattr(tuner.trial_backend, "delete_checkpoint", deleted.append)
     tuner.run()
     assert deleted == (list(range(6)) if deletes else [])
 
