@@ -11,15 +11,15 @@ import logging
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate, pairwise
-from numbers import Integral
+from itertools import accumulate
 from typing import Any
 
 from cloudtune.optimizer.former_names import explain_former_names
 from cloudtune.optimizer.randomness import KeyedRandom
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialSuggestion
 from cloudtune.optimizer.schedulers.brackets import AnyBracket, PromotionBracket, StoppingBracket, Track
-from cloudtune.optimizer.schedulers.rungs import PromotionRung, bracket_weights, rank_value, rung_levels
+from cloudtune.optimizer.schedulers.resource_levels import check_brackets, max_resource, resource_levels
+from cloudtune.optimizer.schedulers.rungs import PromotionRung, bracket_weights, rank_value
 from cloudtune.optimizer.schedulers.searcher_scheduler import SearcherScheduler
 from cloudtune.optimizer.searchers import Searcher
 from cloudtune.trial import Trial
@@ -99,11 +99,11 @@ class HyperbandScheduler(SearcherScheduler):
         self.resource_attr = resource_attr
         self.max_resource_attr = max_resource_attr
         self.type = type
-        self.max_t = _max_resource(self.config_space, max_resource_attr, max_t)
-        self.rung_levels = _levels(rung_levels, grace_period, reduction_factor, self.max_t)
+        self.max_t = max_resource(self.config_space, max_resource_attr, max_t)
+        self.rung_levels = resource_levels(rung_levels, grace_period, reduction_factor, self.max_t)
         self.grace_period = int(grace_period) if rung_levels is None else None
         self.reduction_factor = float(reduction_factor) if rung_levels is None else None
-        self.brackets = _check_brackets(brackets, self.rung_levels)
+        self.brackets = check_brackets(brackets, self.rung_levels)
         self._metric = metric
         self._maximize = mode == "max"
         self._brackets: list[AnyBracket] = [BRACKET_TYPES[type](self.rung_levels[s:]) for s in range(self.brackets)]
@@ -282,58 +282,3 @@ class HyperbandScheduler(SearcherScheduler):
         assert track.pause is not None
         rung, entry = track.pause
         rung.wait(trial_id, entry)
-
-
-def _max_resource(config_space: Mapping[str, Any], max_resource_attr: str | None, max_t: int | None) -> int:
-    example = "for instance 'max_epochs': 27 in the config space and max_resource_attr='max_epochs'"
-    if max_t is not None and not _is_positive_integer(max_t):
-        raise ValueError(f"max_t must be a positive integer, got {max_t!r}")
-    if max_resource_attr is None:
-        if max_t is None:
-            raise ValueError(f"the maximum resource is not known; pass max_resource_attr, {example}, or else max_t=27")
-        return int(max_t)
-    if max_resource_attr not in config_space:
-        raise ValueError(
-            f"max_resource_attr {max_resource_attr!r} is not in the config space, which has {', '.join(config_space)}; "
-            f"add it as a constant, {example}"
-        )
-    constant = config_space[max_resource_attr]
-    if not _is_positive_integer(constant):
-        raise ValueError(
-            f"config_space[{max_resource_attr!r}] (max_resource_attr) must be a positive integer constant, "
-            f"got {constant!r}; {example}"
-        )
-    if max_t is not None and max_t != constant:
-        raise ValueError(
-            f"max_t={max_t} contradicts config_space[{max_resource_attr!r}]={constant} (max_resource_attr); "
-            "leave max_t out"
-        )
-    return int(constant)
-
-
-def _levels(given: Sequence[int] | None, grace_period: int, reduction_factor: float, max_t: int) -> list[int]:
-    if given is None:
-        if not _is_positive_integer(grace_period):
-            raise ValueError(f"grace_period must be a positive integer, got {grace_period!r}")
-        return rung_levels(int(grace_period), reduction_factor, max_t)
-    levels = list(given)
-    if not all(map(_is_positive_integer, levels)) or any(b <= a for a, b in pairwise(levels)):
-        raise ValueError(f"rung_levels must be positive integers in increasing order, got {given!r}")
-    if levels and levels[-1] >= max_t:
-        raise ValueError(
-            f"rung_levels must be below the maximum resource {max_t}, got {given!r}; leave out those from {max_t} on"
-        )
-    return [*(int(level) for level in levels), max_t]
-
-
-def _check_brackets(brackets: int, levels: Sequence[int]) -> int:
-    if not _is_positive_integer(brackets) or brackets > len(levels):
-        raise ValueError(
-            f"brackets must be an integer from 1 to {len(levels)}, the number of levels {', '.join(map(str, levels))}; "
-            f"got {brackets!r}"
-        )
-    return int(brackets)
-
-
-def _is_positive_integer(value: Any) -> bool:
-    return isinstance(value, Integral) and value is not True and int(value) > 0
