@@ -17,9 +17,15 @@ from typing import Any
 from cloudtune.optimizer.former_names import explain_former_names
 from cloudtune.optimizer.randomness import KeyedRandom
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialSuggestion
-from cloudtune.optimizer.schedulers.brackets import AnyBracket, PromotionBracket, StoppingBracket, Track
+from cloudtune.optimizer.schedulers.brackets import (
+    AnyBracket,
+    PromotionBracket,
+    RungToWaitAt,
+    StoppingBracket,
+    Track,
+)
 from cloudtune.optimizer.schedulers.resource_levels import check_brackets, max_resource, resource_levels
-from cloudtune.optimizer.schedulers.rungs import PromotionRung, bracket_weights, rank_value
+from cloudtune.optimizer.schedulers.rungs import bracket_weights, rank_value
 from cloudtune.optimizer.schedulers.searcher_scheduler import SearcherScheduler
 from cloudtune.optimizer.searchers import Searcher
 from cloudtune.trial import Trial
@@ -69,14 +75,17 @@ class HyperbandScheduler(SearcherScheduler):
 
     resource_attr: str
 
+    #: Whether the rungs of this class can rank several metrics.
+    _ranks_several = False
+
     @explain_former_names
     def __init__(
         self,
         config_space: Mapping[str, Any],
         searcher: str | type[Searcher] | Searcher = "random",
         *,
-        metric: str,
-        mode: str = "min",
+        metric: str | Sequence[str],
+        mode: str | Sequence[str] = "min",
         resource_attr: str,
         max_resource_attr: str | None = None,
         max_t: int | None = None,
@@ -90,8 +99,10 @@ class HyperbandScheduler(SearcherScheduler):
         search_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(config_space, searcher, metric, mode, points_to_evaluate, random_seed, search_options)
-        if not self._single:
-            raise ValueError(f"metric must be one name, got {metric!r}; several objectives need FIFOScheduler")
+        if not self._single and not self._ranks_several:
+            raise ValueError(
+                f"metric must be one name, got {metric!r}; several objectives need MOASHA or FIFOScheduler"
+            )
         if not resource_attr:
             raise ValueError(f"resource_attr must name what the script reports as its epoch, got {resource_attr!r}")
         if type not in BRACKET_TYPES:
@@ -104,18 +115,22 @@ class HyperbandScheduler(SearcherScheduler):
         self.grace_period = int(grace_period) if rung_levels is None else None
         self.reduction_factor = float(reduction_factor) if rung_levels is None else None
         self.brackets = check_brackets(brackets, self.rung_levels)
-        self._metric = metric
-        self._maximize = mode == "max"
-        self._brackets: list[AnyBracket] = [BRACKET_TYPES[type](self.rung_levels[s:]) for s in range(self.brackets)]
+        self._metric = self._metrics[0]
+        self._maximize = self._modes[0] == "max"
+        self._brackets = [self._make_bracket(self.rung_levels[s:]) for s in range(self.brackets)]
         self._shares = list(accumulate(bracket_weights(self.rung_levels, self.brackets)))[:-1]
         self._bracket_random = KeyedRandom(self.random_seed, stream="bracket")
         # Brackets of the trials that were suggested and not added yet, in order.
         self._suggested: deque[AnyBracket] = deque()
         self._tracks: dict[int, Track] = {}
-        rungs = [rung for bracket in self._brackets for rung in bracket.rungs if isinstance(rung, PromotionRung)]
+        rungs = [rung for bracket in self._brackets if isinstance(bracket, PromotionBracket) for rung in bracket.rungs]
         self._from_the_top = sorted(rungs, key=lambda rung: -rung.level)
         self._announced = False
         self._aim(self.max_t, self.rung_levels)
+
+    def _make_bracket(self, levels: Sequence[int]) -> AnyBracket:
+        """A bracket of this scheduler's type with the given levels."""
+        return BRACKET_TYPES[self.type](levels)
 
     def metadata(self) -> dict[str, Any]:
         """As for every scheduler, and what makes the rungs; what was replaced by ``rung_levels`` is None."""
@@ -174,7 +189,7 @@ class HyperbandScheduler(SearcherScheduler):
         u = self._bracket_random.uniform_row(self.num_suggestions, 1)[0]
         return self._brackets[bisect_right(self._shares, u)]
 
-    def _promote(self, trial_id: int, rung: PromotionRung) -> TrialSuggestion:
+    def _promote(self, trial_id: int, rung: RungToWaitAt) -> TrialSuggestion:
         track = self._resume(trial_id)
         if self.max_resource_attr is None:
             return TrialSuggestion.resume_suggestion(trial_id)
@@ -190,7 +205,7 @@ class HyperbandScheduler(SearcherScheduler):
             )
         track.pause[0].leave(trial_id)
         track.pause = None
-        track.level = track.bracket.levels[track.index]
+        track.level = track.bracket.attention(track)
         self.searcher.on_trial_resume(trial_id, track.config)
         return track
 
@@ -212,7 +227,7 @@ class HyperbandScheduler(SearcherScheduler):
     def on_trial_add(self, trial: Trial) -> None:
         """A new trial is about to start, in the bracket drawn for its suggestion (the first, if there was none)."""
         bracket = self._suggested.popleft() if self._suggested else self._brackets[0]
-        self._tracks[trial.trial_id] = Track(bracket, trial.config)
+        self._tracks[trial.trial_id] = bracket.begin(trial.config)
         super().on_trial_add(trial)
 
     def on_trial_result(self, trial: Trial, result: dict[str, Any]) -> str:
@@ -230,12 +245,16 @@ class HyperbandScheduler(SearcherScheduler):
             resource = result[self.resource_attr]
             if resource < track.level:
                 return SchedulerDecision.CONTINUE
-            value = rank_value(result[self._metric], self._maximize)
+            value = self._value(result)
         except (KeyError, TypeError) as error:
             raise self._unusable(trial_id, result) from error
         return self._at_level(trial_id, track, resource, value)
 
-    def _at_level(self, trial_id: int, track: Track, resource: float, value: float) -> str:
+    def _value(self, result: dict[str, Any]) -> Any:
+        """What the rungs rank a report by."""
+        return rank_value(result[self._metric], self._maximize)
+
+    def _at_level(self, trial_id: int, track: Track, resource: float, value: Any) -> str:
         if track.pause is not None:
             return SchedulerDecision.PAUSE
         decision = track.bracket.reach(track, resource, value)
@@ -246,7 +265,8 @@ class HyperbandScheduler(SearcherScheduler):
         return decision
 
     def _unusable(self, trial_id: int, result: dict[str, Any]) -> ValueError:
-        needed = f"{self.resource_attr!r} (resource_attr) and {self._metric!r} (metric)"
+        metrics = ", ".join(map(repr, self._metrics))
+        needed = f"{self.resource_attr!r} (resource_attr) and {metrics} (metric)"
         shown = ", ".join(f"{key}={value!r}" for key, value in result.items() if not key.startswith("st_"))
         return ValueError(
             f"trial {trial_id} must report {needed} as numbers, but reported {shown or 'nothing'}; "
