@@ -91,8 +91,8 @@ $(STAMPS)/torch: tests/benchmarking/requirements-torch.txt | $(STAMPS)/dev
 	$(PIP) -r $<
 	@touch $@
 
-# What methods need that stand on other libraries, as users install it: ray alone is 0.5 GB. After torch, whose build
-# for processors botorch then finds in its place.
+# What methods need that stand on other libraries, as users install it; ray and what it needs are 0.4 GB. After torch,
+# so that botorch finds the build for processors in its place.
 $(STAMPS)/methods: pyproject.toml | $(STAMPS)/torch
 	$(PIP) -e '.[bo,bore,optuna,ray]'
 	@touch $@
