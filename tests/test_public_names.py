@@ -33,10 +33,20 @@ PUBLIC = {
         "uniform",
     ],
     "cloudtune.aws": ["TrainingJob", "get_execution_role"],
-    "cloudtune.backend": ["LocalBackend", "PythonBackend", "SageMakerBackend"],
+    "cloudtune.backend": ["LocalBackend", "PythonBackend", "SageMakerBackend", "SimulatorBackend"],
     "cloudtune.backend.local_backend": ["LocalBackend"],
     "cloudtune.backend.python_backend": ["PythonBackend"],
     "cloudtune.backend.sagemaker_backend": ["Cadence", "SageMakerBackend", "TrainingJob"],
+    "cloudtune.backend.simulator_backend": ["SimulatedDelays", "SimulatorBackend"],
+    "cloudtune.blackbox": [
+        "Blackbox",
+        "ConstantTime",
+        "Curve",
+        "NotInTable",
+        "TabularBlackbox",
+        "add_blackbox",
+        "load_blackbox",
+    ],
     "cloudtune.optimizer.baselines": ["ASHA", "GridSearch", "MedianStopping", "RandomSearch"],
     "cloudtune.optimizer.schedulers.fifo": ["FIFOScheduler"],
     "cloudtune.optimizer.schedulers.hyperband": ["HyperbandScheduler"],
@@ -175,7 +185,6 @@ def test_an_unknown_name_is_refused_plainly() -> None:
 
 
 LATER = {
-    "cloudtune.backend": ["SimulatorBackend"],
     "cloudtune.optimizer.baselines": [
         "BORE",
         "BayesianOptimization",

@@ -2,7 +2,8 @@
 
 Sources: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning" (MLSys; first as arXiv:1810.05934 in
 2018), algorithm 2, for promotion; stopping makes the same comparison once, when a trial arrives, so that no trial ever
-waits. Li et al. 2017, "Hyperband" (JMLR 18), algorithm 1, for brackets.
+waits. Li et al. 2017, "Hyperband" (JMLR 18), algorithm 1, for brackets. Bohdal et al. 2023, "PASHA" (ICLR), for a
+maximum that grows.
 """
 
 from __future__ import annotations
@@ -24,8 +25,15 @@ from cloudtune.optimizer.schedulers.brackets import (
     StoppingBracket,
     Track,
 )
-from cloudtune.optimizer.schedulers.resource_levels import check_brackets, max_resource, resource_levels
-from cloudtune.optimizer.schedulers.rungs import bracket_weights, rank_value
+from cloudtune.optimizer.schedulers.kept_checkpoints import KeptCheckpoints
+from cloudtune.optimizer.schedulers.pasha import PashaBracket
+from cloudtune.optimizer.schedulers.resource_levels import (
+    check_brackets,
+    is_positive_integer,
+    max_resource,
+    resource_levels,
+)
+from cloudtune.optimizer.schedulers.rungs import PromotionRung, bracket_weights, rank_value
 from cloudtune.optimizer.schedulers.searcher_scheduler import SearcherScheduler
 from cloudtune.optimizer.searchers import Searcher
 from cloudtune.trial import Trial
@@ -35,6 +43,7 @@ logger = logging.getLogger(__name__)
 BRACKET_TYPES: dict[str, type[StoppingBracket | PromotionBracket]] = {
     "stopping": StoppingBracket,
     "promotion": PromotionBracket,
+    "pasha": PashaBracket,
 }
 
 
@@ -45,7 +54,10 @@ class HyperbandScheduler(SearcherScheduler):
     ``reduction_factor`` times as much each time. With ``type="stopping"`` it runs on if it belongs to the best
     1 / ``reduction_factor`` of those that were there so far, else it is stopped. With ``type="promotion"`` it pauses at
     every rung, and is resumed if and when it belongs to the best; scripts should then save checkpoints, or a resumed
-    trial starts anew. NaN and infinite metric values rank worst.
+    trial starts anew. ``type="pasha"`` is promotion with a maximum that is the second level at first, and grows by one
+    level whenever the ranking at the highest level so far differs from that of the same trials one level below by more
+    than noise (Bohdal et al. 2023); metrics should then be reported at every epoch, for the noise is judged from
+    learning curves that cross and cross again. NaN and infinite metric values rank worst.
 
     A report that jumps over rung levels counts for each of them. A trial is stopped when it reaches the maximum
     resource, unless ``max_resource_attr`` is given: then its script ends by itself.
@@ -56,15 +68,18 @@ class HyperbandScheduler(SearcherScheduler):
         metric: What scripts report and what is to be optimised.
         mode: ``"min"`` or ``"max"``.
         resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
-        max_resource_attr: Key of the config space whose constant is the maximum resource. With ``type="promotion"``
+        max_resource_attr: Key of the config space whose constant is the maximum resource. Unless ``type="stopping"``,
             scripts get the next rung level under this key, so that they end there by themselves.
         max_t: The maximum resource, where there is no ``max_resource_attr``.
         grace_period: First rung level.
         reduction_factor: Ratio of rung levels, above 1.
         brackets: Number of brackets. Bracket ``s`` (from 0) has rungs of its own, from the ``s``-th level on; each
             trial belongs to one at random, so that all brackets use about the same resource.
-        type: ``"stopping"`` or ``"promotion"``.
+        type: ``"stopping"``, ``"promotion"`` or ``"pasha"``.
         rung_levels: Rung levels below the maximum resource, in place of ``grace_period`` and ``reduction_factor``.
+        max_num_checkpoints: So many paused trials at most keep their checkpoints, where the backend deletes checkpoints
+            at all (``delete_checkpoints=True``). The others are those that will hardly be promoted, by their ranks; one
+            that is promoted all the same starts anew. None: all keep theirs.
         points_to_evaluate, random_seed, search_options: See
             :class:`~cloudtune.optimizer.schedulers.fifo.FIFOScheduler`.
 
@@ -94,6 +109,7 @@ class HyperbandScheduler(SearcherScheduler):
         brackets: int = 1,
         type: str = "stopping",  # noqa: A002 - the name the field knows
         rung_levels: Sequence[int] | None = None,
+        max_num_checkpoints: int | None = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         random_seed: int | None = None,
         search_options: Mapping[str, Any] | None = None,
@@ -125,12 +141,29 @@ class HyperbandScheduler(SearcherScheduler):
         self._tracks: dict[int, Track] = {}
         rungs = [rung for bracket in self._brackets if isinstance(bracket, PromotionBracket) for rung in bracket.rungs]
         self._from_the_top = sorted(rungs, key=lambda rung: -rung.level)
+        self._kept = self._keep_checkpoints(max_num_checkpoints, rungs)
         self._announced = False
         self._aim(self.max_t, self.rung_levels)
 
     def _make_bracket(self, levels: Sequence[int]) -> AnyBracket:
         """A bracket of this scheduler's type with the given levels."""
         return BRACKET_TYPES[self.type](levels)
+
+    def _keep_checkpoints(self, limit: int | None, rungs: Sequence[RungToWaitAt]) -> KeptCheckpoints | None:
+        self.max_num_checkpoints = limit
+        if limit is None:
+            return None
+        if not is_positive_integer(limit):
+            raise ValueError(f"max_num_checkpoints must be a positive integer, got {limit!r}")
+        if self.type == "stopping":
+            raise ValueError(
+                f"max_num_checkpoints={limit} is for paused trials, and with type='stopping' there are none; "
+                "leave it out, or use type='promotion'"
+            )
+        for rung in rungs:
+            assert isinstance(rung, PromotionRung)
+            rung.keep_ranks()
+        return KeptCheckpoints(limit)
 
     def metadata(self) -> dict[str, Any]:
         """As for every scheduler, and what makes the rungs; what was replaced by ``rung_levels`` is None."""
@@ -142,6 +175,7 @@ class HyperbandScheduler(SearcherScheduler):
             "max_t": self.max_t,
             "rung_levels": list(self.rung_levels),
             "brackets": self.brackets,
+            "max_num_checkpoints": self.max_num_checkpoints,
         }
 
     def set_random_seed(self, random_seed: int) -> None:
@@ -162,7 +196,7 @@ class HyperbandScheduler(SearcherScheduler):
         if config is None:
             return None
         bracket = self._draw_bracket()
-        if self.max_resource_attr is not None and self.type == "promotion":
+        if self.max_resource_attr is not None and self.type != "stopping":
             # A new dictionary: the searcher may keep its own.
             config = {**config, self.max_resource_attr: bracket.levels[0]}
         self._suggested.append(bracket)
@@ -203,7 +237,7 @@ class HyperbandScheduler(SearcherScheduler):
                 f"trial {trial_id} cannot be resumed since it does not wait at a rung; "
                 "continue the experiment with the scheduler it began with"
             )
-        track.pause[0].leave(trial_id)
+        self._leave(trial_id, track.pause[0])
         track.pause = None
         track.level = track.bracket.attention(track)
         self.searcher.on_trial_resume(trial_id, track.config)
@@ -212,7 +246,11 @@ class HyperbandScheduler(SearcherScheduler):
     def _announce(self) -> None:
         self._announced = True
         *rungs, end = self.rung_levels
-        what = {"stopping": "stopped unless among the best", "promotion": "paused, and resumed when among the best"}
+        what = {
+            "stopping": "stopped unless among the best",
+            "promotion": "paused, and resumed when among the best",
+            "pasha": "paused, and resumed when among the best and as far as rankings have not settled",
+        }
         logger.info(
             "Trials are compared at %s = %s and %s there; they end at %d%s.",
             self.resource_attr,
@@ -286,7 +324,7 @@ class HyperbandScheduler(SearcherScheduler):
         """The trial will not run again. Its results stay in their rungs."""
         track = self._tracks.pop(trial.trial_id, None)
         if track is not None and track.pause is not None:
-            track.pause[0].leave(trial.trial_id)
+            self._leave(trial.trial_id, track.pause[0])
         super().on_trial_error(trial)
 
     def on_trial_remove(self, trial: Trial) -> None:
@@ -302,3 +340,16 @@ class HyperbandScheduler(SearcherScheduler):
         assert track.pause is not None
         rung, entry = track.pause
         rung.wait(trial_id, entry)
+        if self._kept is not None:
+            assert isinstance(rung, PromotionRung)
+            self._kept.pause(trial_id, rung, entry)
+
+    def _leave(self, trial_id: int, rung: RungToWaitAt) -> None:
+        """A trial that had paused at a rung goes on, or never will."""
+        rung.leave(trial_id)
+        if self._kept is not None:
+            self._kept.go_on(trial_id)
+
+    def expendable_checkpoints(self) -> Sequence[int]:
+        """Paused trials beyond ``max_num_checkpoints``."""
+        return () if self._kept is None else self._kept.take_expendable()
