@@ -47,7 +47,7 @@ PUBLIC = {
         "add_blackbox",
         "load_blackbox",
     ],
-    "cloudtune.optimizer.baselines": ["ASHA", "GridSearch", "MedianStopping", "RandomSearch"],
+    "cloudtune.optimizer.baselines": ["ASHA", "MOASHA", "GridSearch", "MedianStopping", "RandomSearch"],
     "cloudtune.optimizer.schedulers.fifo": ["FIFOScheduler"],
     "cloudtune.optimizer.schedulers.hyperband": ["HyperbandScheduler"],
     "cloudtune.optimizer.schedulers.median_rule": ["MedianStoppingRule"],
@@ -188,7 +188,6 @@ LATER = {
     "cloudtune.optimizer.baselines": [
         "BORE",
         "BayesianOptimization",
-        "MOASHA",
         "MOBSTER",
         "PASHA",
         "PopulationBasedTraining",

@@ -9,10 +9,11 @@ from cloudtune.optimizer.former_names import explain_former_names
 from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
 from cloudtune.optimizer.schedulers.hyperband import HyperbandScheduler
 from cloudtune.optimizer.schedulers.median_rule import MedianStoppingRule
+from cloudtune.optimizer.schedulers.moasha import ParetoHyperbandScheduler
 
-__all__ = ["ASHA", "GridSearch", "MedianStopping", "RandomSearch"]
+__all__ = ["ASHA", "MOASHA", "GridSearch", "MedianStopping", "RandomSearch"]
 
-_LATER = ("BORE", "MOASHA", "MOBSTER", "PASHA", "BayesianOptimization", "PopulationBasedTraining", "SyncHyperband")
+_LATER = ("BORE", "MOBSTER", "PASHA", "BayesianOptimization", "PopulationBasedTraining", "SyncHyperband")
 
 
 def __getattr__(name: str) -> object:
@@ -121,6 +122,57 @@ class ASHA(HyperbandScheduler):
         *,
         metric: str,
         mode: str = "min",
+        resource_attr: str = "epoch",
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+        grace_period: int = 1,
+        reduction_factor: float = 3,
+        type: str = "stopping",  # noqa: A002 - the name the field knows
+        brackets: int = 1,
+        rung_levels: Sequence[int] | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "random",
+            metric=metric,
+            mode=mode,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            max_t=max_t,
+            grace_period=grace_period,
+            reduction_factor=reduction_factor,
+            brackets=brackets,
+            type=type,
+            rung_levels=rung_levels,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            search_options={"allow_duplicates": allow_duplicates},
+        )
+
+
+class MOASHA(ParetoHyperbandScheduler):
+    """Asynchronous successive halving for several metrics, with random configurations (Schmucker et al. 2021).
+
+    Args:
+        config_space: Hyperparameter domains and constants.
+        metric: What scripts report and what is to be optimised, a list.
+        mode: ``"min"`` or ``"max"``: one for all metrics, or a list of one for each.
+        resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
+        max_resource_attr, max_t, grace_period, reduction_factor, brackets, type, rung_levels: See
+            :class:`~cloudtune.optimizer.schedulers.hyperband.HyperbandScheduler`.
+        points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
+    """
+
+    @explain_former_names
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str | Sequence[str],
+        mode: str | Sequence[str] = "min",
         resource_attr: str = "epoch",
         max_resource_attr: str | None = None,
         max_t: int | None = None,

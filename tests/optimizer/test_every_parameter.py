@@ -16,9 +16,14 @@ from cloudtune.config_space import choice, randint, uniform
 from cloudtune.continuing import adopt
 from cloudtune.errors import ExperimentMismatch
 from cloudtune.optimizer import baselines, schedulers, searchers
-from cloudtune.optimizer.baselines import ASHA, GridSearch, MedianStopping, RandomSearch
+from cloudtune.optimizer.baselines import ASHA, MOASHA, GridSearch, MedianStopping, RandomSearch
 from cloudtune.optimizer.scheduler import TrialScheduler
-from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler, MedianStoppingRule
+from cloudtune.optimizer.schedulers import (
+    FIFOScheduler,
+    HyperbandScheduler,
+    MedianStoppingRule,
+    ParetoHyperbandScheduler,
+)
 from cloudtune.optimizer.searchers import GridSearcher, RandomSearcher
 from cloudtune.trial import Trial
 
@@ -131,6 +136,14 @@ HYPERBAND: list[Case] = [
     ("rung_levels", None, [2, 7], course),
 ]
 
+BOTH = ["loss", "accuracy"]
+
+PARETO: list[Case] = [
+    *(case for case in HYPERBAND if case[0] not in ("metric", "mode")),
+    ("metric", BOTH, ["loss", "step"], course),
+    ("mode", "min", ["min", "max"], course),
+]
+
 MEDIAN: list[Case] = [
     ("running_average", True, False, course),
     ("grace_time", 1, 6, course),
@@ -167,6 +180,15 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
         ],
     ),
     ASHA: ({"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1}, [*HYPERBAND, DUPLICATES]),
+    ParetoHyperbandScheduler: (
+        {"config_space": SPACE, "metric": BOTH, "resource_attr": "epoch", "max_t": 9, "random_seed": 1},
+        [
+            *PARETO,
+            ("searcher", "random", "grid", course),
+            ("search_options", None, {"allow_duplicates": True}, course),
+        ],
+    ),
+    MOASHA: ({"config_space": SPACE, "metric": BOTH, "max_t": 9, "random_seed": 1}, [*PARETO, DUPLICATES]),
     MedianStopping: (
         {"config_space": SPACE, "metric": "loss", "random_seed": 1},
         [*SEARCH, *RULES, *MEDIAN, DUPLICATES],

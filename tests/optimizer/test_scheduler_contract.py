@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cloudtune.config_space import choice, loguniform, randint
-from cloudtune.optimizer.baselines import ASHA, GridSearch, MedianStopping, RandomSearch
+from cloudtune.optimizer.baselines import ASHA, MOASHA, GridSearch, MedianStopping, RandomSearch
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler, MedianStoppingRule
 from examples.local_searcher import LocalSearcher
@@ -73,6 +73,34 @@ class TestHyperbandPromotion(SchedulerContract):
             type="promotion",
             random_seed=random_seed,
         )
+
+
+class TestMOASHAStopping(SchedulerContract):
+    metrics = (METRIC, "latency", "size")
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return MOASHA(SPACE, metric=self.metrics, mode=["max", "min", "min"], max_t=9, random_seed=random_seed)
+
+
+class TestMOASHAPromotion(SchedulerContract):
+    metrics = (METRIC, "latency")
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return MOASHA(
+            FINITE,
+            metric=self.metrics,
+            max_resource_attr="max_epochs",
+            brackets=2,
+            type="promotion",
+            random_seed=random_seed,
+        )
+
+
+class TestRandomSearchWithSeveralMetrics(SchedulerContract):
+    metrics = (METRIC, "latency")
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return RandomSearch(SPACE, metric=self.metrics, mode=["max", "min"], random_seed=random_seed)
 
 
 class TestMedianStopping(SchedulerContract):

@@ -3,5 +3,6 @@
 from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
 from cloudtune.optimizer.schedulers.hyperband import HyperbandScheduler
 from cloudtune.optimizer.schedulers.median_rule import MedianStoppingRule
+from cloudtune.optimizer.schedulers.moasha import ParetoHyperbandScheduler
 
-__all__ = ["FIFOScheduler", "HyperbandScheduler", "MedianStoppingRule"]
+__all__ = ["FIFOScheduler", "HyperbandScheduler", "MedianStoppingRule", "ParetoHyperbandScheduler"]
