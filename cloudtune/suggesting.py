@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
 from typing import Any
 
 from cloudtune.optimizer.scheduler import TrialScheduler, TrialSuggestion
@@ -31,6 +32,8 @@ class Suggestions:
         self._working: Future[Any] | None = None
         #: Length of the log that the last suggestion was computed from.
         self.computed_at = 0
+        #: Real time that the scheduler has taken, beside the loop or in it.
+        self.seconds = 0.0
 
     def is_ready(self, length: int) -> bool:
         """Whether :meth:`next` is quick now. If not, its work is begun or goes on, and ``wake`` is called at its end.
@@ -43,6 +46,7 @@ class Suggestions:
             work = self._scheduler.work() if self._aside else None
             if work is None:
                 return True
+            work = self._timed(work)
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, "cloudtune suggesting")
             self._working = self._thread.submit(work)
@@ -51,10 +55,24 @@ class Suggestions:
 
     def next(self) -> TrialSuggestion | None:
         """The next suggestion, or None if there is none now. Raises whatever the scheduler raises."""
+        begin = perf_counter()
         if self._working is not None:
             working, self._working = self._working, None
             self._scheduler.take(working.result())
-        return self._scheduler.suggest()
+        suggestion = self._scheduler.suggest()
+        self.seconds += perf_counter() - begin
+        return suggestion
+
+    def _timed(self, work: Callable[[], Any]) -> Callable[[], Any]:
+        def timed() -> Any:
+            begin = perf_counter()
+            try:
+                return work()
+            finally:
+                # In the only thread that works aside, while the loop waits for it.
+                self.seconds += perf_counter() - begin
+
+        return timed
 
     def _wake_up(self) -> None:
         with self._lock:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from time import perf_counter
 
 from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.callbacks.tuner_callback import TunerCallback
@@ -97,9 +98,13 @@ class TuningLoop:
         self._suggestions = Suggestions(scheduler, backend.wake, aside=not backend.is_virtual)
         self._time_origin = backend.time() - status.wallclock_time
         self._now = status.wallclock_time
-        self._next_clock = self._now + CLOCK_INTERVAL
+        #: Virtual time that passes while nothing happens cannot be lost: it is not noted.
+        self._clock_interval = math.inf if backend.is_virtual else CLOCK_INTERVAL
+        self._next_clock = self._now + self._clock_interval
         self._exhausted = False
         self._cut_short = ""
+        self._ends_seconds = 0.0
+        self._told_seconds = 0.0
 
     # ------------------------------------------------------------------ the loop
 
@@ -117,6 +122,7 @@ class TuningLoop:
             why = self._why_to_end()
             if why is not None:
                 break
+            self._tell_scheduler_time()
             self._commit()
             events = self.backend.poll(self._timeout())
             self._read_clock()
@@ -185,8 +191,18 @@ class TuningLoop:
         self._now = max(self._now, round(self.backend.time() - self._time_origin, 6))
         self.status.wallclock_time = self._now
 
+    @property
+    def scheduler_seconds(self) -> float:
+        """Real time that the scheduler has taken in this run, for suggestions and for what it was told."""
+        return self._suggestions.seconds + self._reports.seconds + self._ends_seconds
+
+    def _tell_scheduler_time(self) -> None:
+        total = self.scheduler_seconds
+        self.backend.scheduler_took(total - self._told_seconds)
+        self._told_seconds = total
+
     def _timeout(self) -> float:
-        """Seconds until something is due although no event came."""
+        """Seconds until something is due although no event came; infinite where a virtual clock waits for events."""
         due = self._next_clock
         for wish in self._wake_wishes:
             due = min(due, wish)
@@ -198,13 +214,17 @@ class TuningLoop:
     @property
     def _wake_wishes(self) -> list[float]:
         """When the store and the callbacks want to be called, as active time."""
+        if self.backend.is_virtual:
+            # They go by this machine's clock, which does not stand still for long: nobody waits for it.
+            self.store.maintain(self.backend.wall_time())
+            return []
         wishes = [self.store.maintain(self._now + self._time_origin)]
         wishes.extend(callback.next_time() for callback in self.callbacks)
         return [wish - self._time_origin for wish in wishes if wish is not None]
 
     def _tick(self) -> None:
         """Periodic work of the callbacks, and the note of active time."""
-        unix = self._now + self._time_origin
+        unix = self.backend.wall_time() if self.backend.is_virtual else self._now + self._time_origin
         for callback in self.callbacks:
             due = callback.next_time()
             if due is not None and due <= unix:
@@ -217,7 +237,7 @@ class TuningLoop:
     def _log(self, entry: Entry) -> None:
         self.status.apply(entry)
         self._entries.append(entry)
-        self._next_clock = self._now + CLOCK_INTERVAL
+        self._next_clock = self._now + self._clock_interval
 
     def _commit(self) -> None:
         """Makes what was decided durable, then does it."""
@@ -334,7 +354,9 @@ class TuningLoop:
             entry["bill_follows"] = True
         self._log(entry)
         self._exhausted = False
+        begin = perf_counter()
         tell_scheduler(self.scheduler, record)
+        self._ends_seconds += perf_counter() - begin
         if status.is_finished and self.backend.delete_checkpoints:
             self._delete_checkpoint(end.trial_id)
         if status is TrialStatus.failed and not told_before:

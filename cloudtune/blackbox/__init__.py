@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from cloudtune.blackbox.blackbox import Blackbox as Blackbox
     from cloudtune.blackbox.blackbox import Curve as Curve
     from cloudtune.blackbox.blackbox import NotInTable as NotInTable
+    from cloudtune.blackbox.registry import add_blackbox as add_blackbox
+    from cloudtune.blackbox.registry import load_blackbox as load_blackbox
     from cloudtune.blackbox.table import TabularBlackbox as TabularBlackbox
     from cloudtune.blackbox.time_model import ConstantTime as ConstantTime
 
@@ -19,9 +21,11 @@ _PUBLIC = {
     "Curve": "cloudtune.blackbox.blackbox",
     "NotInTable": "cloudtune.blackbox.blackbox",
     "TabularBlackbox": "cloudtune.blackbox.table",
+    "add_blackbox": "cloudtune.blackbox.registry",
+    "load_blackbox": "cloudtune.blackbox.registry",
 }
 
-__all__ = ["Blackbox", "ConstantTime", "Curve", "NotInTable", "TabularBlackbox"]
+__all__ = ["Blackbox", "ConstantTime", "Curve", "NotInTable", "TabularBlackbox", "add_blackbox", "load_blackbox"]
 
 
 def __getattr__(name: str) -> object:

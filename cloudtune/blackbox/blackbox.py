@@ -21,12 +21,15 @@ class Curve:
     Args:
         resources: Resource (epochs) used at each report, increasing; n of them.
         metrics: Name -> value at each report, n each. NaN and infinities are what real runs give, and stay.
+            None: that report lacks the metric.
         elapsed: Seconds of training until each report, from the start of training, increasing; n of them.
+        failure: Why the trial fails after the last of them; "": it ends well.
     """
 
     resources: Sequence[int]
-    metrics: Mapping[str, Sequence[float]]
+    metrics: Mapping[str, Sequence[float | None]]
     elapsed: Sequence[float]
+    failure: str = ""
 
 
 class Blackbox(ABC):

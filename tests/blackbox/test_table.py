@@ -45,7 +45,7 @@ def test_not_finite_values_stay() -> None:
     """NaN and infinite metric values are given back as they are."""
     values = table_arguments()["values"]
     values[2, 0, 1, 0], values[2, 0, 3, 0] = math.nan, math.inf
-    losses = small_table(values=values).curve_at(2).metrics["loss"]
+    losses = np.array(small_table(values=values).curve_at(2).metrics["loss"], dtype=np.float64)
     assert np.isnan(losses).tolist() == [False, True, False, False, False]
     assert np.isinf(losses).tolist() == [False, False, False, True, False]
 

@@ -7,13 +7,19 @@ from typing import Any
 
 from cloudtune.optimizer.searchers.bore import BoreSearcher
 from cloudtune.optimizer.searchers.grid_searcher import GridSearcher
+from cloudtune.optimizer.searchers.optuna_searcher import OptunaSearcher
 from cloudtune.optimizer.searchers.random_searcher import RandomSearcher
 from cloudtune.optimizer.searchers.searcher import Searcher
 
-__all__ = ["SEARCHERS", "BoreSearcher", "GridSearcher", "RandomSearcher", "Searcher", "make_searcher"]
+__all__ = ["SEARCHERS", "BoreSearcher", "GridSearcher", "OptunaSearcher", "RandomSearcher", "Searcher", "make_searcher"]
 
 #: What ``searcher="..."`` may be.
-SEARCHERS: dict[str, type[Searcher]] = {"random": RandomSearcher, "grid": GridSearcher, "bore": BoreSearcher}
+SEARCHERS: dict[str, type[Searcher]] = {
+    "random": RandomSearcher,
+    "grid": GridSearcher,
+    "bore": BoreSearcher,
+    "optuna": OptunaSearcher,
+}
 
 _LATER = ("bayesopt",)
 
