@@ -32,6 +32,7 @@ from cloudtune.optimizer.schedulers.resource_levels import (
     is_positive_integer,
     max_resource,
     resource_levels,
+    unusable_report,
 )
 from cloudtune.optimizer.schedulers.rungs import PromotionRung, bracket_weights, rank_value
 from cloudtune.optimizer.schedulers.searcher_scheduler import SearcherScheduler
@@ -285,7 +286,7 @@ class HyperbandScheduler(SearcherScheduler):
                 return SchedulerDecision.CONTINUE
             value = self._value(result)
         except (KeyError, TypeError) as error:
-            raise self._unusable(trial_id, result) from error
+            raise unusable_report(trial_id, result, self.resource_attr, self._metrics) from error
         return self._at_level(trial_id, track, resource, value)
 
     def _value(self, result: dict[str, Any]) -> Any:
@@ -301,15 +302,6 @@ class HyperbandScheduler(SearcherScheduler):
         if decision == SchedulerDecision.STOP:
             del self._tracks[trial_id]
         return decision
-
-    def _unusable(self, trial_id: int, result: dict[str, Any]) -> ValueError:
-        metrics = ", ".join(map(repr, self._metrics))
-        needed = f"{self.resource_attr!r} (resource_attr) and {metrics} (metric)"
-        shown = ", ".join(f"{key}={value!r}" for key, value in result.items() if not key.startswith("st_"))
-        return ValueError(
-            f"trial {trial_id} must report {needed} as numbers, but reported {shown or 'nothing'}; "
-            "correct the script or the scheduler's arguments"
-        )
 
     def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:
         """A script that ended at its rung level, as it was told to, has paused; any other will not run again."""

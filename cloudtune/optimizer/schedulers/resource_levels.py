@@ -79,3 +79,13 @@ def check_brackets(brackets: int, levels: Sequence[int]) -> int:
 def is_positive_integer(value: Any) -> bool:
     """Whether a value counts something; numpy's integers do, True does not."""
     return isinstance(value, Integral) and value is not True and int(value) > 0
+
+
+def unusable_report(trial_id: int, result: Mapping[str, Any], resource_attr: str, metrics: Sequence[str]) -> ValueError:
+    """What to raise when a report lacks the resource or a metric, or has no number there."""
+    needed = f"{resource_attr!r} (resource_attr) and {', '.join(map(repr, metrics))} (metric)"
+    shown = ", ".join(f"{key}={value!r}" for key, value in result.items() if not key.startswith("st_"))
+    return ValueError(
+        f"trial {trial_id} must report {needed} as numbers, but reported {shown or 'nothing'}; "
+        "correct the script or the scheduler's arguments"
+    )
