@@ -47,10 +47,19 @@ PUBLIC = {
         "add_blackbox",
         "load_blackbox",
     ],
-    "cloudtune.optimizer.baselines": ["ASHA", "MOASHA", "GridSearch", "MedianStopping", "RandomSearch"],
+    "cloudtune.optimizer.baselines": [
+        "ASHA",
+        "MOASHA",
+        "PASHA",
+        "GridSearch",
+        "MedianStopping",
+        "RandomSearch",
+        "SyncHyperband",
+    ],
     "cloudtune.optimizer.schedulers.fifo": ["FIFOScheduler"],
     "cloudtune.optimizer.schedulers.hyperband": ["HyperbandScheduler"],
     "cloudtune.optimizer.schedulers.median_rule": ["MedianStoppingRule"],
+    "cloudtune.optimizer.schedulers.synchronous": ["SynchronousHyperbandScheduler"],
     "cloudtune.optimizer.searchers.searcher": ["Searcher"],
     "cloudtune.optimizer.scheduler": ["SchedulerDecision", "TrialScheduler", "TrialSuggestion"],
     "cloudtune.experiments": [
@@ -189,9 +198,6 @@ LATER = {
         "BORE",
         "BayesianOptimization",
         "MOBSTER",
-        "PASHA",
-        "PopulationBasedTraining",
-        "SyncHyperband",
     ],
 }
 

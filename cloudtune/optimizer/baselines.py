@@ -10,10 +10,12 @@ from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
 from cloudtune.optimizer.schedulers.hyperband import HyperbandScheduler
 from cloudtune.optimizer.schedulers.median_rule import MedianStoppingRule
 from cloudtune.optimizer.schedulers.moasha import ParetoHyperbandScheduler
+from cloudtune.optimizer.schedulers.pbt import PopulationBasedTraining
+from cloudtune.optimizer.schedulers.synchronous import SynchronousHyperbandScheduler
 
-__all__ = ["ASHA", "MOASHA", "GridSearch", "MedianStopping", "RandomSearch"]
+__all__ = ["ASHA", "MOASHA", "PASHA", "GridSearch", "MedianStopping", "PopulationBasedTraining", "RandomSearch", "SyncHyperband"]
 
-_LATER = ("BORE", "MOBSTER", "PASHA", "BayesianOptimization", "PopulationBasedTraining", "SyncHyperband")
+_LATER = ("BORE", "MOBSTER", "BayesianOptimization")
 
 
 def __getattr__(name: str) -> object:
@@ -110,7 +112,7 @@ class ASHA(HyperbandScheduler):
         metric: What scripts report and what is to be optimised.
         mode: ``"min"`` or ``"max"``.
         resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
-        max_resource_attr, max_t, grace_period, reduction_factor, brackets, type, rung_levels: See
+        max_resource_attr, max_t, grace_period, reduction_factor, brackets, type, rung_levels, max_num_checkpoints: See
             :class:`~cloudtune.optimizer.schedulers.hyperband.HyperbandScheduler`.
         points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
     """
@@ -130,6 +132,7 @@ class ASHA(HyperbandScheduler):
         type: str = "stopping",  # noqa: A002 - the name the field knows
         brackets: int = 1,
         rung_levels: Sequence[int] | None = None,
+        max_num_checkpoints: int | None = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         random_seed: int | None = None,
         allow_duplicates: bool = False,
@@ -146,6 +149,111 @@ class ASHA(HyperbandScheduler):
             reduction_factor=reduction_factor,
             brackets=brackets,
             type=type,
+            rung_levels=rung_levels,
+            max_num_checkpoints=max_num_checkpoints,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            search_options={"allow_duplicates": allow_duplicates},
+        )
+
+
+class PASHA(HyperbandScheduler):
+    """ASHA with promotion whose maximum grows only while rankings have not settled (Bohdal et al. 2023, ICLR).
+
+    Scripts should report at every epoch: how far rankings are noise is judged from learning curves.
+
+    Args:
+        config_space: Hyperparameter domains and constants.
+        metric: What scripts report and what is to be optimised.
+        mode: ``"min"`` or ``"max"``.
+        resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
+        max_resource_attr, max_t, grace_period, reduction_factor, rung_levels, max_num_checkpoints: See
+            :class:`~cloudtune.optimizer.schedulers.hyperband.HyperbandScheduler`; the maximum is that of a trial if
+            rankings never settle.
+        points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
+    """
+
+    @explain_former_names
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str,
+        mode: str = "min",
+        resource_attr: str = "epoch",
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+        grace_period: int = 1,
+        reduction_factor: float = 3,
+        rung_levels: Sequence[int] | None = None,
+        max_num_checkpoints: int | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "random",
+            metric=metric,
+            mode=mode,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            max_t=max_t,
+            grace_period=grace_period,
+            reduction_factor=reduction_factor,
+            type="pasha",
+            rung_levels=rung_levels,
+            max_num_checkpoints=max_num_checkpoints,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            search_options={"allow_duplicates": allow_duplicates},
+        )
+
+
+class SyncHyperband(SynchronousHyperbandScheduler):
+    """Hyperband as it was first, in batches, with random configurations (Li et al. 2017, JMLR 18).
+
+    With ``brackets=1`` it is synchronous successive halving.
+
+    Args:
+        config_space: Hyperparameter domains and constants.
+        metric: What scripts report and what is to be optimised.
+        mode: ``"min"`` or ``"max"``.
+        resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
+        max_resource_attr, max_t, grace_period, reduction_factor, brackets, rung_levels: See
+            :class:`~cloudtune.optimizer.schedulers.synchronous.SynchronousHyperbandScheduler`.
+        points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
+    """
+
+    @explain_former_names
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str,
+        mode: str = "min",
+        resource_attr: str = "epoch",
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+        grace_period: int = 1,
+        reduction_factor: float = 3,
+        brackets: int | None = None,
+        rung_levels: Sequence[int] | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "random",
+            metric=metric,
+            mode=mode,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            max_t=max_t,
+            grace_period=grace_period,
+            reduction_factor=reduction_factor,
+            brackets=brackets,
             rung_levels=rung_levels,
             points_to_evaluate=points_to_evaluate,
             random_seed=random_seed,
