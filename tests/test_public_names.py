@@ -53,6 +53,7 @@ PUBLIC = {
         "PASHA",
         "GridSearch",
         "MedianStopping",
+        "PopulationBasedTraining",
         "RandomSearch",
         "SyncHyperband",
     ],

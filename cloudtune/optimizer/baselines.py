@@ -13,7 +13,16 @@ from cloudtune.optimizer.schedulers.moasha import ParetoHyperbandScheduler
 from cloudtune.optimizer.schedulers.pbt import PopulationBasedTraining
 from cloudtune.optimizer.schedulers.synchronous import SynchronousHyperbandScheduler
 
-__all__ = ["ASHA", "MOASHA", "PASHA", "GridSearch", "MedianStopping", "PopulationBasedTraining", "RandomSearch", "SyncHyperband"]
+__all__ = [
+    "ASHA",
+    "MOASHA",
+    "PASHA",
+    "GridSearch",
+    "MedianStopping",
+    "PopulationBasedTraining",
+    "RandomSearch",
+    "SyncHyperband",
+]
 
 _LATER = ("BORE", "MOBSTER", "BayesianOptimization")
 

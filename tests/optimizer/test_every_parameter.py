@@ -16,13 +16,23 @@ from cloudtune.config_space import choice, randint, uniform
 from cloudtune.continuing import adopt
 from cloudtune.errors import ExperimentMismatch
 from cloudtune.optimizer import baselines, schedulers, searchers
-from cloudtune.optimizer.baselines import ASHA, MOASHA, GridSearch, MedianStopping, RandomSearch
+from cloudtune.optimizer.baselines import (
+    ASHA,
+    MOASHA,
+    PASHA,
+    GridSearch,
+    MedianStopping,
+    PopulationBasedTraining,
+    RandomSearch,
+    SyncHyperband,
+)
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.optimizer.schedulers import (
     FIFOScheduler,
     HyperbandScheduler,
     MedianStoppingRule,
     ParetoHyperbandScheduler,
+    SynchronousHyperbandScheduler,
 )
 from cloudtune.optimizer.searchers import GridSearcher, RandomSearcher
 from cloudtune.trial import Trial
@@ -81,6 +91,11 @@ def course(scheduler: Any) -> list[Any]:
     return seen
 
 
+def course_and_checkpoints(scheduler: Any) -> list[Any]:
+    """Also the checkpoints that may go in the end."""
+    return [*course(scheduler), *scheduler.expendable_checkpoints()]
+
+
 def proposals(searcher: Any) -> list[Any]:
     """The first proposals."""
     return [searcher.next_config() for _ in range(9)]
@@ -136,6 +151,14 @@ HYPERBAND: list[Case] = [
     ("rung_levels", None, [2, 7], course),
 ]
 
+PAUSED: Case = ("max_num_checkpoints", None, 2, course_and_checkpoints)
+
+PASHA_CASES = [case for case in HYPERBAND if case[0] not in ("type", "brackets")]
+
+SYNCHRONOUS = [
+    ("brackets", None, 1, course) if case[0] == "brackets" else case for case in HYPERBAND if case[0] != "type"
+]
+
 BOTH = ["loss", "accuracy"]
 
 PARETO: list[Case] = [
@@ -175,11 +198,28 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
         {"config_space": SPACE, "metric": "loss", "resource_attr": "epoch", "max_t": 9, "random_seed": 1},
         [
             *HYPERBAND,
+            PAUSED,
             ("searcher", "random", "grid", course),
             ("search_options", None, {"allow_duplicates": True}, course),
         ],
     ),
-    ASHA: ({"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1}, [*HYPERBAND, DUPLICATES]),
+    ASHA: ({"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1}, [*HYPERBAND, PAUSED, DUPLICATES]),
+    PASHA: (
+        {"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1},
+        [*PASHA_CASES, PAUSED, DUPLICATES],
+    ),
+    SynchronousHyperbandScheduler: (
+        {"config_space": SPACE, "metric": "loss", "resource_attr": "epoch", "max_t": 9, "random_seed": 1},
+        [
+            *SYNCHRONOUS,
+            ("searcher", "random", "grid", course),
+            ("search_options", None, {"allow_duplicates": True}, course),
+        ],
+    ),
+    SyncHyperband: (
+        {"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1},
+        [*SYNCHRONOUS, DUPLICATES],
+    ),
     ParetoHyperbandScheduler: (
         {"config_space": SPACE, "metric": BOTH, "resource_attr": "epoch", "max_t": 9, "random_seed": 1},
         [
@@ -189,6 +229,28 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
         ],
     ),
     MOASHA: ({"config_space": SPACE, "metric": BOTH, "max_t": 9, "random_seed": 1}, [*PARETO, DUPLICATES]),
+    PopulationBasedTraining: (
+        {
+            "config_space": SPACE,
+            "metric": "loss",
+            "max_t": 9,
+            "population_size": 5,
+            "perturbation_interval": 2,
+            "random_seed": 1,
+        },
+        [
+            *SEARCH,
+            *RULES,
+            ("max_t", 9, 5, course),
+            ("population_size", 5, 3, course),
+            ("perturbation_interval", 2, 4, course),
+            ("quantile_fraction", 0.25, 0.5, course),
+            ("resample_probability", 0.25, 1, course),
+            ("perturbation_factors", (1.2, 0.8), (2, 0.5), course),
+            ("searcher", "random", "grid", course),
+            ("search_options", None, {"allow_duplicates": True}, course),
+        ],
+    ),
     MedianStopping: (
         {"config_space": SPACE, "metric": "loss", "random_seed": 1},
         [*SEARCH, *RULES, *MEDIAN, DUPLICATES],
@@ -214,6 +276,8 @@ def make(cls: type, base: dict[str, Any], name: str, value: Any) -> Any:
         arguments["config_space"] = SMALL
     if name == "max_resource_attr":
         arguments.pop("max_t", None)
+    if name == "max_num_checkpoints" and cls is not PASHA:
+        arguments["type"] = "promotion"
     if cls is MedianStoppingRule:
         arguments["scheduler"] = RandomSearch(SPACE, metric=["loss", "accuracy"], random_seed=1)
     return cls(**arguments)

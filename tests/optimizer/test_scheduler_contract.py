@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from cloudtune.config_space import choice, loguniform, randint
-from cloudtune.optimizer.baselines import ASHA, MOASHA, PASHA, GridSearch, MedianStopping, RandomSearch, SyncHyperband
+from cloudtune.optimizer.baselines import (
+    ASHA,
+    MOASHA,
+    PASHA,
+    GridSearch,
+    MedianStopping,
+    PopulationBasedTraining,
+    RandomSearch,
+    SyncHyperband,
+)
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler, MedianStoppingRule
 from cloudtune.optimizer.schedulers.synchronous import SynchronousHyperbandScheduler
@@ -147,6 +156,30 @@ class TestRandomSearchWithSeveralMetrics(SchedulerContract):
 
     def make(self, random_seed: int | None) -> TrialScheduler:
         return RandomSearch(SPACE, metric=self.metrics, mode=["max", "min"], random_seed=random_seed)
+
+
+class TestPopulationBasedTraining(SchedulerContract):
+    no_duplicates = False
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return PopulationBasedTraining(
+            SPACE, metric=METRIC, max_resource_attr="max_epochs", perturbation_interval=2, random_seed=random_seed
+        )
+
+
+class TestPopulationBasedTrainingInAFiniteSpace(SchedulerContract):
+    no_duplicates = False
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return PopulationBasedTraining(
+            {**FINITE, "width": 3},
+            metric=METRIC,
+            mode="max",
+            perturbation_interval=1,
+            population_size=5,
+            quantile_fraction=0.4,
+            random_seed=random_seed,
+        )
 
 
 class TestMedianStopping(SchedulerContract):
