@@ -3,22 +3,67 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cloudtune.config_categories import hashable
 from cloudtune.config_space import Categorical, ConfigSpaceError, Domain, FiniteRange, Float, Integer, Ordinal
 
 
-class Parameter(NamedTuple):
-    """A hyperparameter as Optuna knows it.
+class Parameter:
+    """A hyperparameter as Optuna knows it, with the same values.
 
-    ``distribution`` is an Optuna distribution; ``encode`` makes its value of the domain's, ``decode`` the other way.
+    Args:
+        domain: Ours.
+        distribution: Optuna's.
     """
 
-    distribution: Any
-    encode: Callable[[Any], Any]
-    decode: Callable[[Any], Any]
+    def __init__(self, domain: Domain, distribution: Any) -> None:
+        self.domain = domain
+        self.distribution = distribution
+
+    def encode(self, value: Any) -> Any:
+        """Optuna's value for one of the domain."""
+        return value
+
+    def decode(self, number: Any) -> Any:
+        """The domain's value for one of Optuna's."""
+        return self.domain.cast(number)
+
+
+class _ReverseLog(Parameter):
+    """Real numbers x as -log(1 - x)."""
+
+    def encode(self, value: float) -> float:
+        return float(min(self.distribution.high, max(self.distribution.low, -math.log1p(-value))))
+
+    def decode(self, number: float) -> float:
+        assert isinstance(self.domain, Float)
+        return min(self.domain.upper, max(self.domain.lower, -math.expm1(-number)))
+
+
+class _Place(Parameter):
+    """Values by their place in [0, 1]."""
+
+    def encode(self, value: Any) -> float:
+        return self.domain.to_unit(value)[0]
+
+    def decode(self, number: float) -> Any:
+        return self.domain.from_unit([number])
+
+
+class _Index(Parameter):
+    """Values that are listed, by their index: Optuna takes no lists and dictionaries, and True for 1."""
+
+    def __init__(self, domain: Domain, values: Sequence[Any], distribution: Any) -> None:
+        super().__init__(domain, distribution)
+        self._index = {hashable(value): i for i, value in enumerate(values)}
+
+    def encode(self, value: Any) -> int:
+        return self._index[hashable(value)]
+
+    def decode(self, number: int) -> Any:
+        return self.domain.from_uniform((number + 0.5) / len(self._index))
 
 
 def parameters(domains: Mapping[str, Domain]) -> dict[str, Parameter]:
@@ -36,37 +81,20 @@ def parameters(domains: Mapping[str, Domain]) -> dict[str, Parameter]:
 def _parameter(name: str, domain: Domain) -> Parameter:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+    if isinstance(domain, Float) and domain.scale == "reverselog":
+        return _ReverseLog(domain, FloatDistribution(-math.log1p(-domain.lower), -math.log1p(-domain.upper)))
     if isinstance(domain, Float):
-        if domain.scale == "reverselog":
-            low, high = -math.log1p(-domain.lower), -math.log1p(-domain.upper)
-            return Parameter(
-                FloatDistribution(low, high),
-                lambda value: min(high, max(low, -math.log1p(-value))),
-                lambda number: min(domain.upper, max(domain.lower, -math.expm1(-number))),
-            )
-        return Parameter(FloatDistribution(domain.lower, domain.upper, log=domain.scale == "log"), float, domain.cast)
+        return Parameter(domain, FloatDistribution(domain.lower, domain.upper, log=domain.scale == "log"))
     if isinstance(domain, Integer):
-        return Parameter(IntDistribution(domain.lower, domain.upper, log=domain.scale == "log"), int, domain.cast)
+        return Parameter(domain, IntDistribution(domain.lower, domain.upper, log=domain.scale == "log"))
     if isinstance(domain, FiniteRange):
-        count = domain.count
-        return Parameter(
-            IntDistribution(0, count - 1),
-            lambda value: min(count - 1, int(domain.to_unit(value)[0] * count)),
-            lambda index: domain.values[index],
-        )
-    if isinstance(domain, Categorical) or (isinstance(domain, Ordinal) and domain.kind == "equal"):
-        count, index_of = domain.size(), {hashable(value): i for i, value in enumerate(domain.categories)}
-        # Not the values: Optuna takes no lists and dictionaries.
-        indices = (
-            CategoricalDistribution(range(count)) if isinstance(domain, Categorical) else IntDistribution(0, count - 1)
-        )
-        return Parameter(
-            indices, lambda value: index_of[hashable(value)], lambda index: domain.from_uniform((index + 0.5) / count)
-        )
+        return _Index(domain, domain.values, IntDistribution(0, domain.count - 1))
+    if isinstance(domain, Categorical):
+        return _Index(domain, domain.categories, CategoricalDistribution(range(domain.size())))
+    if isinstance(domain, Ordinal) and domain.kind == "equal":
+        return _Index(domain, domain.categories, IntDistribution(0, domain.size() - 1))
     if domain.unit_dimension == 1:
-        return Parameter(
-            FloatDistribution(0, 1), lambda value: domain.to_unit(value)[0], lambda number: domain.from_unit([number])
-        )
+        return _Place(domain, FloatDistribution(0, 1))
     raise ConfigSpaceError(
         f"config space: parameter {name!r}: Optuna has no distribution for {domain}; use a domain of cloudtune's own"
     )

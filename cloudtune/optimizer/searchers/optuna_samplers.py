@@ -77,6 +77,8 @@ class SamplerSource:
             else:
                 self._original = _checked(sampler, options)
         self.name = type(self._original).__name__
+        #: Whether what it notes of trials is pickled, and must not come from a log.
+        self.notes_are_pickles = self.name == "CmaEsSampler"
 
     def make(self, seed: int, seed_of_all: int) -> Any:
         """A sampler as it was given, but for its random numbers.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from cloudtune.config_space import complete_config, config_key, search_space
@@ -27,10 +28,11 @@ class OptunaSearcher(RandomSearcher):
     """Proposes what a sampler of Optuna proposes.
 
     Every suggestion is made by a fresh copy of the sampler, whose random numbers are keyed by the suggestion's number,
-    on a study that holds all trials so far; what a sampler notes in the study (CMA-ES, NSGA-II, QMC) is logged with the
-    suggestion. An experiment that is continued therefore goes on as it would have. What a sampler keeps in itself from
-    one suggestion to the next is lost: Optuna's GP sampler fits each model from scratch. A sampler of one's own is
-    reproducible if it draws from ``numpy.random.RandomState`` attributes and keeps its state in the study.
+    on a study that holds all trials so far. What a sampler notes in the study (NSGA-II, QMC) is logged with the
+    suggestion; CMA-ES, whose notes are pickles, is asked again instead. An experiment that is continued therefore goes
+    on as it would have. What a sampler keeps in itself from one suggestion to the next is lost: Optuna's GP sampler
+    fits each model from scratch. A sampler of one's own is reproducible if it draws from ``numpy.random.RandomState``
+    attributes and keeps its state in the study.
 
     The sampler sees costs to be minimised. Running trials are running; a trial that was stopped has its last value.
     Failed trials, and values that are not finite, count as the worst value that there was. Under a scheduler with rung
@@ -74,7 +76,8 @@ class OptunaSearcher(RandomSearcher):
         self._study_notes: dict[str, Any] = {}
         self._running: set[int] = set()
         self._numbers: dict[int, int] = {}
-        self._asked: Asked | None = None
+        # The proposal that was made last, and which of the sampler's it was.
+        self._asked: tuple[int, Asked] | None = None
         self._recalled: Mapping[str, Any] = {}
         self._memo: dict[str, Any] | None = None
 
@@ -103,19 +106,27 @@ class OptunaSearcher(RandomSearcher):
         random = super().suggest()
         if random is None or self._study is None or not self._parameters:
             return random
-        study = self._study.open(self._params, self._notes, self._told(), self._study_notes)
-        seed_of_all = self._seed(0, _STREAM)
-        for attempt in range(1, _MAX_ASKS + 1):
-            asked = study.ask(self._source.make(self._seed(self.num_suggestions, _STREAM + attempt), seed_of_all))
-            chosen = {name: self._parameters[name].decode(value) for name, value in asked.params.items()}
-            config = complete_config(self.config_space, chosen)
+        for attempt, asked in enumerate(self._asks()):
+            config = self._config(asked)
             if self.allow_duplicates or self._is_new(config):
-                self._asked = asked
+                self._asked = attempt, asked
                 return config
         return random
 
+    def _asks(self) -> Iterator[Asked]:
+        """What the sampler proposes for the next suggestion, and what it proposes if that is not wanted."""
+        assert self._study is not None
+        number = len(self._params)
+        study = self._study.open(self._params, self._notes, self._told(), self._study_notes)
+        for attempt in range(1, _MAX_ASKS + 1):
+            yield study.ask(self._source.make(self._seed(number, _STREAM + attempt), self._seed(0, _STREAM)))
+
     def _seed(self, number: int, attempt: int) -> int:
         return int(self.random.generator(number, attempt).integers(2**32))
+
+    def _config(self, asked: Asked) -> Config:
+        values = {name: self._parameters[name].decode(value) for name, value in asked.params.items()}
+        return complete_config(self.config_space, values)
 
     def _told(self) -> list[Told]:
         """What the sampler is told of every trial, in the order of the suggestions."""
@@ -149,20 +160,38 @@ class OptunaSearcher(RandomSearcher):
 
     def on_suggestion(self, config: Config) -> None:
         """The configuration is a running trial from now on, with what the sampler has noted of it."""
-        self._seen.add(config_key(self.config_space, config))
-        params = {name: parameter.encode(config[name]) for name, parameter in self._parameters.items()}
-        if self._asked is not None:
-            asked, self._asked = self._asked, None
-            inexact = {name: value for name, value in asked.params.items() if value != params[name]}
-            memo = {"params": inexact, "trial": asked.trial_notes, "study": asked.study_notes}
-            # As it is when it comes from a log: a tuple is a list there.
-            self._recalled = json.loads(json.dumps({key: value for key, value in memo.items() if value}))
+        (attempt, asked), self._asked = self._asked or (None, None), None
         recalled, self._recalled = self._recalled, {}
+        params = {name: parameter.encode(config[name]) for name, parameter in self._parameters.items()}
+        if asked is not None:
+            recalled = self._noted(attempt, asked, params)
+        elif "attempt" in recalled:
+            asked = self._ask_again(config, recalled["attempt"])
         self._memo = dict(recalled) or None
+        self._seen.add(config_key(self.config_space, config))
         self._running.add(len(self._params))
         self._params.append({**params, **recalled.get("params", {})})
-        self._notes.append(dict(recalled.get("trial", {})))
+        pickled = asked if self._source.notes_are_pickles else None
+        self._notes.append(dict(recalled.get("trial", {})) if pickled is None else pickled.trial_notes)
         self._study_notes.update(recalled.get("study", {}))
+
+    def _noted(self, attempt: int | None, asked: Asked, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The memo of a proposal. Pickles do not go there: who continues an experiment asks again instead."""
+        memo: dict[str, Any] = {
+            "params": {name: value for name, value in asked.params.items() if value != params[name]}
+        }
+        if self._source.notes_are_pickles:
+            memo["attempt"] = attempt
+        else:
+            memo.update(trial=asked.trial_notes, study=asked.study_notes)
+        # As it is when it comes from a log: a tuple is a list there.
+        filled = {key: value for key, value in memo.items() if value or key == "attempt"}
+        return dict(json.loads(json.dumps(filled)))
+
+    def _ask_again(self, config: Config, attempt: int) -> Asked | None:
+        """What the sampler proposed; None if another version of it now proposes something else."""
+        asked = next(islice(self._asks(), attempt, None))
+        return asked if self._config(asked) == config else None
 
     # ------------------------------------------------------------------ what becomes of trials
 
