@@ -94,6 +94,9 @@ class HyperbandScheduler(SearcherScheduler):
     #: Whether the rungs of this class can rank several metrics.
     _ranks_several = False
 
+    #: What ``type`` may be.
+    _types: Sequence[str] = tuple(BRACKET_TYPES)
+
     @explain_former_names
     def __init__(
         self,
@@ -122,8 +125,8 @@ class HyperbandScheduler(SearcherScheduler):
             )
         if not resource_attr:
             raise ValueError(f"resource_attr must name what the script reports as its epoch, got {resource_attr!r}")
-        if type not in BRACKET_TYPES:
-            raise ValueError(f"type must be one of {', '.join(map(repr, BRACKET_TYPES))}, got {type!r}")
+        if type not in self._types:
+            raise ValueError(f"type must be one of {', '.join(map(repr, self._types))}, got {type!r}")
         self.resource_attr = resource_attr
         self.max_resource_attr = max_resource_attr
         self.type = type
@@ -162,7 +165,10 @@ class HyperbandScheduler(SearcherScheduler):
                 "leave it out, or use type='promotion'"
             )
         for rung in rungs:
-            assert isinstance(rung, PromotionRung)
+            if not isinstance(rung, PromotionRung):
+                raise ValueError(
+                    f"max_num_checkpoints={limit} needs paused trials to be ranked by one metric; leave it out"
+                )
             rung.keep_ranks()
         return KeptCheckpoints(limit)
 

@@ -134,6 +134,7 @@ class ParetoHyperbandScheduler(HyperbandScheduler):
     """
 
     _ranks_several = True
+    _types = ("stopping", "promotion")
 
     def _make_bracket(self, levels: Sequence[int]) -> AnyBracket:
         if self.type == "stopping":
