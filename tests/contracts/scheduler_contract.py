@@ -7,9 +7,11 @@ a log, and :func:`replay` tells that log to a fresh scheduler as the tuner does 
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import math
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -58,6 +60,9 @@ STEPS = st.builds(
     value=VALUES,
     more=st.tuples(VALUES, VALUES),
 )
+
+#: For schedulers that take long.
+FEW_STEPS = st.lists(STEPS, min_size=10, max_size=50)
 
 #: Short ones, which are easy to read when they fail, and long ones, which fill several rungs.
 PROGRAMS = st.one_of(st.lists(STEPS, max_size=20), st.lists(STEPS, min_size=60, max_size=180))
@@ -223,8 +228,20 @@ def full_program(n: int) -> list[Step]:
     return steps
 
 
-# Each test of the contract runs in many classes, which hypothesis would warn about.
-_many_classes = settings(suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow], max_examples=15)
+def for_programs(test: Callable[..., None]) -> Callable[[Any], None]:
+    """Runs a test of the contract for as many programs as its class says; each argument is one."""
+    count = len(inspect.signature(test).parameters) - 1
+
+    def run(self: SchedulerContract) -> None:
+        @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=self.max_examples)
+        @given(st.tuples(*[self.programs] * count))
+        def check(programs: tuple[list[Step], ...]) -> None:
+            test(self, *programs)
+
+        check()
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
 
 
 class SchedulerContract:
@@ -239,19 +256,21 @@ class SchedulerContract:
     #: The metrics of the scheduler that :meth:`make` makes.
     metrics: tuple[str, ...] = (METRIC,)
 
+    #: Which programs, and how many: fewer and shorter ones for what takes milliseconds to suggest.
+    programs = PROGRAMS
+    max_examples = 15
+
     def make(self, random_seed: int | None) -> TrialScheduler:
         """A fresh scheduler of :attr:`metrics` that knows ``epoch``, or does not care."""
         raise NotImplementedError
 
-    @_many_classes
-    @given(PROGRAMS)
+    @for_programs
     def test_it_is_deterministic_for_a_seed(self, program: list[Step]) -> None:
         """Two schedulers with one seed answer the same to the same calls."""
         one, two = Simulation(self.make(3)), Simulation(self.make(3))
         assert comparable(one.run(program)) == comparable(two.run(program))
 
-    @_many_classes
-    @given(PROGRAMS, PROGRAMS)
+    @for_programs
     def test_restoring_equals_suggesting(self, before: list[Step], after: list[Step]) -> None:
         """A scheduler that was told a log goes on as the one that made it, whatever happened in the log."""
         first = Simulation(self.make(3))
@@ -265,8 +284,7 @@ class SchedulerContract:
         ending = [*after, *full_program(4)]
         assert comparable(second.run(ending)) == comparable(first.run(ending)[begin:])
 
-    @_many_classes
-    @given(PROGRAMS, PROGRAMS)
+    @for_programs
     def test_it_survives_pickling(self, before: list[Step], after: list[Step]) -> None:
         """A pickled scheduler goes on as the one it was made from."""
         first = Simulation(self.make(3))
@@ -276,8 +294,7 @@ class SchedulerContract:
         ending = [*after, *full_program(4)]
         assert comparable(second.run(ending)) == comparable(first.run(ending)[begin:])
 
-    @_many_classes
-    @given(PROGRAMS)
+    @for_programs
     def test_no_configuration_comes_twice(self, program: list[Step]) -> None:
         """No two trials get the same configuration, where that is promised."""
         simulation = Simulation(self.make(3))
@@ -288,8 +305,7 @@ class SchedulerContract:
             keys = [config_key(space, config) for config in simulation.new_configs()]
             assert len(set(keys)) == len(keys)
 
-    @_many_classes
-    @given(PROGRAMS)
+    @for_programs
     def test_the_number_of_suggestions_counts_those_made(self, program: list[Step]) -> None:
         """``num_suggestions`` is the number of suggestions that were not None: the log numbers them so."""
         simulation = Simulation(self.make(3))

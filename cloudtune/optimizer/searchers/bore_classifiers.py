@@ -14,8 +14,8 @@ Array = npt.NDArray[np.float64]
 Classifier = Callable[[Array], Array]
 
 _TREES = 50
-_MLP_EPOCHS = 200
-_MLP_BATCH = 32
+_MLP_STEPS = 200
+_MLP_BATCH = 64
 
 
 def random_forest(features: Array, good: npt.NDArray[np.bool_], seed: int) -> Classifier:
@@ -34,14 +34,13 @@ def gradient_boosting(features: Array, good: npt.NDArray[np.bool_], seed: int) -
 
 
 def mlp(features: Array, good: npt.NDArray[np.bool_], seed: int) -> Classifier:
-    """A network with two hidden layers of 32 units, trained for a fixed number of epochs."""
+    """A network with two hidden layers of 32 units, trained for a fixed number of steps, but for at least 20 epochs."""
     from sklearn.neural_network import MLPClassifier
 
-    model = MLPClassifier(
-        (32, 32), alpha=1e-3, learning_rate_init=1e-2, batch_size=min(_MLP_BATCH, len(good)), random_state=seed
-    )
+    batch = min(_MLP_BATCH, len(good))
+    model = MLPClassifier((32, 32), alpha=1e-3, learning_rate_init=1e-2, batch_size=batch, random_state=seed)
     # Epoch by epoch: fit() would warn wherever it ends before it has converged.
-    for _ in range(_MLP_EPOCHS):
+    for _ in range(max(20, _MLP_STEPS * batch // len(good))):
         model.partial_fit(features, good, classes=[False, True])
     return _good(model)
 
