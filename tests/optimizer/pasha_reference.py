@@ -4,8 +4,8 @@ Bohdal et al. 2023, "PASHA: Efficient HPO and NAS with Progressive Resource Allo
 0, 1, ..., and the top one, K, is 1 at first. Promotions are ASHA's, from rung K - 1 down. Whenever a configuration
 arrives at rung K, all that are there are ranked by their results at K and by their results at K - 1. At every place the
 configuration that is there by K must have, at K - 1, a result within epsilon of the one that is there by K - 1; if not,
-K grows by one. Epsilon is the 90th percentile of the last differences of all pairs at rung K whose learning curves, up to
-that rung, cross at least twice (c better than c', then worse, then better).
+K grows by one. Epsilon is the 90th percentile of the last differences of all pairs at rung K whose learning curves, up
+to that rung, cross at least twice (c better than c', then worse, then better).
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class SwapNoise:
         points = {resource: value for resource, value in curve.items() if resource <= self._level}
         if not points.keys() <= set(self._resources):
             self._make_room(points)
-        values = np.array([points.get(resource, np.nan) for resource in self._resources])
+        values = np.array([points.get(resource, np.nan) for resource in self._resources], dtype=np.float64)
         values[np.isinf(values)] = np.nan
         others = self._curves[:, : min(self._size, WINDOW)]
         self.num_pairs += others.shape[1]
