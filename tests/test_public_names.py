@@ -49,6 +49,7 @@ PUBLIC = {
     ],
     "cloudtune.optimizer.baselines": [
         "ASHA",
+        "BORE",
         "MOASHA",
         "PASHA",
         "GridSearch",
@@ -196,7 +197,6 @@ def test_an_unknown_name_is_refused_plainly() -> None:
 
 LATER = {
     "cloudtune.optimizer.baselines": [
-        "BORE",
         "BayesianOptimization",
         "MOBSTER",
     ],

@@ -15,6 +15,7 @@ from cloudtune.optimizer.schedulers.synchronous import SynchronousHyperbandSched
 
 __all__ = [
     "ASHA",
+    "BORE",
     "MOASHA",
     "PASHA",
     "GridSearch",
@@ -24,7 +25,7 @@ __all__ = [
     "SyncHyperband",
 ]
 
-_LATER = ("BORE", "MOBSTER", "BayesianOptimization")
+_LATER = ("MOBSTER", "BayesianOptimization")
 
 
 def __getattr__(name: str) -> object:
@@ -110,6 +111,57 @@ class GridSearch(FIFOScheduler):
             resource_attr=resource_attr,
             max_resource_attr=max_resource_attr,
             search_options={"num_samples": num_samples, "shuffle": shuffle},
+        )
+
+
+class BORE(FIFOScheduler):
+    """Configurations that a classifier takes for some of the best (Tiao et al. 2021, ICML), each trained to its end.
+
+    For BORE with early stopping: ``HyperbandScheduler(config_space, "bore", ...)``.
+
+    Args:
+        config_space, metric, mode, points_to_evaluate, random_seed, resource_attr, max_resource_attr, allow_duplicates:
+            See :class:`RandomSearch`; there must be one metric.
+        classifier, gamma, num_init_random, num_candidates: See
+            :class:`~cloudtune.optimizer.searchers.bore.BoreSearcher`.
+
+    Raises:
+        MissingExtra: scikit-learn is not installed.
+    """
+
+    @explain_former_names
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str,
+        mode: str = "min",
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        resource_attr: str | None = None,
+        max_resource_attr: str | None = None,
+        classifier: str = "random_forest",
+        gamma: float = 0.25,
+        num_init_random: int = 6,
+        num_candidates: int = 500,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "bore",
+            metric=metric,
+            mode=mode,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            search_options={
+                "classifier": classifier,
+                "gamma": gamma,
+                "num_init_random": num_init_random,
+                "num_candidates": num_candidates,
+                "allow_duplicates": allow_duplicates,
+            },
         )
 
 

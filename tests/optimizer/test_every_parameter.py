@@ -18,6 +18,7 @@ from cloudtune.errors import ExperimentMismatch
 from cloudtune.optimizer import baselines, schedulers, searchers
 from cloudtune.optimizer.baselines import (
     ASHA,
+    BORE,
     MOASHA,
     PASHA,
     GridSearch,
@@ -34,16 +35,18 @@ from cloudtune.optimizer.schedulers import (
     ParetoHyperbandScheduler,
     SynchronousHyperbandScheduler,
 )
-from cloudtune.optimizer.searchers import GridSearcher, RandomSearcher
+from cloudtune.optimizer.searchers import BoreSearcher, GridSearcher, OptunaSearcher, RandomSearcher
 from cloudtune.trial import Trial
 
 SPACE: dict[str, Any] = {"x": uniform(0, 1), "n": randint(1, 4), "epochs": 9, "steps": 4}
 OTHER: dict[str, Any] = {"x": uniform(2, 3), "n": randint(1, 4), "epochs": 9, "steps": 4}
 SMALL: dict[str, Any] = {"k": choice(["a", "b"])}
 
+SEARCHERS = ["BoreSearcher", "GridSearcher", "OptunaSearcher", "RandomSearcher", "Searcher"]
+
 CLASSES = [
     *(getattr(module, name) for module in (baselines, schedulers) for name in module.__all__),
-    *(getattr(searchers, name) for name in ("GridSearcher", "RandomSearcher", "Searcher")),
+    *(getattr(searchers, name) for name in SEARCHERS),
 ]
 
 
@@ -99,6 +102,11 @@ def course_and_checkpoints(scheduler: Any) -> list[Any]:
 def proposals(searcher: Any) -> list[Any]:
     """The first proposals."""
     return [searcher.next_config() for _ in range(9)]
+
+
+def course_of_proposals(searcher: Any) -> list[Any]:
+    """Proposals of a searcher that learns."""
+    return course(FIFOScheduler(searcher.config_space, searcher, metric="loss"))
 
 
 def attribute(name: str) -> Callable[[Any], Any]:
@@ -174,6 +182,13 @@ MEDIAN: list[Case] = [
     ("rank_cutoff", 0.5, 0.2, course),
 ]
 
+LEARNED: list[Case] = [
+    ("classifier", "random_forest", "mlp", course),
+    ("gamma", 0.25, 0.5, course),
+    ("num_init_random", 20, 21, course),
+    ("num_candidates", 20, 30, course),
+]
+
 DUPLICATES: Case = ("allow_duplicates", False, True, course)
 
 TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
@@ -184,6 +199,27 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
     GridSearcher: (
         {"config_space": SPACE, "random_seed": 1},
         [*POINTS, ("num_samples", 5, 2, proposals), ("shuffle", True, False, proposals)],
+    ),
+    BoreSearcher: (
+        {"config_space": SPACE, "random_seed": 1, "num_init_random": 20, "num_candidates": 20},
+        [
+            *POINTS,
+            ("allow_duplicates", False, True, proposals),
+            *((name, one, other, course_of_proposals) for name, one, other, _ in LEARNED),
+        ],
+    ),
+    BORE: (
+        {"config_space": SPACE, "metric": "loss", "random_seed": 1, "num_init_random": 20, "num_candidates": 20},
+        [*FIFO, *LEARNED, DUPLICATES],
+    ),
+    OptunaSearcher: (
+        {"config_space": SPACE, "random_seed": 1},
+        [
+            *POINTS,
+            ("allow_duplicates", False, True, proposals),
+            ("sampler", "tpe", "nsgaii", course_of_proposals),
+            ("sampler_options", None, {"n_startup_trials": 3}, course_of_proposals),
+        ],
     ),
     FIFOScheduler: (
         {"config_space": SPACE, "metric": "loss", "random_seed": 1},
