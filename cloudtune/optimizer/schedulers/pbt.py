@@ -53,7 +53,8 @@ class PopulationBasedTraining(SearcherScheduler):
             like.
         population_size: Number of members, at least 2.
         perturbation_interval: Resource after which a member is compared again.
-        quantile_fraction: The share of the members that is at the top, and that is at the bottom; at most 0.5.
+        quantile_fraction: The share of the population that is at the top, and that is at the bottom: one member at
+            least, and at most 0.5. Nobody gives way before more than half of the members have been compared.
         resample_probability: Probability with which a hyperparameter is drawn anew instead of perturbed.
         perturbation_factors: A number is multiplied by one of these at random. Of listed values a neighbour is taken:
             the next one for a factor above 1, else the one before.
@@ -156,8 +157,12 @@ class PopulationBasedTraining(SearcherScheduler):
         """Whether a configuration of the searcher comes next, if it has one."""
         return not self._is_exhausted and (self._fresh > 0 or (self._vacant > 0 and not self._sources()))
 
+    def _ranking(self) -> Ranking:
+        count = max(1, math.floor(self.population_size * self.quantile_fraction))
+        return Ranking(self._members.values(), count)
+
     def _sources(self) -> list[Member]:
-        return Ranking(self._members.values(), self.quantile_fraction).top()
+        return self._ranking().top()
 
     def _copy(self, sources: Sequence[Member], memo: Mapping[str, Any] | None) -> TrialSuggestion:
         """A new trial in the place of a lost one, from the checkpoint of one of the sources."""
@@ -253,7 +258,7 @@ class PopulationBasedTraining(SearcherScheduler):
             return SchedulerDecision.CONTINUE
         member.since = resource
         member.value = value
-        if Ranking(self._members.values(), self.quantile_fraction).is_bad(member):
+        if self._ranking().is_bad(member):
             member.value = None
             return SchedulerDecision.STOP
         return SchedulerDecision.PAUSE if self._another_is_behind(resource) else SchedulerDecision.CONTINUE

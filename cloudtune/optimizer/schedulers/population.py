@@ -43,22 +43,22 @@ class Ranking:
 
     Args:
         members: All that go on, those not compared yet included.
-        fraction: The share of the compared members that is at the top, and that is at the bottom: rounded down, but one
-            as soon as all members have been compared.
+        count: How many are at the top, and how many at the bottom. At most half of those that have been compared are at
+            either end; and none is at the bottom before more than half of the members have been compared.
     """
 
-    def __init__(self, members: Iterable[Member], fraction: float) -> None:
+    def __init__(self, members: Iterable[Member], count: int) -> None:
         everybody = list(members)
         self._ranked = sorted((member for member in everybody if member.value is not None), key=_rank)
         compared = len(self._ranked)
-        count = math.floor(compared * fraction) or int(compared == len(everybody))
-        self._count = min(count, compared // 2)
+        self._at_top = min(count, (compared + 1) // 2)
+        self._at_bottom = min(count, compared // 2) if compared > len(everybody) / 2 else 0
 
     def is_bad(self, member: Member) -> bool:
         """Whether the member is at the bottom, and a member at the top is truly better."""
-        bottom = self._ranked[len(self._ranked) - self._count :]
+        bottom = self._ranked[len(self._ranked) - self._at_bottom :]
         return member in bottom and _rank(self._ranked[0])[0] < _rank(member)[0]
 
     def top(self) -> list[Member]:
-        """Members to start from: those at the top, one at least if there is any, whose values are finite."""
-        return [member for member in self._ranked[: max(1, self._count)] if _rank(member)[0] < math.inf]
+        """The members at the top whose values are finite."""
+        return [member for member in self._ranked[: self._at_top] if _rank(member)[0] < math.inf]
