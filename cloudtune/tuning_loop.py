@@ -33,6 +33,11 @@ CLOCK_INTERVAL = 15.0
 #: Waits are at least so long (seconds): a shorter one would be lost in the precision of a clock that shows the date.
 _SHORTEST_WAIT = 1e-5
 
+#: Seconds of this machine's clock between two writes into the log while trials are simulated: nothing outside could
+#: know of what a crash takes away, and computing it again takes no longer.
+_VIRTUAL_COMMIT_INTERVAL = 0.05
+
+_IN_PROGRESS = TrialStatus.in_progress.value
 _CONTINUE, _STOP, _PAUSE = SchedulerDecision.CONTINUE, SchedulerDecision.STOP, SchedulerDecision.PAUSE
 
 
@@ -98,13 +103,13 @@ class TuningLoop:
         self._suggestions = Suggestions(scheduler, backend.wake, aside=not backend.is_virtual)
         self._time_origin = backend.time() - status.wallclock_time
         self._now = status.wallclock_time
-        #: Virtual time that passes while nothing happens cannot be lost: it is not noted.
-        self._clock_interval = math.inf if backend.is_virtual else CLOCK_INTERVAL
-        self._next_clock = self._now + self._clock_interval
+        self._virtual = backend.is_virtual
+        self._next_clock = self._now + CLOCK_INTERVAL
         self._exhausted = False
         self._cut_short = ""
         self._ends_seconds = 0.0
         self._told_seconds = 0.0
+        self._next_commit = 0.0
 
     # ------------------------------------------------------------------ the loop
 
@@ -134,6 +139,7 @@ class TuningLoop:
         else:
             self._stop_running()
         self._log({"event": entries.FINISH, "why": why, "state": self._state(), "time": self._now})
+        self._next_commit = 0.0
         self._commit()
         return why
 
@@ -203,9 +209,11 @@ class TuningLoop:
 
     def _timeout(self) -> float:
         """Seconds until something is due although no event came; infinite where a virtual clock waits for events."""
-        due = self._next_clock
-        for wish in self._wake_wishes:
-            due = min(due, wish)
+        due = math.inf
+        if not self._virtual:
+            due = self._next_clock
+            for wish in self._wake_wishes:
+                due = min(due, wish)
         for time in self.criterion.wake_times():
             if time > self._now:
                 due = min(due, time)
@@ -214,40 +222,55 @@ class TuningLoop:
     @property
     def _wake_wishes(self) -> list[float]:
         """When the store and the callbacks want to be called, as active time."""
-        if self.backend.is_virtual:
-            # They go by this machine's clock, which does not stand still for long: nobody waits for it.
-            self.store.maintain(self.backend.wall_time())
-            return []
         wishes = [self.store.maintain(self._now + self._time_origin)]
         wishes.extend(callback.next_time() for callback in self.callbacks)
         return [wish - self._time_origin for wish in wishes if wish is not None]
 
     def _tick(self) -> None:
         """Periodic work of the callbacks, and the note of active time."""
-        unix = self.backend.wall_time() if self.backend.is_virtual else self._now + self._time_origin
+        if self._virtual:
+            return  # They go by this machine's clock, see _commit_virtual; and time without events cannot be lost.
+        self._call_callbacks(self._now + self._time_origin)
+        if self._now >= self._next_clock:
+            self._log({"event": entries.CLOCK, "time": self._now})
+
+    def _call_callbacks(self, unix: float) -> None:
         for callback in self.callbacks:
             due = callback.next_time()
             if due is not None and due <= unix:
                 callback.on_time(unix, self.status)
-        if self._now >= self._next_clock:
-            self._log({"event": entries.CLOCK, "time": self._now})
 
     # ------------------------------------------------------------------ the log
 
     def _log(self, entry: Entry) -> None:
         self.status.apply(entry)
         self._entries.append(entry)
-        self._next_clock = self._now + self._clock_interval
+        self._next_clock = self._now + CLOCK_INTERVAL
 
     def _commit(self) -> None:
         """Makes what was decided durable, then does it."""
-        self._append()
+        if self._virtual:
+            self._commit_virtual()
+        else:
+            self._append()
+            if self._effects:
+                self.store.flush()
         if self._effects:
-            self.store.flush()
             effects, self._effects = self._effects, []
             for effect in effects:
                 effect()
         self._starting = 0
+
+    def _commit_virtual(self) -> None:
+        """Simulated trials are no effect outside: what is written, and who looks on, goes by this machine's clock."""
+        now = perf_counter()
+        if now < self._next_commit:
+            return
+        self._next_commit = now + _VIRTUAL_COMMIT_INTERVAL
+        self._append()
+        unix = self.backend.wall_time()
+        self.store.maintain(unix)
+        self._call_callbacks(unix)
 
     # ------------------------------------------------------------------ events
 
@@ -307,7 +330,7 @@ class TuningLoop:
             "number": report.number,
             "time": self._now,
             "decision": _CONTINUE,
-            "status": TrialStatus.in_progress.value,
+            "status": _IN_PROGRESS,
             "metrics": metrics,
         }
         is_new = event == entries.REPORT
