@@ -1,4 +1,4 @@
-"""The contract of schedulers, for the methods that stand on other libraries: BORE, Optuna's samplers."""
+"""The contract of schedulers, for the methods that stand on other libraries: BORE, Optuna's samplers, Ray Tune."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from cloudtune.config_space import choice, finrange, loguniform, ordinal, randint, reverseloguniform
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler
+from cloudtune.optimizer.schedulers.raytune import RayTuneScheduler
 from tests.contracts.scheduler_contract import FEW_STEPS, METRIC, RESOURCE, SchedulerContract
 
 SPACE: dict[str, Any] = {
@@ -95,3 +96,43 @@ class TestNSGAII(LibraryContract):
 class TestQMC(LibraryContract):
     def make(self, random_seed: int | None) -> TrialScheduler:
         return optuna("qmc", random_seed, scramble=True)
+
+
+def raytune(name: str, random_seed: int | None, space: dict[str, Any], **options: Any) -> TrialScheduler:
+    return RayTuneScheduler(
+        space,
+        name,
+        metric=METRIC,
+        resource_attr=RESOURCE,
+        random_seed=random_seed,
+        scheduler_options=options,
+    )
+
+
+class RayTuneContract(SchedulerContract):
+    max_examples = 6
+
+
+class TestRayTunesASHA(RayTuneContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return raytune("asha", random_seed, SPACE, max_t=9, brackets=3, reduction_factor=2)
+
+
+class TestRayTunesHyperBand(RayTuneContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return raytune("hyperband", random_seed, SPACE, max_t=4, reduction_factor=2)
+
+
+class TestRayTunesHyperBandInAFiniteSpace(RayTuneContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return raytune("hyperband", random_seed, FINITE, max_t=9, reduction_factor=3)
+
+
+class TestRayTunesMedianRule(RayTuneContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return raytune("median", random_seed, SPACE, grace_period=1, min_samples_required=2, min_time_slice=1)
+
+
+class TestRayTunesMedianRuleThatPauses(RayTuneContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return raytune("median", random_seed, FINITE, grace_period=1, min_samples_required=2, hard_stop=False)
