@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cloudtune.blackbox.blackbox import NotInTable as NotInTable
     from cloudtune.blackbox.registry import add_blackbox as add_blackbox
     from cloudtune.blackbox.registry import load_blackbox as load_blackbox
+    from cloudtune.blackbox.surrogate import add_surrogate as add_surrogate
     from cloudtune.blackbox.table import TabularBlackbox as TabularBlackbox
     from cloudtune.blackbox.time_model import ConstantTime as ConstantTime
 
@@ -22,10 +23,20 @@ _PUBLIC = {
     "NotInTable": "cloudtune.blackbox.blackbox",
     "TabularBlackbox": "cloudtune.blackbox.table",
     "add_blackbox": "cloudtune.blackbox.registry",
+    "add_surrogate": "cloudtune.blackbox.surrogate",
     "load_blackbox": "cloudtune.blackbox.registry",
 }
 
-__all__ = ["Blackbox", "ConstantTime", "Curve", "NotInTable", "TabularBlackbox", "add_blackbox", "load_blackbox"]
+__all__ = [
+    "Blackbox",
+    "ConstantTime",
+    "Curve",
+    "NotInTable",
+    "TabularBlackbox",
+    "add_blackbox",
+    "add_surrogate",
+    "load_blackbox",
+]
 
 
 def __getattr__(name: str) -> object:
