@@ -22,5 +22,9 @@ def need_extra(package: str, extra: str, what: str) -> None:
     Raises:
         MissingExtra: It is not installed.
     """
-    if importlib.util.find_spec(package) is None:
+    try:
+        found = importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:
+        found = False
+    if not found:
         raise MissingExtra(f"{what} needs {package}, which is not installed: pip install 'cloudtune[{extra}]'")

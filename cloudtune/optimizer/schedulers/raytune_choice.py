@@ -55,7 +55,8 @@ def ray_scheduler(scheduler: Any, options: Mapping[str, Any] | None, metric: str
         ValueError: The scheduler is not known, cannot be driven, or is for something else.
         TypeError: It is neither a name nor a scheduler of Ray Tune, or does not know one of the options.
     """
-    need_extra("ray", "ray", "RayTuneScheduler")
+    for package in ("ray", "pyarrow"):
+        need_extra(package, "ray", "RayTuneScheduler")
     with quiet():
         from ray.tune import schedulers
 
