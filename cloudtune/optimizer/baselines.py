@@ -17,22 +17,15 @@ __all__ = [
     "ASHA",
     "BORE",
     "MOASHA",
+    "MOBSTER",
     "PASHA",
+    "BayesianOptimization",
     "GridSearch",
     "MedianStopping",
     "PopulationBasedTraining",
     "RandomSearch",
     "SyncHyperband",
 ]
-
-_LATER = ("MOBSTER", "BayesianOptimization")
-
-
-def __getattr__(name: str) -> object:
-    if name in _LATER:
-        # An AttributeError would lose its message in "from ... import".
-        raise ImportError(f"{name} comes with a later version of cloudtune; this one has {', '.join(__all__)}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class RandomSearch(FIFOScheduler):
@@ -370,6 +363,121 @@ class MOASHA(ParetoHyperbandScheduler):
             points_to_evaluate=points_to_evaluate,
             random_seed=random_seed,
             search_options={"allow_duplicates": allow_duplicates},
+        )
+
+
+class BayesianOptimization(FIFOScheduler):
+    """Configurations of the greatest expected improvement by a Gaussian process, each trained to its end.
+
+    Needs the extra ``bo`` (Garnett 2023, "Bayesian Optimization", and the sources of
+    :class:`~cloudtune.optimizer.searchers.bayesian.searcher.BayesianSearcher`).
+
+    Args:
+        config_space, points_to_evaluate, random_seed, resource_attr, max_resource_attr: See :class:`RandomSearch`.
+        metric: What scripts report and what is to be optimised.
+        mode: ``"min"`` or ``"max"``.
+        num_init_random, max_size_data_for_model, input_warping, constraint_attr, cost_attr, cost_budget,
+            allow_duplicates: See :class:`~cloudtune.optimizer.searchers.bayesian.searcher.BayesianSearcher`.
+    """
+
+    @explain_former_names
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str,
+        mode: str = "min",
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        resource_attr: str | None = None,
+        max_resource_attr: str | None = None,
+        num_init_random: int = 5,
+        max_size_data_for_model: int = 500,
+        input_warping: bool = False,
+        constraint_attr: str | None = None,
+        cost_attr: str | None = None,
+        cost_budget: float | None = None,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "bayesopt",
+            metric=metric,
+            mode=mode,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            search_options={
+                "num_init_random": num_init_random,
+                "max_size_data_for_model": max_size_data_for_model,
+                "input_warping": input_warping,
+                "constraint_attr": constraint_attr,
+                "cost_attr": cost_attr,
+                "cost_budget": cost_budget,
+                "allow_duplicates": allow_duplicates,
+            },
+        )
+
+
+class MOBSTER(HyperbandScheduler):
+    """Asynchronous successive halving with configurations of a Gaussian process over (configuration, resource).
+
+    Needs the extra ``bo``. Source: Klein et al. 2020, "Model-based Asynchronous Hyperparameter and Neural Architecture
+    Search" (arXiv:2003.10865).
+
+    Args:
+        config_space, metric, mode, resource_attr, max_resource_attr, max_t, grace_period, reduction_factor, type,
+            brackets, rung_levels, max_num_checkpoints, points_to_evaluate, random_seed: See :class:`ASHA`.
+        num_init_random, max_size_data_for_model, input_warping, allow_duplicates: See
+            :class:`~cloudtune.optimizer.searchers.bayesian.searcher.BayesianSearcher`.
+    """
+
+    @explain_former_names
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str,
+        mode: str = "min",
+        resource_attr: str = "epoch",
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+        grace_period: int = 1,
+        reduction_factor: float = 3,
+        type: str = "stopping",  # noqa: A002 - the name the field knows
+        brackets: int = 1,
+        rung_levels: Sequence[int] | None = None,
+        max_num_checkpoints: int | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        num_init_random: int = 5,
+        max_size_data_for_model: int = 500,
+        input_warping: bool = False,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "bayesopt",
+            metric=metric,
+            mode=mode,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            max_t=max_t,
+            grace_period=grace_period,
+            reduction_factor=reduction_factor,
+            brackets=brackets,
+            type=type,
+            rung_levels=rung_levels,
+            max_num_checkpoints=max_num_checkpoints,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            search_options={
+                "num_init_random": num_init_random,
+                "max_size_data_for_model": max_size_data_for_model,
+                "input_warping": input_warping,
+                "allow_duplicates": allow_duplicates,
+            },
         )
 
 

@@ -20,7 +20,9 @@ from cloudtune.optimizer.baselines import (
     ASHA,
     BORE,
     MOASHA,
+    MOBSTER,
     PASHA,
+    BayesianOptimization,
     GridSearch,
     MedianStopping,
     PopulationBasedTraining,
@@ -35,14 +37,14 @@ from cloudtune.optimizer.schedulers import (
     ParetoHyperbandScheduler,
     SynchronousHyperbandScheduler,
 )
-from cloudtune.optimizer.searchers import BoreSearcher, GridSearcher, OptunaSearcher, RandomSearcher
+from cloudtune.optimizer.searchers import BayesianSearcher, BoreSearcher, GridSearcher, OptunaSearcher, RandomSearcher
 from cloudtune.trial import Trial
 
 SPACE: dict[str, Any] = {"x": uniform(0, 1), "n": randint(1, 4), "epochs": 9, "steps": 4}
 OTHER: dict[str, Any] = {"x": uniform(2, 3), "n": randint(1, 4), "epochs": 9, "steps": 4}
 SMALL: dict[str, Any] = {"k": choice(["a", "b"])}
 
-SEARCHERS = ["BoreSearcher", "GridSearcher", "OptunaSearcher", "RandomSearcher", "Searcher"]
+SEARCHERS = ["BayesianSearcher", "BoreSearcher", "GridSearcher", "OptunaSearcher", "RandomSearcher", "Searcher"]
 
 CLASSES = [
     *(getattr(module, name) for module in (baselines, schedulers) for name in module.__all__),
@@ -192,6 +194,21 @@ LEARNED: list[Case] = [
     ("num_candidates", 20, 30, course),
 ]
 
+#: Makes three of the 24 suggestions of a course take a model.
+QUICK_MODEL = {"num_init_random": 21}
+
+MODELLED: list[Case] = [
+    ("num_init_random", 21, 22, course),
+    ("max_size_data_for_model", 500, 5, course),
+    ("input_warping", False, True, course),
+]
+
+CONSTRAINED: list[Case] = [
+    ("constraint_attr", None, "accuracy", course),
+    ("cost_attr", "loss", "epoch", course),
+    ("cost_budget", None, 8.0, course),
+]
+
 DUPLICATES: Case = ("allow_duplicates", False, True, course)
 
 TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
@@ -214,6 +231,22 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
     BORE: (
         {"config_space": SPACE, "metric": "loss", "random_seed": 1, **QUICK},
         [*FIFO, *LEARNED, DUPLICATES],
+    ),
+    BayesianSearcher: (
+        {"config_space": SPACE, "random_seed": 1, **QUICK_MODEL, "cost_attr": "loss"},
+        [
+            *POINTS,
+            ("allow_duplicates", False, True, proposals),
+            *((name, one, other, course_of_proposals) for name, one, other, _ in [*MODELLED, *CONSTRAINED]),
+        ],
+    ),
+    BayesianOptimization: (
+        {"config_space": SPACE, "metric": "loss", "random_seed": 1, **QUICK_MODEL, "cost_attr": "loss"},
+        [*FIFO, *MODELLED, *CONSTRAINED, DUPLICATES],
+    ),
+    MOBSTER: (
+        {"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1, **QUICK_MODEL},
+        [*HYPERBAND, *MODELLED, PAUSED, DUPLICATES],
     ),
     OptunaSearcher: (
         {"config_space": SPACE, "random_seed": 1},
