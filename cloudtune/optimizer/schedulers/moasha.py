@@ -103,11 +103,11 @@ class ParetoPromotionRung:
         for front, numbers in enumerate(fronts.numbers):
             if room <= 0:
                 return None
-            # Of a front that goes on as a whole, the trial goes first whose result came first.
-            in_order = sorted(numbers.tolist()) if room >= len(numbers) else fronts.best(front, room).tolist()
-            for number in in_order:
-                if number in self._waiting:
-                    return self._waiting[number]
+            waiting = [number for number in numbers.tolist() if number in self._waiting]
+            if waiting and room < len(numbers):
+                waiting = [number for number in fronts.best(front, room).tolist() if number in self._waiting][:1]
+            if waiting:  # of a front that goes on as a whole, the trial goes first whose result came first
+                return self._waiting[min(waiting)]
             room -= len(numbers)
         return None
 
