@@ -37,6 +37,7 @@ _SHORTEST_WAIT = 1e-5
 #: know of what a crash takes away, and computing it again takes no longer.
 _VIRTUAL_COMMIT_INTERVAL = 0.05
 
+_GO = Verdict.GO
 _IN_PROGRESS = TrialStatus.in_progress.value
 _CONTINUE, _STOP, _PAUSE = SchedulerDecision.CONTINUE, SchedulerDecision.STOP, SchedulerDecision.PAUSE
 
@@ -127,7 +128,8 @@ class TuningLoop:
             why = self._why_to_end()
             if why is not None:
                 break
-            self._tell_scheduler_time()
+            if self.backend.counts_scheduler_time:
+                self._tell_scheduler_time()
             self._commit()
             events = self.backend.poll(self._timeout())
             self._read_clock()
@@ -174,9 +176,9 @@ class TuningLoop:
         if self.status.num_trials_failed > self.max_failures:
             return "too many failed trials"
         verdict = self.criterion.verdict(self.status)
-        affordable = self.criterion.affords(self.status)
-        if verdict is Verdict.GO or (verdict is Verdict.DRAIN and self.status.interrupted and affordable):
-            self._fill_workers(new_trials=verdict is Verdict.GO)
+        affordable = verdict is _GO or self.criterion.affords(self.status)
+        if verdict is _GO or (verdict is Verdict.DRAIN and self.status.interrupted and affordable):
+            self._fill_workers(new_trials=verdict is _GO)
             if self._exhausted and not self.status.running and not self.status.interrupted:
                 return "nothing left to suggest"
             return None
@@ -194,7 +196,9 @@ class TuningLoop:
         return entries.FAILED if self.status.num_trials_failed > self.max_failures else entries.FINISHED
 
     def _read_clock(self) -> None:
-        self._now = max(self._now, round(self.backend.time() - self._time_origin, 6))
+        now = round(self.backend.time() - self._time_origin, 6)
+        if now > self._now:
+            self._now = now
         self.status.wallclock_time = self._now
 
     @property
@@ -410,6 +414,8 @@ class TuningLoop:
 
     def _fill_workers(self, new_trials: bool) -> None:
         free = self._free_workers()
+        if free <= 0:
+            return
         for record in list(self.status.interrupted.values()):
             if free <= 0:
                 return
@@ -432,7 +438,7 @@ class TuningLoop:
                 self._exhausted = not self.status.running
                 return
             self._suggest(suggestion)
-            if self.criterion.verdict(self.status) is not Verdict.GO:
+            if self.criterion.verdict(self.status) is not _GO:
                 return
 
     def _copy_checkpoint(self, source: int, target: int) -> None:

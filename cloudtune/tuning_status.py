@@ -326,8 +326,8 @@ class TuningStatus:
         """Takes a report that counts."""
         metrics: dict[str, Any] = entry["metrics"]
         record.num_reports += 1
-        same_keys = record.last_metrics.keys() == metrics.keys()
-        record.last_metrics = metrics if same_keys else {**record.last_metrics, **metrics}
+        last = record.last_metrics
+        record.last_metrics = metrics if last.keys() == metrics.keys() else {**last, **metrics}
         self.num_evaluations += 1
         level = self.level_of(metrics)
         if level is not None:
@@ -344,6 +344,8 @@ class TuningStatus:
         record.last_result = metrics
         self._track_values(record, metrics)
         decision = entry["decision"]
+        if decision == "CONTINUE":
+            return
         if decision == "STOP":
             self.set_wish(record, WISH_STOP)
         elif decision == "PAUSE":

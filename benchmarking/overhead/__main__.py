@@ -13,6 +13,7 @@ import tempfile
 
 from benchmarking.overhead import (
     asha,
+    bayesian,
     function_trials,
     imports,
     local_cloud,
@@ -24,6 +25,7 @@ from benchmarking.overhead import (
     s3_store,
     sagemaker,
     script_trials,
+    simulator,
     store,
     studies_figure,
     studies_gather,
@@ -38,7 +40,9 @@ _PARTS = {
     "functions": function_trials.measure,
     "imports": imports.measure,
     "asha": asha.measure,
+    "simulator": simulator.measure,
     "moasha": moasha.measure,
+    "bayesian": bayesian.measure,
     "store": store.measure,
     "s3store": s3_store.measure,
     "many": many_trials.measure,

@@ -89,6 +89,9 @@ class TrialBackend(ABC):
     #: Whether :meth:`time` is not the time of day. What is computed takes no time then, and nothing is computed aside.
     is_virtual: bool = False
 
+    #: Whether real time that the scheduler takes moves :meth:`time`, where that is not the time of day.
+    counts_scheduler_time: bool = False
+
     #: Default for the name of an experiment with this backend.
     default_name: str = "cloudtune"
 
@@ -250,7 +253,7 @@ class TrialBackend(ABC):
         """
 
     def scheduler_took(self, seconds: float) -> None:  # noqa: B027 - that moves most clocks by itself
-        """Told once per turn how much real time the scheduler has taken for suggestions and decisions."""
+        """Told once per turn how much real time the scheduler has taken, if :attr:`counts_scheduler_time`."""
 
     def time(self) -> float:
         """The one clock: Unix seconds that never run backwards while the process lives."""

@@ -100,7 +100,7 @@ def _write_csv(blocks: Blocks, text: io.TextIOWrapper, columns: Columns) -> int 
     no_config = (None,) * len(config_keys)
     count = 0
     for block in blocks:
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         for entry in block:
             if entry["event"] == SUGGEST:
                 config = entry["config"]
@@ -109,19 +109,22 @@ def _write_csv(blocks: Blocks, text: io.TextIOWrapper, columns: Columns) -> int 
                 configs[entry["trial"]] = tuple([_cell(config.get(key)) for key in config_keys])
             elif is_result(entry):
                 reported = entry["metrics"]
-                if not known_metrics >= reported.keys():
-                    return None
-                trial = entry["trial"]
-                rows.append(
-                    [
-                        *[entry[field] for field in _STANDARD_FIELDS],
-                        *[_cell(reported.get(key)) for key in metrics],
-                        *configs.get(trial, no_config),
-                    ]
-                )
+                values = reported.values()
+                if list(reported) != metrics:
+                    if not known_metrics >= reported.keys():
+                        return None
+                    values = [reported.get(key) for key in metrics]
+                if not _PLAIN.issuperset(map(type, values)):
+                    values = [_cell(value) for value in values]
+                standard = (entry["trial"], entry["decision"], entry["status"], entry["time"])
+                rows.append((*standard, *values, *configs.get(entry["trial"], no_config)))
         writer.writerows(rows)
         count += len(rows)
     return count
+
+
+#: Types that csv writes as they are.
+_PLAIN = frozenset({bool, float, int, str, type(None)})
 
 
 def _cell(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudtune.backend.simulator_backend.attempt import SimulatedAttempt
@@ -68,7 +68,7 @@ class SimulatorBackend(TrialBackend):
         self.max_resource_attr = max_resource_attr
         self.delays = delays or SimulatedDelays()
         self.checkpoints = checkpoints
-        self.count_scheduler_time = count_scheduler_time
+        self.counts_scheduler_time = count_scheduler_time
         self.dollars_per_hour = dollars_per_hour
         self.delete_checkpoints = delete_checkpoints
         self._woken = False
@@ -234,16 +234,18 @@ class SimulatorBackend(TrialBackend):
                 )
             work.now = until
             return []
-        work.now = max(work.now, time)
+        if time > work.now:
+            work.now = time
         events: list[TrialEvent] = []
-        while (attempt := work.due()) is not None:
-            self._happen(work, attempt, events.append)
+        while time is not None and time <= work.now:
+            self._happen(work, work.next_attempt(), events)
+            time = work.next_time()
         return events
 
-    def _happen(self, work: _Work, attempt: SimulatedAttempt, deliver: Callable[[TrialEvent], None]) -> None:
+    def _happen(self, work: _Work, attempt: SimulatedAttempt, events: list[TrialEvent]) -> None:
         if attempt.next < attempt.stop:
             price = None if self.dollars_per_hour is None else self.dollars_per_hour / 3600
-            deliver(attempt.report(VIRTUAL_START, price))
+            events.append(attempt.report(VIRTUAL_START, price))
             work.levels[attempt.trial_id] = attempt.level_before(attempt.next)
             self._foresee(work, attempt)
             return
@@ -257,12 +259,11 @@ class SimulatorBackend(TrialBackend):
                 outcome, reason, code = Outcome.failed, attempt.failure, 1
         if outcome is not Outcome.paused:
             work.curves.pop(trial_id, None)
-        deliver(End(trial_id, number, outcome, reason, code, bill_follows=billed))
+        events.append(End(trial_id, number, outcome, reason, code, bill_follows=billed))
         if self.dollars_per_hour is not None:
             seconds = work.now - attempt.started
-            deliver(
-                Bill(trial_id, number, self.dollars_per_hour / 3600 * seconds, seconds, 0.0, "simulated", final=True)
-            )
+            dollars = self.dollars_per_hour / 3600 * seconds
+            events.append(Bill(trial_id, number, dollars, seconds, 0.0, "simulated", final=True))
 
     def wake(self) -> None:
         """See :meth:`TrialBackend.wake`."""
@@ -291,7 +292,7 @@ class SimulatorBackend(TrialBackend):
 
     def scheduler_took(self, seconds: float) -> None:
         """See :meth:`TrialBackend.scheduler_took`."""
-        if self.count_scheduler_time:
+        if self.counts_scheduler_time:
             self._opened().now += seconds
 
     def stdout(self, trial_id: int) -> str:
@@ -350,10 +351,9 @@ class _Work:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
-    def due(self) -> SimulatedAttempt | None:
-        """The next attempt that does something by now, or None."""
-        time = self.next_time()
-        return None if time is None or time > self.now else heapq.heappop(self._heap)[2]
+    def next_attempt(self) -> SimulatedAttempt:
+        """The attempt that :meth:`next_time` speaks of, which does it now."""
+        return heapq.heappop(self._heap)[2]
 
 
 def _named(name: str) -> Blackbox:
