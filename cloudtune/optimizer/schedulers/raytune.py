@@ -185,13 +185,14 @@ class RayTuneScheduler(FIFOScheduler):
         """
         super().on_trial_result(trial, result)
         ray_trial = self._controller.trials.get(trial.trial_id)
-        if ray_trial is None or ray_trial.status != RUNNING:
+        if ray_trial is None or ray_trial.status != RUNNING or ray_trial.is_stopping:
             paused = ray_trial is not None and ray_trial.status == PAUSED
             return SchedulerDecision.PAUSE if paused else SchedulerDecision.STOP
         ray_trial.last_result = self._shown(trial.trial_id, result)
         decision = str(self._tell("on_trial_result", ray_trial, dict(ray_trial.last_result)))
         if decision == SchedulerDecision.PAUSE:
             ray_trial.status = PAUSED
+        ray_trial.is_stopping = decision == SchedulerDecision.STOP
         return decision if decision in (SchedulerDecision.PAUSE, SchedulerDecision.STOP) else SchedulerDecision.CONTINUE
 
     def _shown(self, trial_id: int, result: dict[str, Any]) -> dict[str, Any]:

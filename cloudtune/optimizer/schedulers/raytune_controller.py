@@ -29,6 +29,8 @@ class RayTrial:
         self.last_result: dict[str, Any] = {}
         #: Of a paused trial: its worker is free, so that it could run again.
         self.has_paused = False
+        #: Of a running trial: it was told to stop.
+        self.is_stopping = False
 
     def __repr__(self) -> str:
         return f"trial {self.number}"
