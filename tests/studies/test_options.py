@@ -106,7 +106,8 @@ def test_flags_of_time_reach_the_limit(backend: str, workers: int, limit: float)
     [
         ({"experiment_tag": None}, "give --experiment_tag, which experiments of the study have in common"),
         ({"benchmark": ()}, "give --benchmark, one or several of digits_mlp"),
-        ({"backend": "simulator"}, "--backend simulator comes with a later version of cloudtune; use sagemaker or"),
+        ({"backend": "simulator", "image_uri": "i"}, "nothing is trained; leave out --image_uri"),
+        ({"backend": "simulator", "instance_type": ("a",)}, "nothing is trained; leave out --instance_type"),
         ({"backend": "local", "image_uri": "i"}, "give --tuner_image_uri, not --image_uri"),
         ({"backend": "local", "tuner_instance_type": "t"}, "give --instance_type, not --tuner_instance_type"),
         ({"backend": "local", "instance_type": ("a", "b")}, "which has one type: give one --instance_type"),
