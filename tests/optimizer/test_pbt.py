@@ -191,6 +191,16 @@ def test_members_take_turns_where_workers_are_few() -> None:
     assert suggestion.trial_id == 1
 
 
+def test_nobody_gives_way_before_half_of_the_population_was_compared() -> None:
+    """Not even to a much better one: those that have not begun may be worse still."""
+    play = Play()
+    for turn, loss in enumerate([1.0, 9.0, 5.0]):
+        play.start()
+        assert play.report(turn, 2, loss) == PAUSE
+    play.start()
+    assert play.report(3, 2, 10.0) == STOP
+
+
 def test_a_member_at_the_maximum_is_done() -> None:
     """It is stopped there, unless its script knows the maximum; nobody takes its place, and the experiment ends."""
     play = Play(population_size=2, max_t=4)

@@ -159,7 +159,7 @@ class PopulationBasedTraining(SearcherScheduler):
 
     def _ranking(self) -> Ranking:
         count = max(1, math.floor(self.population_size * self.quantile_fraction))
-        return Ranking(self._members.values(), count)
+        return Ranking(list(self._members.values()), 0 if self._is_exhausted else self._fresh, count)
 
     def _sources(self) -> list[Member]:
         return self._ranking().top()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from cloudtune.trial import Config
 
@@ -43,16 +43,16 @@ class Ranking:
 
     Args:
         members: All that go on, those not compared yet included.
+        to_come: How many more will begin.
         count: How many are at the top, and how many at the bottom. At most half of those that have been compared are at
-            either end; and none is at the bottom before more than half of the members have been compared.
+            either end; and none is at the bottom before more than half of all have been compared.
     """
 
-    def __init__(self, members: Iterable[Member], count: int) -> None:
-        everybody = list(members)
-        self._ranked = sorted((member for member in everybody if member.value is not None), key=_rank)
+    def __init__(self, members: Sequence[Member], to_come: int, count: int) -> None:
+        self._ranked = sorted((member for member in members if member.value is not None), key=_rank)
         compared = len(self._ranked)
         self._at_top = min(count, (compared + 1) // 2)
-        self._at_bottom = min(count, compared // 2) if compared > len(everybody) / 2 else 0
+        self._at_bottom = min(count, compared // 2) if compared > (len(members) + to_come) / 2 else 0
 
     def is_bad(self, member: Member) -> bool:
         """Whether the member is at the bottom, and a member at the top is truly better."""
