@@ -2,7 +2,8 @@
 
 Published is one JSON text, plain or in a ``.zip``: data set -> number of the run -> ``{"config": ..., "log": ...,
 "results": ...}``, where ``log`` has lists of 52 values. Their ``epoch`` counts from 0, which is before training; epochs
-1 to 50 make the table. ``time`` is the seconds since the start of training.
+1 to 50 make the table. ``time`` is the seconds since the start of training. The text is read as a whole: the file of
+all data sets takes several times its size in memory.
 """
 
 from __future__ import annotations
