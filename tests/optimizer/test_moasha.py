@@ -118,7 +118,7 @@ def test_units_and_signs_do_not_matter(kind: str, program: list[Step], exponents
     assert decisions(Simulation(moasha(type=kind, mode=["max", "min"])).run(turned)) == decisions(plain)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400], ids=["nan", "inf", "-inf", "huge"])
 def test_a_point_with_one_value_that_is_no_number_ranks_worst(value: float) -> None:
     """However good its other metric is."""
     assert answers(moasha(), [(1.0, 5.0), (value, -9.0)]) == [CONTINUE, STOP]
