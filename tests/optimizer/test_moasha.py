@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from cloudtune.config_space import uniform
 from cloudtune.optimizer.baselines import ASHA, MOASHA
 from cloudtune.optimizer.scheduler import SchedulerDecision
-from cloudtune.optimizer.schedulers.moasha import ParetoPromotionRung, ParetoStoppingRung
+from cloudtune.optimizer.schedulers.moasha import ParetoHyperbandScheduler, ParetoPromotionRung, ParetoStoppingRung
 from cloudtune.optimizer.schedulers.non_dominated import Fronts
 from cloudtune.optimizer.schedulers.rungs import PromotionRung
 from cloudtune.trial import Trial
 from tests.contracts.scheduler_contract import PROGRAMS, Simulation, Step, comparable
+from tests.optimizer.recording_searcher import RecordingSearcher
 
 CONTINUE, PAUSE, STOP = SchedulerDecision.CONTINUE, SchedulerDecision.PAUSE, SchedulerDecision.STOP
 
@@ -85,7 +86,7 @@ def test_within_a_front_what_lies_apart_goes_on() -> None:
     assert decisions[-2:] == [CONTINUE, STOP]
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @pytest.mark.parametrize("kind", ["stopping", "promotion"])
 @given(PROGRAMS, st.sampled_from(["min", "max"]))
 def test_with_one_metric_it_is_asha(kind: str, program: list[Step], mode: str) -> None:
@@ -104,7 +105,7 @@ def decisions(log: list[tuple[Any, ...]]) -> list[Any]:
     return [entry[:4] if entry[0] == "suggest" else (entry[1], entry[4]) for entry in log if len(entry) > 4]
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @pytest.mark.parametrize("kind", ["stopping", "promotion"])
 @given(PROGRAMS, st.tuples(st.integers(-40, 40), st.integers(-40, 40)))
 def test_units_and_signs_do_not_matter(kind: str, program: list[Step], exponents: tuple[int, int]) -> None:
@@ -134,6 +135,19 @@ def test_a_metric_that_is_missing_is_named() -> None:
         scheduler.on_trial_result(trial, {"epoch": 1, "loss": 1.0})
     with pytest.raises(ValueError, match="there are 2 metrics but 1 modes"):
         moasha(mode=["min"])
+
+
+@pytest.mark.defect("C11")
+@pytest.mark.parametrize("kind", ["stopping", "promotion"])
+def test_the_searcher_is_told_everything(kind: str) -> None:
+    """A searcher of one's own hears of every suggestion, start, report, completion, failure and removal."""
+    searcher = RecordingSearcher(SPACE, [])
+    scheduler = ParetoHyperbandScheduler(
+        SPACE, searcher, metric=["loss", "epoch"], resource_attr="epoch", max_t=27, type=kind
+    )
+    assert searcher.tell_all_and_return_calls(scheduler) == searcher.expected_calls()
+    assert searcher.goal is not None
+    assert searcher.goal.metrics == ("loss", "epoch")
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans()), max_size=30))
