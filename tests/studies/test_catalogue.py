@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from benchmarking.definitions import BENCHMARKS
-from cloudtune.optimizer.baselines import ASHA, MOBSTER, BayesianOptimization, GridSearch, MedianStopping, RandomSearch
+from cloudtune.optimizer.baselines import (
+    ASHA,
+    MOBSTER,
+    PASHA,
+    BayesianOptimization,
+    GridSearch,
+    MedianStopping,
+    RandomSearch,
+    SyncHyperband,
+)
 from cloudtune.studies.catalogue import Catalogue, UnknownName
 from cloudtune.studies.cell import Cell
 from cloudtune.studies.methods import METHODS
@@ -48,6 +57,8 @@ def test_methods_are_what_they_are_called() -> None:
         "ASHA-STOP": ASHA,
         "BO": BayesianOptimization,
         "MOBSTER": MOBSTER,
+        "PASHA": PASHA,
+        "HYPERBAND": SyncHyperband,
     }
     assert {name: made[name].metadata()["type"] for name in ("ASHA", "ASHA-STOP", "MOBSTER")} == {
         "ASHA": "promotion",
