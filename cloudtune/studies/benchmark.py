@@ -32,8 +32,8 @@ class BenchmarkDefinition:
             trial finds the channel ``wikitext2`` where ``$SM_CHANNEL_WIKITEXT2`` says.
         inputs_from: Where to get the data and where to put it, for the message where it is missing.
         seed_attr: Argument of the script that seeds what is random in it; None: it has none.
-        blackbox: Name of the table of its learning curves, as :func:`cloudtune.blackbox.load_blackbox` knows it, for
-            trials that are simulated. What the table does not have is taken from the nearest configuration.
+        blackbox: Name of the table of its learning curves, as :func:`~cloudtune.blackbox.registry.load_blackbox` knows
+            it, for trials that are simulated. What the table does not have is taken from the nearest configuration.
 
     Raises:
         ValueError: ``mode`` is neither, ``max_resource_attr`` is not a key of ``config_space``, or there is neither a

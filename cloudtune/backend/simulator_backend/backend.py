@@ -31,7 +31,7 @@ class SimulatorBackend(TrialBackend):
     report is lost. Continuing an experiment, trials go on from the last report in its log.
 
     Args:
-        blackbox: A blackbox, or the name of one that :func:`cloudtune.blackbox.load_blackbox` knows.
+        blackbox: A blackbox, or the name of one that :func:`~cloudtune.blackbox.registry.load_blackbox` knows.
         seed: Which repetition of each configuration the curves are taken from, modulo those there are.
         max_resource_attr: Key of a configuration that tells how far to train. Default: the scheduler's.
         delays: What takes time around training.
