@@ -24,7 +24,7 @@ SPACE: dict[str, Any] = {"lr": loguniform(1e-4, 1), "kind": choice(["a", "b", "c
 
 def loss(config: dict[str, Any]) -> float:
     """Least, 0, for lr = 0.01, kind b and n = 15."""
-    return abs(math.log10(config["lr"]) + 2) + (config["kind"] != "b") + abs(config["n"] - 15) / 10
+    return float(abs(math.log10(config["lr"]) + 2) + (config["kind"] != "b") + abs(config["n"] - 15) / 10)
 
 
 def run(scheduler: TrialScheduler, num_trials: int) -> list[dict[str, Any]]:

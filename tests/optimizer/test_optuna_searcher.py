@@ -197,8 +197,12 @@ def test_under_a_scheduler_with_rungs_the_highest_level_counts() -> None:
 @pytest.mark.parametrize("sampler", ["cmaes", "nsgaii", "qmc", "gp"])
 def test_a_continued_search_goes_on_as_it_would_have(sampler: str) -> None:
     """What a sampler has learnt of its own trials is the same after its suggestions were taken from the log."""
-    options = {"cmaes": {"popsize": 4}, "nsgaii": {"population_size": 4}, "qmc": {"scramble": True}}
-    options["gp"] = {"n_startup_trials": 6}
+    options: dict[str, dict[str, Any]] = {
+        "cmaes": {"popsize": 4},
+        "nsgaii": {"population_size": 4},
+        "qmc": {"scramble": True},
+        "gp": {"n_startup_trials": 6},
+    }
     first, second = (searched(sampler, seed=3, **options[sampler]) for _ in range(2))
     for number in range(8):
         suggestion = first.suggest()
@@ -211,6 +215,37 @@ def test_a_continued_search_goes_on_as_it_would_have(sampler: str) -> None:
             scheduler.on_trial_result(trial, result)
             scheduler.on_trial_complete(trial, result)
     assert values(first, 4, 8) == values(second, 4, 8)
+
+
+def test_a_sequence_goes_on_from_suggestion_to_suggestion() -> None:
+    """The points of a Sobol sequence come one after another: eight of them fall into eight parts of the range."""
+    scheduler = FIFOScheduler(
+        {"x": uniform(0, 1)},
+        "optuna",
+        metric="loss",
+        points_to_evaluate=[],
+        random_seed=1,
+        search_options={"sampler": "qmc"},
+    )
+    parts = []
+    for number in range(9):
+        suggestion = scheduler.suggest()
+        assert suggestion is not None
+        trial = Trial(number, suggestion.config or {})
+        scheduler.on_trial_add(trial)
+        scheduler.on_trial_result(trial, {"loss": 1.0})
+        scheduler.on_trial_complete(trial, {"loss": 1.0})
+        parts.append(int(trial.config["x"] * 8))
+    # Optuna draws the first one at random, since it does not know the space yet.
+    assert sorted(parts[1:]) == list(range(8))
+
+
+def test_generations_follow_each_other() -> None:
+    """NSGA-II notes the generation of each trial: with a population of four, the eleventh is of the third."""
+    scheduler = searched("nsgaii", population_size=4)
+    values(scheduler, 11)
+    memo = scheduler.searcher.memo()  # type: ignore[attr-defined]
+    assert [value for value in memo["trial"].values() if isinstance(value, int)] == [2]
 
 
 def test_a_sampler_object_is_used_as_a_copy_with_our_seed() -> None:
