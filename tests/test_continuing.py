@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cloudtune.config_space import choice, uniform
 from cloudtune.continuing import replay
 from cloudtune.errors import ExperimentLocked, ExperimentMismatch, Fenced
-from cloudtune.optimizer.baselines import ASHA, GridSearch, PopulationBasedTraining, RandomSearch
+from cloudtune.optimizer.baselines import ASHA, PASHA, GridSearch, PopulationBasedTraining, RandomSearch, SyncHyperband
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.stopping_criterion import StoppingCriterion
 from cloudtune.store import entries
@@ -31,7 +31,7 @@ def curve(config: Mapping[str, Any], level: int) -> float:
 
 
 def make_scheduler(method: str, seed: int | None) -> TrialScheduler:
-    """One of the three methods of the chaos tests, or a population, whose trials begin from others' checkpoints."""
+    """One of the three methods of the chaos tests, or another that pauses trials, or copies their checkpoints."""
     if method == "random":
         return RandomSearch(SPACE, metric="loss", resource_attr="epoch", random_seed=seed)
     if method == "population":
@@ -43,6 +43,10 @@ def make_scheduler(method: str, seed: int | None) -> TrialScheduler:
             perturbation_interval=2,
             random_seed=seed,
         )
+    if method == "pasha":
+        return PASHA(SPACE, metric="loss", max_resource_attr="max_epochs", max_num_checkpoints=2, random_seed=seed)
+    if method == "synchronous":
+        return SyncHyperband(SPACE, metric="loss", max_resource_attr="max_epochs", random_seed=seed)
     return ASHA(
         SPACE, metric="loss", resource_attr="epoch", max_resource_attr="max_epochs", type=method, random_seed=seed
     )
@@ -124,7 +128,7 @@ def test_killed_between_any_two_steps(method: str, keeps: bool) -> None:
 
 @settings(max_examples=60)
 @given(
-    method=st.sampled_from(["random", "stopping", "promotion", "population"]),
+    method=st.sampled_from(["random", "stopping", "promotion", "pasha", "synchronous", "population"]),
     seed=st.integers(0, 1_000),
     n_workers=st.integers(1, 4),
     gaps=st.lists(st.integers(1, 60), min_size=1, max_size=12),

@@ -146,6 +146,46 @@ def test_a_report_is_compared_with_few_others_and_once() -> None:
     assert sum(counted) <= arrivals * soft_ranking.WINDOW
 
 
+def test_a_repeated_or_earlier_report_changes_nothing() -> None:
+    """What a script reports again, or of a resource that it has left behind, is no further point of its curve."""
+    one = PashaBracket([3, 9, 27])
+    track = one.begin({})
+    assert [one.reach(track, epoch, value) for epoch, value in ((2, 0.5), (1, 0.7), (2, 0.1))] == ["CONTINUE"] * 3
+    assert track.curve == {2: 0.5, 1: 0.7}
+    assert one.reach(track, 3, 0.4) == "PAUSE"
+    assert one.rungs[0].promotable() is None
+
+
+def test_where_all_trials_fail_new_ones_begin() -> None:
+    """A trial that fails, before or after its report, is never resumed; the next suggestion is a new one."""
+    scheduler = pasha()
+    for trial_id in range(30):
+        suggestion = scheduler.suggest()
+        assert suggestion is not None
+        assert suggestion.trial_id is None
+        trial = Trial(trial_id, suggestion.config or {})
+        scheduler.on_trial_add(trial)
+        if trial_id % 2:
+            scheduler.on_trial_result(trial, {"epoch": 1, "loss": 1.0})
+        scheduler.on_trial_error(trial)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"reduction_factor": 1}, "reduction_factor must be above 1, got 1"),
+        ({"grace_period": 28}, "grace_period=28 is above the maximum resource 27"),
+        ({"max_resource_attr": "epochs"}, "max_resource_attr 'epochs' is not in the config space"),
+        ({"max_resource_attr": None}, "pass max_resource_attr, .*, or else max_t=27"),
+        ({"rung_levels": [9, 3]}, "rung_levels must be positive integers in increasing order"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
+    """They are refused as by ASHA."""
+    with pytest.raises(ValueError, match=message):
+        pasha(**arguments)
+
+
 def test_an_exhausted_space_ends() -> None:
     """When all configurations have been tried, and none may be promoted, there is no suggestion."""
     scheduler = pasha(config_space={"x": choice(list(range(6))), "max_epochs": 27})

@@ -270,8 +270,11 @@ def test_an_exhausted_space_is_brought_to_its_end() -> None:
     assert scheduler.suggest() is None
     for trial in trials:
         pause(scheduler, trial, float(trial.trial_id))
+    # The log does not tell that it was asked for nothing, so that this may have changed nothing.
+    assert scheduler.expendable_checkpoints() == []
     suggestion = scheduler.suggest()
     assert suggestion == TrialSuggestion.resume_suggestion(0, {**trials[0].config, "max_epochs": 3})
+    assert scheduler.expendable_checkpoints() == [1, 2, 3]
     assert scheduler.suggest() is None
     pause(scheduler, trials[0], 0.0, epoch=3)
     suggestion = scheduler.suggest()
