@@ -26,8 +26,8 @@ from cloudtune.optimizer.searchers.bayesian.encoder import Array
 MIN_LENGTH_SCALE = 0.025
 MIN_NOISE = 1e-6
 
-#: Weight of the curve that all configurations have in common, beside configurations' own of weight 1.
-_CURVE_WEIGHT = 1.0
+#: Weight of what all configurations gain from level to level beyond the estimate, beside their own values' of 1.
+_CURVE_WEIGHT = 0.1
 _CURVE_LENGTH_SCALE = 0.5
 
 #: Of the exponents that warp inputs, BoTorch's default for its ``Warp``.

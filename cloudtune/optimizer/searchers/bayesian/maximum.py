@@ -79,7 +79,7 @@ def _gradient_steps(acquisition: Acquisition, encoder: Encoder, rows: Array) -> 
         return _usable(values.detach().numpy(), np.inf), _usable(gradients.numpy(), 0.0)
 
     bounds = np.zeros(len(columns)), np.ones(len(columns))
-    moved = rows.copy()
+    moved: Array = rows.copy()
     moved[:, columns], _ = minimise(objective, rows[:, columns], *bounds, first_step=0.02, max_steps=_MAX_STEPS)
     return moved
 

@@ -60,7 +60,8 @@ class Models:
 
     def acquisition(self) -> tuple[Acquisition, Array]:
         """The acquisition, and the rows of the best configurations so far, best first."""
-        values = objective_targets(self._objective, self._levels)
+        trials = np.array([one.trial for one in self._snapshot.observations])
+        values = objective_targets(self._objective, self._levels, trials)
         normals = torch.zeros((0, 1), dtype=torch.float64)
         if len(self._pending):
             normals = sobol_normals(len(self._pending), _NUM_FANTASIES, self._snapshot.rng(1))

@@ -38,6 +38,7 @@ class _Trial:
 class Observation(NamedTuple):
     """One trial at one level (its number, counted from 0)."""
 
+    trial: int
     row: Array
     level: int
     shown: Shown
@@ -110,8 +111,8 @@ class Observations:
     def all(self) -> list[Observation]:
         """Everything that was shown, in order of the trials."""
         return [
-            Observation(trial.row, level, shown)
-            for trial in self._trials.values()
+            Observation(trial_id, trial.row, level, shown)
+            for trial_id, trial in self._trials.items()
             for level, shown in enumerate(trial.shown)
         ]
 

@@ -13,7 +13,7 @@ from cloudtune.optimizer.searchers.bayesian.encoder import Array
 #: Beyond this size values are cut, so that sums of squares are finite.
 _LARGEST = 1e100
 
-#: Values are compressed beyond so many spreads above the median, where there are so many of them.
+#: Values are drawn in beyond so many spreads above the median, where there are so many of them.
 _SPREADS = 3.0
 _ENOUGH = 4
 
@@ -52,7 +52,7 @@ def imputed(values: Array, levels: npt.NDArray[np.int64]) -> Array:
 
 
 def compressed(values: Array) -> Array:
-    """Values whose bad outliers are drawn in logarithmically; the order, and what is good or usual, stay as they are.
+    """Values whose bad outliers are drawn in to twice the limit; their order, and what is good or usual, stay.
 
     One diverged trial would otherwise make all differences that matter vanish beside its own.
     """
@@ -66,8 +66,8 @@ def compressed(values: Array) -> Array:
         if spread <= 0:
             return values
     limit = median + _SPREADS * spread
-    beyond = np.maximum(values - limit, 0.0) / spread
-    return np.minimum(values, limit) + spread * np.log1p(beyond)
+    beyond = np.maximum(values - limit, 0.0)
+    return np.minimum(values, limit) + beyond * spread / (spread + beyond / _SPREADS)
 
 
 def standardised(values: Array) -> tuple[Array, Scale]:
@@ -79,12 +79,35 @@ def standardised(values: Array) -> tuple[Array, Scale]:
     return scale(values), scale
 
 
-def objective_targets(values: Array, levels: npt.NDArray[np.int64]) -> Array:
-    """What stands for the objective: imputed, compressed at each level, standardised over all."""
+def without_level(values: Array, levels: npt.NDArray[np.int64], trials: npt.NDArray[np.int64]) -> Array:
+    """Values less what all trials gain from one level to the next: the median gain of those that have reached both.
+
+    The means of levels would tell something else, since only good trials reach the high ones.
+
+    Args:
+        values: Of trials at levels, in order of the trials and of their levels.
+        levels: Rung level of each.
+        trials: Trial of each.
+    """
+    follows = (trials[1:] == trials[:-1]) & (levels[1:] == levels[:-1] + 1)
+    gains = np.zeros(int(levels.max()) + 1)
+    for level in range(1, len(gains)):
+        both = np.flatnonzero(follows & (levels[1:] == level))
+        if len(both):
+            gains[level] = np.median(values[both + 1] - values[both])
+    return values - np.cumsum(gains)[levels]
+
+
+def objective_targets(
+    values: Array, levels: npt.NDArray[np.int64], trials: npt.NDArray[np.int64] | None = None
+) -> Array:
+    """What stands for the objective: imputed, drawn in at each level, less the level's gain, standardised over all."""
     whole = imputed(values, levels)
     for level in np.unique(levels):
         here = levels == level
         whole[here] = compressed(whole[here])
+    if trials is not None:
+        whole = without_level(whole, levels, trials)
     return standardised(whole)[0]
 
 
