@@ -6,7 +6,7 @@ from typing import Any
 
 from cloudtune.config_space import choice, finrange, loguniform, ordinal, randint, reverseloguniform
 from cloudtune.optimizer.scheduler import TrialScheduler
-from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler
+from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler, SynchronousHyperbandScheduler
 from cloudtune.optimizer.schedulers.raytune import RayTuneScheduler
 from tests.contracts.scheduler_contract import FEW_STEPS, METRIC, RESOURCE, SchedulerContract
 
@@ -83,6 +83,24 @@ class TestTPEUnderHyperbandInAFiniteSpace(LibraryContract):
         )
 
 
+class TestBOHB(LibraryContract):
+    """A TPE sampler under synchronous Hyperband, which is what BOHB combines."""
+
+    no_duplicates = False
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return SynchronousHyperbandScheduler(
+            SPACE,
+            "optuna",
+            metric=METRIC,
+            resource_attr=RESOURCE,
+            max_t=4,
+            reduction_factor=2,
+            random_seed=random_seed,
+            search_options={"sampler": "tpe", "n_startup_trials": 3},
+        )
+
+
 class TestCmaEs(LibraryContract):
     def make(self, random_seed: int | None) -> TrialScheduler:
         return optuna("cmaes", random_seed, {**SPACE, "kind": 3}, popsize=4)
@@ -110,7 +128,7 @@ def raytune(name: str, random_seed: int | None, space: dict[str, Any], **options
 
 
 class RayTuneContract(SchedulerContract):
-    max_examples = 6
+    max_examples = 4
 
 
 class TestRayTunesASHA(RayTuneContract):
