@@ -86,8 +86,6 @@ class TestTPEUnderHyperbandInAFiniteSpace(LibraryContract):
 class TestBOHB(LibraryContract):
     """A TPE sampler under synchronous Hyperband, which is what BOHB combines."""
 
-    no_duplicates = False
-
     def make(self, random_seed: int | None) -> TrialScheduler:
         return SynchronousHyperbandScheduler(
             SPACE,
@@ -97,7 +95,7 @@ class TestBOHB(LibraryContract):
             max_t=4,
             reduction_factor=2,
             random_seed=random_seed,
-            search_options={"sampler": "tpe", "n_startup_trials": 3},
+            search_options={"sampler": "tpe", "sampler_options": {"n_startup_trials": 3}},
         )
 
 
