@@ -316,3 +316,23 @@ def test_the_searcher_is_told_everything() -> None:
         for call in calls
     ]
     assert without_level == searcher.expected_calls()
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_the_searcher_hears_of_trials_that_go_on(restored: bool) -> None:
+    """A searcher that counts running trials as pending needs to know; also when the log is told again."""
+    heard: list[int] = []
+
+    class Listening(RecordingSearcher):
+        def on_trial_resume(self, trial_id: int, config: dict[str, Any]) -> None:
+            heard.append(trial_id)
+
+    scheduler = SynchronousHyperbandScheduler(
+        SPACE, Listening(SPACE, []), metric="loss", resource_attr="epoch", max_t=9, brackets=1
+    )
+    first_rung(scheduler, [float(loss) for loss in range(9)])
+    if restored:
+        scheduler.restore(TrialSuggestion.resume_suggestion(2))
+    else:
+        scheduler.suggest()
+    assert heard == [2 if restored else 0]
