@@ -39,7 +39,7 @@ demo-remote: $(STAMPS)/demo
 # Most tests run real processes, and some name seconds. What fails while others load the machine is run a second time,
 # alone and with the same seed, and must then pass; the second run names it.
 test: export CLOUDTUNE_CHAOS_SEED := $(CLOUDTUNE_CHAOS_SEED)
-test: $(STAMPS)/dev $(STAMPS)/torch
+test: $(STAMPS)/dev $(STAMPS)/torch $(STAMPS)/methods
 	@$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist worksteal; \
 	status=$$?; if [ $$status -ne 1 ]; then exit $$status; fi; \
 	echo "Once more, alone, what has failed:"; \
@@ -89,6 +89,12 @@ $(STAMPS)/dev: pyproject.toml | $(STAMPS)/python
 # Apart from dev: checks and benchmarks do not need it, and it is the largest of all, 0.9 GB.
 $(STAMPS)/torch: tests/benchmarking/requirements-torch.txt | $(STAMPS)/dev
 	$(PIP) -r $<
+	@touch $@
+
+# What methods need that stand on other libraries, as users install it; ray and what it needs are 0.4 GB. After torch,
+# so that botorch finds the build for processors in its place.
+$(STAMPS)/methods: pyproject.toml | $(STAMPS)/torch
+	$(PIP) -e '.[bo,bore,optuna,ray]'
 	@touch $@
 
 $(STAMPS)/docs: pyproject.toml | $(STAMPS)/python

@@ -75,7 +75,7 @@ def make_tuner(
         random_seed=seed,
     )
     return Tuner(
-        trial_backend=LocalBackend(entry_point=str(definition.script)),
+        trial_backend=LocalBackend(entry_point=str(definition.training_script)),
         scheduler=scheduler,
         stop_criterion=StoppingCriterion(max_wallclock_time=seconds, max_num_trials_started=trials),
         n_workers=workers,

@@ -87,8 +87,8 @@ def make_tuner(
     backend: TrialBackend
     if as_jobs:
         job = TrainingJob(
-            definition.script.name,
-            source_dir=definition.script.parent,
+            definition.training_script.name,
+            source_dir=definition.training_script.parent,
             instance_type="ml.g4dn.xlarge",
             image_uri=IMAGE,
             role=ROLE,
@@ -96,7 +96,7 @@ def make_tuner(
         )
         backend = SageMakerBackend(job, s3_path=f"s3://{BUCKET}")
     else:
-        backend = LocalBackend(entry_point=str(definition.script))
+        backend = LocalBackend(entry_point=str(definition.training_script))
     space = {**definition.config_space, definition.max_resource_attr: 2}
     return Tuner(
         trial_backend=backend,

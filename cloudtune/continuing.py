@@ -98,6 +98,7 @@ def _restore(entry: Entry, status: TuningStatus, scheduler: TrialScheduler) -> N
             config=entry["config"],
             trial_id=entry["trial"] if resumed else None,
             checkpoint_trial_id=entry["checkpoint_from"],
+            memo=entry.get("memo"),
         )
     )
     status.apply(entry)

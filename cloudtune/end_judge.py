@@ -83,3 +83,10 @@ def tell_scheduler(scheduler: TrialScheduler, record: TrialRecord) -> None:
         scheduler.on_trial_error(record.trial)
     elif status in (TrialStatus.stopped, TrialStatus.paused):
         scheduler.on_trial_remove(record.trial)
+
+
+def is_last(end: End, record: TrialRecord) -> bool:
+    """Whether a trial, unless it was to pause, does not go on after this end."""
+    if end.outcome is Outcome.stopped:
+        return record.wish != WISH_END
+    return end.outcome in (Outcome.completed, Outcome.failed)

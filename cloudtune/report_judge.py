@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from time import perf_counter
 from typing import Any
 
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler
@@ -30,6 +31,8 @@ class ReportJudge:
         #: What a report must have for the scheduler to see it.
         self.required = [*self._metrics, *([scheduler.resource_attr] if scheduler.resource_attr else [])]
         self._warned_keys: set[str] = set()
+        #: Real time that the scheduler has taken to decide.
+        self.seconds = 0.0
 
     def judge(self, record: TrialRecord, report: Report, entry: Entry) -> str:
         """Asks the scheduler about a report, if it is one the scheduler can use.
@@ -60,7 +63,9 @@ class ReportJudge:
                 entry["extra"] = True
                 self._unusable(record, key, metrics, entry)
                 return _CONTINUE
+        begin = perf_counter()
         decision = self._scheduler.on_trial_result(record.trial, metrics)
+        self.seconds += perf_counter() - begin
         if decision not in _DECISIONS:
             raise ValueError(
                 f"{type(self._scheduler).__name__}.on_trial_result answered {decision!r}; "

@@ -20,14 +20,14 @@ def status_table(status: TuningStatus, max_rows: int = MAX_ROWS, width: int | No
     """One row per trial: id, status, number of reports, configuration, last report, seconds of work, cost.
 
     Of more than ``max_rows`` trials it shows the running, the best, the failed and the newest, and says how many it
-    leaves out. If it is wider than ``width`` characters, the metric moves to the front and lines are cut.
+    leaves out. If it is wider than ``width`` characters, the metrics move to the front and lines are cut.
     """
     records = list(status.records.values())
     shown = records if len(records) <= max_rows else _of_interest(status, records, max_rows)
     rows = _rows(shown)
     lines = _format(rows)
     if width is not None and len(lines[0]) > width:
-        foremost = ("trial_id", "status", "iter", status.metric, status.resource_attr)
+        foremost = ("trial_id", "status", "iter", *status.signs, status.resource_attr)
         lines = [_cut(line, width) for line in _format(rows, foremost)]
     if len(shown) < len(records):
         lines.append(f"({len(records) - len(shown)} more trials not shown)")
@@ -54,13 +54,17 @@ def summary_line(status: TuningStatus) -> str:
 
 
 def incumbent_line(status: TuningStatus) -> str:
-    """The best value so far, the trial it comes from and its configuration."""
-    if status.incumbent is None:
-        return "no result yet"
-    value, trial_id, level = status.incumbent
+    """The best value so far, the trial it comes from and its configuration; with several metrics a line for each."""
+    return "\n".join(_incumbent_of(status, metric) for metric in status.signs if metric in status.incumbents) or (
+        "no result yet"
+    )
+
+
+def _incumbent_of(status: TuningStatus, metric: str) -> str:
+    value, trial_id, level = status.incumbents[metric]
     at = "" if level is None else f" at {status.resource_attr} {level:g}"
     config = ", ".join(f"{printable(k)}={format_value(v)}" for k, v in status.records[trial_id].trial.config.items())
-    return f"{status.metric}: best {format_value(value)} for trial-id {trial_id}{at} ({config})"
+    return f"{metric}: best {format_value(value)} for trial-id {trial_id}{at} ({config})"
 
 
 def format_value(value: Any) -> str:
@@ -85,14 +89,18 @@ def own_values(record: TrialRecord) -> dict[str, Any]:
 
 def _of_interest(status: TuningStatus, records: list[TrialRecord], max_rows: int) -> list[TrialRecord]:
     quarter = max_rows // 4
-    ranked = [
-        r for r in records if status.metric is not None and isinstance(r.last_metrics.get(status.metric), (int, float))
-    ]
-    ranked.sort(key=lambda r: status.sign * r.last_metrics[status.metric or ""])
-    chosen = {r.trial.trial_id for r in [*ranked[:quarter], *status.failures()[-quarter:]]}
+    chosen = {r.trial.trial_id for r in status.failures()[-quarter:]}
+    for metric, sign in status.signs.items():
+        ranked = [(sign * r.last_metrics[metric], r.trial.trial_id) for r in records if _has_number(r, metric)]
+        chosen.update(trial_id for _, trial_id in sorted(ranked)[: max(1, quarter // len(status.signs))])
     chosen.update(list(status.running)[-quarter:])
     chosen.update(r.trial.trial_id for r in records[-quarter:])
     return [r for r in records if r.trial.trial_id in chosen]
+
+
+def _has_number(record: TrialRecord, metric: str) -> bool:
+    value = record.last_metrics.get(metric)
+    return isinstance(value, (int, float)) and value == value  # NaN has no place in an order
 
 
 def _rows(records: Sequence[TrialRecord]) -> list[dict[str, str]]:

@@ -21,6 +21,9 @@ class Verdict(IntEnum):
     STOP = 2
 
 
+_GO, _DRAIN, _STOP = Verdict.GO, Verdict.DRAIN, Verdict.STOP
+
+
 class Criterion:
     """Base of stopping criteria. One's own implements :meth:`verdict`, and :meth:`wake_times` if it depends on time.
 
@@ -176,25 +179,28 @@ class StoppingCriterion(Criterion):
                 raise ValueError(f"StoppingCriterion: {f.name} must be above 0, got {limit}")
 
     def verdict(self, status: TuningStatus) -> Verdict:
+        # Asked several times for each report: only what has a limit is looked at.
         if (
-            _reached(status.wallclock_time, self.max_wallclock_time)
-            or _reached(status.num_trials_completed, self.max_num_trials_completed)
-            or _reached(status.num_trials_finished, self.max_num_trials_finished)
-            or _reached(status.num_evaluations, self.max_num_evaluations)
-            or _reached(status.cost, self.max_cost)
+            ((limit := self.max_wallclock_time) is not None and status.wallclock_time >= limit)
+            or ((limit := self.max_num_trials_completed) is not None and status.num_trials_completed >= limit)
+            or ((limit := self.max_num_trials_finished) is not None and status.num_trials_finished >= limit)
+            or ((limit := self.max_num_evaluations) is not None and status.num_evaluations >= limit)
+            or ((limit := self.max_cost) is not None and status.cost >= limit)
         ):
-            return Verdict.STOP
-        for name, threshold in (self.min_metric_value or {}).items():
-            if status.metric_min.get(name, threshold + 1) <= threshold:
-                return Verdict.STOP
-        for name, threshold in (self.max_metric_value or {}).items():
-            if status.metric_max.get(name, threshold - 1) >= threshold:
-                return Verdict.STOP
-        if _reached(status.num_trials_started, self.max_num_trials_started):
-            return Verdict.DRAIN
-        if not self.affords(status):
-            return Verdict.DRAIN
-        return Verdict.GO
+            return _STOP
+        if self.min_metric_value is not None:
+            for name, threshold in self.min_metric_value.items():
+                if status.metric_min.get(name, threshold + 1) <= threshold:
+                    return _STOP
+        if self.max_metric_value is not None:
+            for name, threshold in self.max_metric_value.items():
+                if status.metric_max.get(name, threshold - 1) >= threshold:
+                    return _STOP
+        if (limit := self.max_num_trials_started) is not None and status.num_trials_started >= limit:
+            return _DRAIN
+        if self.count_committed and not self.affords(status):
+            return _DRAIN
+        return _GO
 
     def wake_times(self) -> list[float]:
         return [] if self.max_wallclock_time is None else [self.max_wallclock_time]
@@ -220,7 +226,3 @@ class StoppingCriterion(Criterion):
             ("dollars", self.max_cost, lambda s: s.cost),
         ]
         return [(name, limit, how_far) for name, limit, how_far in shown if limit is not None]
-
-
-def _reached(value: float, limit: float | None) -> bool:
-    return limit is not None and value >= limit

@@ -108,7 +108,7 @@ class Tuner:
         self.callbacks: list[TunerCallback] = list(callbacks or ())
         if not any(isinstance(callback, ProgressCallback) for callback in self.callbacks):
             self.callbacks.append(ProgressCallback(print_update_interval))
-        created = trial_backend.time()
+        created = trial_backend.wall_time()
         base = places.validate_name(trial_backend.default_name if tuner_name is None else tuner_name)
         self.base_name = base
         #: True until a name with a time stamp is known to be nobody else's.
@@ -131,6 +131,7 @@ class Tuner:
         #: True if they have taken in something that never reached the log.
         self._diverged = False
         self._loop: TuningLoop | None = None
+        self._scheduler_seconds = 0.0
         self._experiment_id = ""
         self._start_time = created
 
@@ -245,6 +246,7 @@ class Tuner:
             n_workers=self.n_workers,
             tag=self.tag,
             config_space=self.scheduler.config_space,
+            max_resource_attr=self.scheduler.max_resource_attr,
             # Trials that run already, of which no place is noted, are where the backend by itself looks for them.
             s3_path=None if self.status.records and not self.status.trials_at else store.s3_path,
             s3_region=store.s3_region,
@@ -255,6 +257,9 @@ class Tuner:
         for callback in self.callbacks:
             callback.on_log_read()
         self.trial_backend.open(place)
+        if self.status.records:
+            reported = {trial_id: record.last_metrics for trial_id, record in self.status.records.items()}
+            self.trial_backend.recall(reported, self.status.wallclock_time)
         note_trials_at(self.trial_backend, store, self.status)
         self.trial_backend.attach(left_running(self.status))
         self.trial_backend.settle(list(self.status.unsettled))
@@ -294,7 +299,10 @@ class Tuner:
     def _finish(self, store: Store, stop_running: bool) -> None:
         """Stops what runs first; only then may anything else go wrong."""
         loop, self._loop = self._loop, None
+        self._scheduler_seconds = 0.0 if loop is None else loop.scheduler_seconds
         try:
+            if loop is not None:
+                loop.abandon_suggestions()
             self.trial_backend.close(stop_running=stop_running)
         finally:
             try:
@@ -315,7 +323,7 @@ class Tuner:
         """Writes what is derived from the log; that it cannot does not hide the error that ended the experiment."""
         try:
             store.update_results()
-            store.write_metadata(self._all_metadata(end=self.trial_backend.time()))
+            store.write_metadata(self._all_metadata(end=self.trial_backend.wall_time()))
         except Fenced:
             self._diverged = True  # the end that was come to never reached the log
             raise
@@ -335,7 +343,7 @@ class Tuner:
 
     def _catch_up(self, store: Store) -> None:
         """Brings status and scheduler to where the log stands; begins the log if it is new."""
-        self._start_time = self.trial_backend.time()
+        self._start_time = self.trial_backend.wall_time()
         if not self._replay(store):
             self._begin_log(store)
             return
@@ -402,7 +410,7 @@ class Tuner:
             self.stop_criterion,
             self.metadata,
         )
-        return metadata if end is None else {**metadata, **metadata_at_end(self.status, end)}
+        return metadata if end is None else {**metadata, **metadata_at_end(self.status, end, self._scheduler_seconds)}
 
     # ------------------------------------------------------------------ results and snapshots
 

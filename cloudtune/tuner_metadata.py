@@ -48,12 +48,13 @@ def metadata_at_start(
     }
 
 
-def metadata_at_end(status: TuningStatus, ended: float) -> dict[str, Any]:
+def metadata_at_end(status: TuningStatus, ended: float, scheduler_seconds: float = 0.0) -> dict[str, Any]:
     """What is known at the end of a run besides.
 
     Args:
         status: Of the tuner.
         ended: When the run ended, seconds since 1970.
+        scheduler_seconds: Real time that the scheduler has taken in the run.
     """
     known: dict[str, Any] = {
         "st_tuner_end_timestamp": ended,
@@ -61,6 +62,8 @@ def metadata_at_end(status: TuningStatus, ended: float) -> dict[str, Any]:
         # Who compares experiments has to know whether more may come.
         "st_finished_state": status.finished_state,
     }
+    if scheduler_seconds:
+        known["st_scheduler_seconds"] = round(scheduler_seconds, 6)
     if status.cost:
         known["st_cost"] = round(status.cost, 6)
     return known

@@ -10,17 +10,19 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from time import perf_counter
 
 from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.callbacks.tuner_callback import TunerCallback
-from cloudtune.end_judge import EndJudge, tell_scheduler
+from cloudtune.end_judge import EndJudge, is_last, tell_scheduler
 from cloudtune.errors import TooManyFailures
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler, TrialSuggestion
 from cloudtune.report_judge import ReportJudge
 from cloudtune.stopping_criterion import Criterion, Verdict
 from cloudtune.store import entries
 from cloudtune.store.store import Entry, Store
-from cloudtune.trial import Bill, End, Outcome, Report, Trial, TrialEvent, TrialStatus
+from cloudtune.suggesting import Suggestions
+from cloudtune.trial import Bill, End, Report, Trial, TrialEvent, TrialStatus
 from cloudtune.tuning_status import WISH_END, WISH_FAIL, WISH_PAUSE, TrialRecord, TuningStatus
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,12 @@ CLOCK_INTERVAL = 15.0
 #: Waits are at least so long (seconds): a shorter one would be lost in the precision of a clock that shows the date.
 _SHORTEST_WAIT = 1e-5
 
+#: Seconds of this machine's clock between two writes into the log while trials are simulated: nothing outside could
+#: know of what a crash takes away, and computing it again takes no longer.
+_VIRTUAL_COMMIT_INTERVAL = 0.05
+
+_GO = Verdict.GO
+_IN_PROGRESS = TrialStatus.in_progress.value
 _CONTINUE, _STOP, _PAUSE = SchedulerDecision.CONTINUE, SchedulerDecision.STOP, SchedulerDecision.PAUSE
 
 
@@ -93,11 +101,16 @@ class TuningLoop:
         self._entries: list[Entry] = []
         self._effects: list[Callable[[], None]] = []
         self._starting = 0
+        self._suggestions = Suggestions(scheduler, backend.wake, aside=not backend.is_virtual)
         self._time_origin = backend.time() - status.wallclock_time
         self._now = status.wallclock_time
+        self._virtual = backend.is_virtual
         self._next_clock = self._now + CLOCK_INTERVAL
         self._exhausted = False
         self._cut_short = ""
+        self._ends_seconds = 0.0
+        self._told_seconds = 0.0
+        self._next_commit = 0.0
 
     # ------------------------------------------------------------------ the loop
 
@@ -115,16 +128,20 @@ class TuningLoop:
             why = self._why_to_end()
             if why is not None:
                 break
+            if self.backend.counts_scheduler_time:
+                self._tell_scheduler_time()
             self._commit()
             events = self.backend.poll(self._timeout())
             self._read_clock()
             self._handle(events)
+            self._drop_checkpoints()
             self._tick()
         if self.interrupted_by is not None and self.leave_running():
             self.left_running = bool(self.status.running)
         else:
             self._stop_running()
         self._log({"event": entries.FINISH, "why": why, "state": self._state(), "time": self._now})
+        self._next_commit = 0.0
         self._commit()
         return why
 
@@ -159,9 +176,9 @@ class TuningLoop:
         if self.status.num_trials_failed > self.max_failures:
             return "too many failed trials"
         verdict = self.criterion.verdict(self.status)
-        affordable = self.criterion.affords(self.status)
-        if verdict is Verdict.GO or (verdict is Verdict.DRAIN and self.status.interrupted and affordable):
-            self._fill_workers(new_trials=verdict is Verdict.GO)
+        affordable = verdict is _GO or self.criterion.affords(self.status)
+        if verdict is _GO or (verdict is Verdict.DRAIN and self.status.interrupted and affordable):
+            self._fill_workers(new_trials=verdict is _GO)
             if self._exhausted and not self.status.running and not self.status.interrupted:
                 return "nothing left to suggest"
             return None
@@ -179,14 +196,29 @@ class TuningLoop:
         return entries.FAILED if self.status.num_trials_failed > self.max_failures else entries.FINISHED
 
     def _read_clock(self) -> None:
-        self._now = max(self._now, round(self.backend.time() - self._time_origin, 6))
+        # To the microsecond, at a third of the price of round().
+        now = int((self.backend.time() - self._time_origin) * 1e6 + 0.5) / 1e6
+        if now > self._now:
+            self._now = now
         self.status.wallclock_time = self._now
 
+    @property
+    def scheduler_seconds(self) -> float:
+        """Real time that the scheduler has taken in this run, for suggestions and for what it was told."""
+        return self._suggestions.seconds + self._reports.seconds + self._ends_seconds
+
+    def _tell_scheduler_time(self) -> None:
+        total = self.scheduler_seconds
+        self.backend.scheduler_took(total - self._told_seconds)
+        self._told_seconds = total
+
     def _timeout(self) -> float:
-        """Seconds until something is due although no event came."""
-        due = self._next_clock
-        for wish in self._wake_wishes:
-            due = min(due, wish)
+        """Seconds until something is due although no event came; infinite where a virtual clock waits for events."""
+        due = math.inf
+        if not self._virtual:
+            due = self._next_clock
+            for wish in self._wake_wishes:
+                due = min(due, wish)
         for time in self.criterion.wake_times():
             if time > self._now:
                 due = min(due, time)
@@ -201,13 +233,17 @@ class TuningLoop:
 
     def _tick(self) -> None:
         """Periodic work of the callbacks, and the note of active time."""
-        unix = self._now + self._time_origin
+        if self._virtual:
+            return  # They go by this machine's clock, see _commit_virtual; and time without events cannot be lost.
+        self._call_callbacks(self._now + self._time_origin)
+        if self._now >= self._next_clock:
+            self._log({"event": entries.CLOCK, "time": self._now})
+
+    def _call_callbacks(self, unix: float) -> None:
         for callback in self.callbacks:
             due = callback.next_time()
             if due is not None and due <= unix:
                 callback.on_time(unix, self.status)
-        if self._now >= self._next_clock:
-            self._log({"event": entries.CLOCK, "time": self._now})
 
     # ------------------------------------------------------------------ the log
 
@@ -218,13 +254,28 @@ class TuningLoop:
 
     def _commit(self) -> None:
         """Makes what was decided durable, then does it."""
-        self._append()
+        if self._virtual:
+            self._commit_virtual()
+        else:
+            self._append()
+            if self._effects:
+                self.store.flush()
         if self._effects:
-            self.store.flush()
             effects, self._effects = self._effects, []
             for effect in effects:
                 effect()
         self._starting = 0
+
+    def _commit_virtual(self) -> None:
+        """Simulated trials are no effect outside: what is written, and who looks on, goes by this machine's clock."""
+        now = perf_counter()
+        if now < self._next_commit:
+            return
+        self._next_commit = now + _VIRTUAL_COMMIT_INTERVAL
+        self._append()
+        unix = self.backend.wall_time()
+        self.store.maintain(unix)
+        self._call_callbacks(unix)
 
     # ------------------------------------------------------------------ events
 
@@ -284,7 +335,7 @@ class TuningLoop:
             "number": report.number,
             "time": self._now,
             "decision": _CONTINUE,
-            "status": TrialStatus.in_progress.value,
+            "status": _IN_PROGRESS,
             "metrics": metrics,
         }
         is_new = event == entries.REPORT
@@ -313,7 +364,7 @@ class TuningLoop:
 
     def _on_end(self, end: End) -> None:
         record = self.status.records[end.trial_id]
-        if record.late is not None and _is_last(end, record):
+        if record.late is not None and is_last(end, record):
             self._catch_up(record, math.inf)
         told_before = record.wish == WISH_FAIL
         status, reason = self._ends.status_after(record, end)
@@ -331,14 +382,26 @@ class TuningLoop:
             entry["bill_follows"] = True
         self._log(entry)
         self._exhausted = False
+        begin = perf_counter()
         tell_scheduler(self.scheduler, record)
+        self._ends_seconds += perf_counter() - begin
         if status.is_finished and self.backend.delete_checkpoints:
-            trial_id = end.trial_id
-            self._effects.append(lambda: self.backend.delete_checkpoint(trial_id))
+            self._delete_checkpoint(end.trial_id)
         if status is TrialStatus.failed and not told_before:
             logger.warning("trial %d failed: %s", end.trial_id, reason)
         for callback in self.callbacks:
             callback.on_trial_end(record.trial, status, record.last_metrics, reason)
+
+    def _drop_checkpoints(self) -> None:
+        """Deletes what paused trials have saved that will hardly go on, where checkpoints are deleted at all."""
+        if not self.backend.delete_checkpoints:
+            return
+        for trial_id in self.scheduler.expendable_checkpoints():
+            if self.status.records[trial_id].status is TrialStatus.paused:
+                self._delete_checkpoint(trial_id)
+
+    def _delete_checkpoint(self, trial_id: int) -> None:
+        self._effects.append(lambda: self.backend.delete_checkpoint(trial_id))
 
     # ------------------------------------------------------------------ starting
 
@@ -352,6 +415,8 @@ class TuningLoop:
 
     def _fill_workers(self, new_trials: bool) -> None:
         free = self._free_workers()
+        if free <= 0:
+            return
         for record in list(self.status.interrupted.values()):
             if free <= 0:
                 return
@@ -365,14 +430,16 @@ class TuningLoop:
                 self._copy_checkpoint(record.checkpoint_from, record.trial.trial_id)
             self._start(record, resumed=True)
         while new_trials and free > 0 and not self._exhausted and self.criterion.affords(self.status):
+            if not self._suggestions.is_ready(self.store.length() + len(self._entries)):
+                return
             free -= 1
-            suggestion = self.scheduler.suggest()
+            suggestion = self._suggestions.next()
             if suggestion is None:
                 # Asked again after the next end or report that frees or promotes something.
                 self._exhausted = not self.status.running
                 return
             self._suggest(suggestion)
-            if self.criterion.verdict(self.status) is not Verdict.GO:
+            if self.criterion.verdict(self.status) is not _GO:
                 return
 
     def _copy_checkpoint(self, source: int, target: int) -> None:
@@ -393,18 +460,19 @@ class TuningLoop:
             config = paused.trial.config if suggestion.config is None else suggestion.config
         if config is None:
             raise ValueError(f"{type(self.scheduler).__name__} suggested a new trial without a configuration")
-        self._log(
-            {
-                "event": entries.SUGGEST,
-                "number": self.status.num_suggestions,
-                "trial": trial_id,
-                "attempt": attempt,
-                "config": config,
-                "checkpoint_from": suggestion.checkpoint_trial_id,
-                "computed_at": self.store.length() + len(self._entries),
-                "time": self._now,
-            }
-        )
+        entry: Entry = {
+            "event": entries.SUGGEST,
+            "number": self.status.num_suggestions,
+            "trial": trial_id,
+            "attempt": attempt,
+            "config": config,
+            "checkpoint_from": suggestion.checkpoint_trial_id,
+            "computed_at": self._suggestions.computed_at,
+            "time": self._now,
+        }
+        if suggestion.memo is not None:
+            entry["memo"] = dict(suggestion.memo)
+        self._log(entry)
         record = self.status.records[trial_id]
         if attempt == 0:
             self.scheduler.on_trial_add(record.trial)
@@ -461,8 +529,13 @@ class TuningLoop:
             self.store.append(self._entries)
             self._entries = []
 
+    def abandon_suggestions(self) -> None:
+        """The backend is about to be closed: it is not woken any more by a suggestion that was computed."""
+        self._suggestions.abandon()
+
     def save(self) -> None:
         """Appends what was received but not logged yet, without acting on it: for an end by an error."""
+        self._suggestions.close()
         self._effects.clear()
         self.status.forget_wish(WISH_END)
         self._append()
@@ -487,10 +560,3 @@ class TuningLoop:
                 f"The first was trial {first.trial.trial_id}: {first.first_reason}. "
                 "Remove the cause, then continue with a higher max_failures, or begin a new experiment"
             )
-
-
-def _is_last(end: End, record: TrialRecord) -> bool:
-    """Whether a trial, unless it was to pause, does not go on after this end."""
-    if end.outcome is Outcome.stopped:
-        return record.wish != WISH_END
-    return end.outcome in (Outcome.completed, Outcome.failed)

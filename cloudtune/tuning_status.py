@@ -24,6 +24,11 @@ WISH_FAIL = "fail"
 WISH_END = "end"
 
 
+_PREFIX = constants.RESERVED_PREFIX
+_PREFIX_LENGTH = len(_PREFIX)
+_COST, _SECONDS = constants.ST_WORKER_COST, constants.ST_WORKER_TIME
+
+
 class TrialRecord:
     """One trial, as the log tells it."""
 
@@ -230,8 +235,8 @@ class TuningStatus:
     def apply(self, entry: Entry) -> None:
         """Takes one entry of the log."""
         event = entry["event"]
-        if "time" in entry:
-            self.wallclock_time = max(self.wallclock_time, entry["time"])
+        if entry.get("time", 0.0) > self.wallclock_time:
+            self.wallclock_time = entry["time"]
         if event == entries.REPORT:
             self._on_report(entry)
         elif event == entries.COUNTED:
@@ -299,10 +304,12 @@ class TuningStatus:
         record.delivered[run] = entry["number"] + 1  # not a count: reports that died with a machine leave gaps
         if run != record.run:
             record.begin_run(run)
-        cost = metrics.get(constants.ST_WORKER_COST)
+        cost = metrics.get(_COST)
         if cost is not None:
             self.cost += record.estimate(entry["attempt"], cost)
-        record.attempt_time = max(record.attempt_time, metrics.get(constants.ST_WORKER_TIME, 0.0))
+        seconds = metrics.get(_SECONDS, 0.0)
+        if seconds > record.attempt_time:
+            record.attempt_time = seconds
         if "late" in entry:
             level = self.level_of(metrics)
             if level is not None:
@@ -319,8 +326,8 @@ class TuningStatus:
         """Takes a report that counts."""
         metrics: dict[str, Any] = entry["metrics"]
         record.num_reports += 1
-        same_keys = record.last_metrics.keys() == metrics.keys()
-        record.last_metrics = metrics if same_keys else {**record.last_metrics, **metrics}
+        last = record.last_metrics
+        record.last_metrics = metrics if last.keys() == metrics.keys() else {**last, **metrics}
         self.num_evaluations += 1
         level = self.level_of(metrics)
         if level is not None:
@@ -337,16 +344,19 @@ class TuningStatus:
         record.last_result = metrics
         self._track_values(record, metrics)
         decision = entry["decision"]
+        if decision == "CONTINUE":
+            return
         if decision == "STOP":
             self.set_wish(record, WISH_STOP)
         elif decision == "PAUSE":
             self.set_wish(record, WISH_PAUSE)
 
     def _track_values(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
-        level = None if self.resource_attr is None else metrics[self.resource_attr]
         lowest, highest = self.metric_min, self.metric_max
         for name, value in metrics.items():
-            if not isinstance(value, (int, float)) or value != value or name.startswith(constants.RESERVED_PREFIX):
+            if name[:_PREFIX_LENGTH] == _PREFIX:
+                continue
+            if (type(value) is not float and not isinstance(value, (int, float))) or value != value:
                 continue
             if name not in lowest:
                 lowest[name] = highest[name] = value
@@ -356,10 +366,12 @@ class TuningStatus:
                 highest[name] = value
         for name, sign in self.signs.items():
             value = metrics[name]
-            if _is_finite(value):
-                best = self.incumbents.get(name)
-                if best is None or sign * value < sign * best[0]:
-                    self.incumbents[name] = (value, record.trial.trial_id, level)
+            if type(value) is not float and not _is_finite(value):
+                continue
+            best = self.incumbents.get(name)
+            if (best is None or sign * value < sign * best[0]) and _is_finite(value):
+                level = None if self.resource_attr is None else metrics[self.resource_attr]
+                self.incumbents[name] = (value, record.trial.trial_id, level)
 
     def _on_end(self, entry: Entry) -> None:
         record = self.records[entry["trial"]]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cloudtune.config_space import choice, uniform
 from cloudtune.continuing import replay
 from cloudtune.errors import ExperimentLocked, ExperimentMismatch, Fenced
-from cloudtune.optimizer.baselines import ASHA, GridSearch, RandomSearch
+from cloudtune.optimizer.baselines import ASHA, PASHA, GridSearch, PopulationBasedTraining, RandomSearch, SyncHyperband
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.stopping_criterion import StoppingCriterion
 from cloudtune.store import entries
@@ -31,9 +31,22 @@ def curve(config: Mapping[str, Any], level: int) -> float:
 
 
 def make_scheduler(method: str, seed: int | None) -> TrialScheduler:
-    """One of the three methods of the chaos tests."""
+    """One of the three methods of the chaos tests, or another that pauses trials, or copies their checkpoints."""
     if method == "random":
         return RandomSearch(SPACE, metric="loss", resource_attr="epoch", random_seed=seed)
+    if method == "population":
+        return PopulationBasedTraining(
+            SPACE,
+            metric="loss",
+            max_resource_attr="max_epochs",
+            population_size=3,
+            perturbation_interval=2,
+            random_seed=seed,
+        )
+    if method == "pasha":
+        return PASHA(SPACE, metric="loss", max_resource_attr="max_epochs", max_num_checkpoints=2, random_seed=seed)
+    if method == "synchronous":
+        return SyncHyperband(SPACE, metric="loss", max_resource_attr="max_epochs", random_seed=seed)
     return ASHA(
         SPACE, metric="loss", resource_attr="epoch", max_resource_attr="max_epochs", type=method, random_seed=seed
     )
@@ -102,7 +115,7 @@ def run_with_kills(method: str, seed: int, n_workers: int, gaps: list[int], keep
 
 
 @pytest.mark.defect("R3")
-@pytest.mark.parametrize("method", ["random", "stopping", "promotion"])
+@pytest.mark.parametrize("method", ["random", "stopping", "promotion", "population"])
 @pytest.mark.parametrize("keeps", [True, False])
 def test_killed_between_any_two_steps(method: str, keeps: bool) -> None:
     """One worker: a kill at step 1, 2, 3, ... each gives exactly the log of the uninterrupted experiment."""
@@ -115,7 +128,7 @@ def test_killed_between_any_two_steps(method: str, keeps: bool) -> None:
 
 @settings(max_examples=60)
 @given(
-    method=st.sampled_from(["random", "stopping", "promotion"]),
+    method=st.sampled_from(["random", "stopping", "promotion", "pasha", "synchronous", "population"]),
     seed=st.integers(0, 1_000),
     n_workers=st.integers(1, 4),
     gaps=st.lists(st.integers(1, 60), min_size=1, max_size=12),

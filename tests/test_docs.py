@@ -70,6 +70,8 @@ PROGRAMS = [
     ("continuing_an_experiment.md", ["tune.py", "3"], r"\b[3-9] trials"),
     ("own_scheduler.md", ["local_search.py"], r"'x'"),
     ("own_scheduler.md", ["cut_the_worst.py"], r"'x'"),
+    ("simulator.md", ["simulate.py"], r"ASHA \d{3} trials"),
+    ("blackboxes.md", ["own_table.py"], r"'learning_rate': 0.01, 'width': 64"),
 ]
 
 

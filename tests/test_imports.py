@@ -27,6 +27,9 @@ ONLY_IN = {
     "torch": ["cloudtune/optimizer/searchers/bayesian*", "cloudtune/checkpoint.py"],
     "botorch": ["cloudtune/optimizer/searchers/bayesian*"],
     "gpytorch": ["cloudtune/optimizer/searchers/bayesian*"],
+    "sklearn": ["cloudtune/optimizer/searchers/bore_classifiers.py", "cloudtune/blackbox/*"],
+    "optuna": ["cloudtune/optimizer/searchers/optuna_*"],
+    "ray": ["cloudtune/optimizer/schedulers/raytune*"],
     "click": ["cloudtune/cli/*"],
     "matplotlib": ["cloudtune/cli/*", "cloudtune/experiments/*"],
 }
@@ -37,6 +40,9 @@ AT_MODULE_LEVEL = {
     "torch": ["cloudtune/optimizer/searchers/bayesian*"],
     "pandas": ["cloudtune/blackbox/*", "cloudtune/experiments/*"],
     "sagemaker": [],
+    "sklearn": [],
+    "optuna": [],
+    "ray": [],
 }
 
 STANDARD_LIBRARY_ONLY = [

@@ -145,6 +145,23 @@ def test_the_incumbent_is_told_with_its_level() -> None:
     assert incumbent_line(status) == "loss: best 0.25 for trial-id 0 at epoch 3 (x=0.5)"
 
 
+def test_each_of_several_metrics_has_its_best() -> None:
+    """One line for each that has a value, in its own mode; in a long or narrow table none of them is lost."""
+    status = TuningStatus(["loss", "score", "unknown"], ["min", "max", "min"])
+    for trial in range(60):
+        suggest(status, trial, x=trial)
+        loss = float("nan") if trial % 9 else trial + 1.0
+        report(status, trial, loss=loss, score=9.0 - (trial - 25) ** 2, unknown=float("nan"))
+        end(status, trial, "Completed", "")
+    assert incumbent_line(status).splitlines() == [
+        "loss: best 1 for trial-id 0 (x=0)",
+        "score: best 9 for trial-id 25 (x=25)",
+    ]
+    lines = status_table(status, max_rows=12, width=30).splitlines()
+    assert lines[0].split()[:4] == ["trial_id", "status", "iter", "loss"]
+    assert {0, 25} <= {int(line.split()[0]) for line in lines[1:-2]}
+
+
 def test_an_experiment_without_trials_has_a_table() -> None:
     """Nothing started yet: just the header-less counts."""
     assert status_table(TuningStatus("loss")).strip() == summary_line(TuningStatus("loss"))

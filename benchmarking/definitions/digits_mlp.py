@@ -28,4 +28,5 @@ def digits_mlp() -> BenchmarkDefinition:
         max_resource_attr="max_epochs",
         max_wallclock_time=300.0,
         seed_attr="random_seed",
+        blackbox="digits_mlp",
     )

@@ -8,16 +8,16 @@ if TYPE_CHECKING:
     from cloudtune.backend.local_backend import LocalBackend as LocalBackend
     from cloudtune.backend.python_backend import PythonBackend as PythonBackend
     from cloudtune.backend.sagemaker_backend.backend import SageMakerBackend as SageMakerBackend
+    from cloudtune.backend.simulator_backend.backend import SimulatorBackend as SimulatorBackend
 
 _PUBLIC = {
     "LocalBackend": "cloudtune.backend.local_backend",
     "PythonBackend": "cloudtune.backend.python_backend",
     "SageMakerBackend": "cloudtune.backend.sagemaker_backend.backend",
+    "SimulatorBackend": "cloudtune.backend.simulator_backend.backend",
 }
 
-__all__ = ["LocalBackend", "PythonBackend", "SageMakerBackend"]
-
-_LATER = ("SimulatorBackend",)
+__all__ = ["LocalBackend", "PythonBackend", "SageMakerBackend", "SimulatorBackend"]
 
 
 def __getattr__(name: str) -> object:
@@ -25,7 +25,4 @@ def __getattr__(name: str) -> object:
         import importlib
 
         return getattr(importlib.import_module(_PUBLIC[name]), name)
-    if name in _LATER:
-        # An AttributeError would lose its message in "from ... import".
-        raise ImportError(f"{name} comes with a later version of cloudtune; this one has {' and '.join(__all__)}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

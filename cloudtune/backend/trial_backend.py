@@ -23,6 +23,7 @@ class ExperimentPlace:
         n_workers: How many trials run at the same time at most.
         tag: What experiments of one study have in common; by default the experiment's own name.
         config_space: What configurations of trials are drawn from.
+        max_resource_attr: Key of a configuration that tells a script how far to train, as the scheduler has it.
         s3_path: ``s3://bucket[/prefix]`` where the experiment's log lies, if it lies in S3. Trials that need a place in
             S3, and were given none, have theirs beside it.
         s3_region: Of that bucket.
@@ -38,6 +39,7 @@ class ExperimentPlace:
     n_workers: int
     tag: str = ""
     config_space: Mapping[str, Any] = field(default_factory=dict)
+    max_resource_attr: str | None = None
     s3_path: str | None = None
     s3_region: str | None = None
     kms_key: str | None = None
@@ -84,6 +86,12 @@ class TrialBackend(ABC):
     #: Whether trials can go on when the tuner's process, or its machine, is gone.
     trials_outlive_tuner: bool = False
 
+    #: Whether :meth:`time` is not the time of day. What is computed takes no time then, and nothing is computed aside.
+    is_virtual: bool = False
+
+    #: Whether real time that the scheduler takes moves :meth:`time`, where that is not the time of day.
+    counts_scheduler_time: bool = False
+
     #: Default for the name of an experiment with this backend.
     default_name: str = "cloudtune"
 
@@ -118,6 +126,16 @@ class TrialBackend(ABC):
         another place.
         """
         return {}
+
+    def recall(  # noqa: B027 - most backends find what trials have left
+        self, reported: Mapping[int, Mapping[str, Any]], seconds: float
+    ) -> None:
+        """Told before :meth:`attach`, where an experiment is continued, how far its log has come.
+
+        Args:
+            reported: Trial id -> the last value of every key that the trial has reported.
+            seconds: Active tuning time so far.
+        """
 
     @abstractmethod
     def attach(self, trials: Sequence[LeftRunning]) -> None:
@@ -234,9 +252,16 @@ class TrialBackend(ABC):
             moved: Each of :meth:`source_paths` -> where it is now. See :func:`moved_path` for what lies below them.
         """
 
+    def scheduler_took(self, seconds: float) -> None:  # noqa: B027 - that moves most clocks by itself
+        """Told once per turn how much real time the scheduler has taken, if :attr:`counts_scheduler_time`."""
+
     def time(self) -> float:
         """The one clock: Unix seconds that never run backwards while the process lives."""
         return _WALL_ORIGIN + time.monotonic()
+
+    def wall_time(self) -> float:
+        """Unix seconds of this machine, for whoever looks on: :meth:`time`, unless that is a virtual clock."""
+        return self.time()
 
 
 def moved_path(path: Path, moved: Mapping[Path, Path]) -> Path:

@@ -43,7 +43,7 @@ class ConsoleMetrics(TunerCallback):
 
     def on_tuning_start(self, tuner: Tuner) -> None:
         self._tuner = tuner
-        self._next = tuner.trial_backend.time() + self.interval
+        self._next = tuner.trial_backend.wall_time() + self.interval
 
     def next_time(self) -> float | None:
         return self._next

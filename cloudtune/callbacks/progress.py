@@ -51,7 +51,7 @@ _DRAWN = "cloudtune_drawn"
 class Clock(Protocol):
     """Whose time the display goes by."""
 
-    def time(self) -> float:
+    def wall_time(self) -> float:
         """Unix seconds."""
 
 
@@ -133,7 +133,7 @@ class ProgressCallback(TunerCallback):
 
     def on_tuning_start(self, tuner: Shown) -> None:
         self._tuner = tuner
-        now = tuner.trial_backend.time()
+        now = tuner.trial_backend.wall_time()
         console = self._console()
         if console is not None:
             self._begin_display(console, now)
@@ -226,7 +226,7 @@ class ProgressCallback(TunerCallback):
 
     def _redraw_soon(self) -> None:
         if self._display is not None and self._tuner is not None and self._due is not None:
-            self._due = min(self._due, self._tuner.trial_backend.time() + REDRAW_INTERVAL)
+            self._due = min(self._due, self._tuner.trial_backend.wall_time() + REDRAW_INTERVAL)
 
     def leave(self) -> None:
         """Takes the display away: the experiment goes on, and nobody looks any more."""

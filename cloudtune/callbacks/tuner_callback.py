@@ -55,7 +55,7 @@ class TunerCallback:
         return False
 
     def next_time(self) -> float | None:
-        """Unix time (of the backend's clock) at which :meth:`on_time` is wanted although nothing happens, or None."""
+        """Unix time (``wall_time`` of the backend) at which :meth:`on_time` is wanted at the latest, or None."""
         return None
 
     def on_time(self, now: float, status: TuningStatus) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cloudtune import __version__
+from cloudtune.cli.blackbox import blackbox_group
 from cloudtune.cli.doctor import doctor_command
 from cloudtune.cli.failures import PlainErrorsGroup
 from cloudtune.cli.image import image_group
@@ -59,4 +60,5 @@ main.add_command(rerun_command)
 main.add_command(doctor_command)
 main.add_command(policy_command)
 main.add_command(image_group)
+main.add_command(blackbox_group)
 main.add_command(localcloud_group)

@@ -63,7 +63,7 @@ def _launch_here(catalogue: Catalogue, values: dict[str, Any], plot: bool | None
 
     request = study_request(catalogue, values)
     _check_one(request)
-    beside = request.plan.settings.backend == "local"
+    beside = request.plan.settings.backend != "sagemaker"
     if beside:
         _check_beside(values)
     with study_cloud(request, lambda line: click.echo(line, err=True)) as cloud:

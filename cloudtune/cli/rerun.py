@@ -106,6 +106,8 @@ def _request(catalogue: Catalogue, tag: str, values: Mapping[str, Any]) -> Study
     for argument in catalogue.extra_arguments:
         if values.get(argument.name) is not None:
             raise click.UsageError(f"--{argument.name} is for methods, and no method chooses here; leave it out")
+    if values["backend"] == "simulator":
+        raise click.UsageError("a rerun trains again, and with --backend simulator nothing is; use local or sagemaker")
     if values["backend"] == "local":
         given = [name for name in _ONLY_OF_JOBS if values.get(name) not in (None, (), False)]
         if given:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy as np
 from cloudtune.constants import RESERVED_PREFIX, ST_TUNER_CREATION_TIMESTAMP, ST_TUNER_TIME
 from cloudtune.errors import CloudtuneError
 from cloudtune.experiments.frames import LazyFrame
+from cloudtune.experiments.hypervolume import MAX_LOSSES
 from cloudtune.experiments.metadata_form import UnusualMetadata, said_modes, said_names
 from cloudtune.experiments.values import column_of_numbers, holds_numbers
 from cloudtune.store.results_object import PackedTable
@@ -197,33 +198,35 @@ class ExperimentResult:
 
     def plot_hypervolume(
         self,
-        metrics: tuple[str, str] | None = None,
-        reference_point: tuple[float, float] | None = None,
+        metrics: Sequence[str] | None = None,
+        reference_point: Sequence[float] | None = None,
         ax: Axes | None = None,
         file_name: str | os.PathLike[str] | None = None,
         **kwargs: Any,
     ) -> Axes:
-        """Draws the area that the results dominate so far, for two metrics, over wall-clock time.
+        """Draws the hypervolume that the results dominate so far, for two to four metrics, over wall-clock time.
 
         Args:
-            metrics: Two of :meth:`metric_names`; the first two if None.
-            reference_point: Corner of the area, in the units of the metrics; the worst values reported if None.
+            metrics: Some of :meth:`metric_names`; all if None.
+            reference_point: Corner of the volume, in the units of the metrics; the worst values reported if None.
             ax: See :meth:`plot`.
             file_name: See :meth:`plot`.
             **kwargs: Options of matplotlib's ``Axes.plot``.
 
         Raises:
             CloudtuneError: There are no results yet, or matplotlib is missing.
-            ValueError: The experiment does not optimise two such metrics.
+            ValueError: The experiment does not optimise such metrics, or there are too few or too many of them.
         """
         from cloudtune.experiments.plots import plot_dominated_area
 
-        chosen = tuple(self.metric_names()[:2]) if metrics is None else tuple(metrics)
-        if len(set(chosen)) != 2:
+        chosen = tuple(self.metric_names() if metrics is None else metrics)
+        if not 2 <= len(set(chosen)) == len(chosen) <= MAX_LOSSES:
             raise ValueError(
-                f"the hypervolume needs two metrics, and experiment {self.name!r} was asked for {list(chosen)} of its "
-                f"{self.metric_names()}; use plot() for a single one"
+                f"the hypervolume needs two metrics, or up to {MAX_LOSSES}, and experiment {self.name!r} was asked for "
+                f"{list(chosen)} of its {self.metric_names()}; name others, or use plot() for a single one"
             )
+        if reference_point is not None and len(reference_point) != len(chosen):
+            raise ValueError(f"reference_point must hold a number for each of {list(chosen)}, got {reference_point!r}")
         signs = [self.metric(name) for name in chosen]
         return plot_dominated_area(self, signs, reference_point, ax, file_name, **kwargs)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cloudtune.constants import ST_DECISION, TRIAL_ID
 from cloudtune.errors import CloudtuneError
-from cloudtune.experiments.hypervolume import dominated_areas
+from cloudtune.experiments.hypervolume import dominated_volumes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +84,7 @@ def plot_learning_curves(
 def plot_dominated_area(
     experiment: ExperimentResult,
     metrics: list[tuple[str, float]],
-    reference_point: tuple[float, float] | None,
+    reference_point: Sequence[float] | None,
     ax: Axes | None,
     file_name: str | os.PathLike[str] | None,
     **kwargs: Any,
@@ -93,18 +94,17 @@ def plot_dominated_area(
     finite = np.isfinite(losses).all(axis=1)
     if not finite.any():
         raise CloudtuneError(
-            f"no report of experiment {experiment.name!r} holds finite values of both {metrics[0][0]!r} and "
-            f"{metrics[1][0]!r}: report them in one call"
+            f"no report of experiment {experiment.name!r} holds finite values of all of "
+            f"{', '.join(repr(name) for name, _ in metrics)}: report them in one call"
         )
     if reference_point is None:
-        worst = losses[finite].max(axis=0)
-        reference = (float(worst[0]), float(worst[1]))
+        reference = losses[finite].max(axis=0).tolist()
     else:
-        reference = (reference_point[0] * metrics[0][1], reference_point[1] * metrics[1][1])
+        reference = [corner * sign for corner, (_, sign) in zip(reference_point, metrics, strict=True)]
     ax = _axes(ax)
-    areas = dominated_areas(losses[finite].tolist(), reference)
-    ax.plot(experiment.times()[finite], areas, **{"drawstyle": "steps-post", "linewidth": 2, **kwargs})
-    ax.set_ylabel(f"hypervolume of {metrics[0][0]}, {metrics[1][0]}")
+    volumes = dominated_volumes(losses[finite].tolist(), reference)
+    ax.plot(experiment.times()[finite], volumes, **{"drawstyle": "steps-post", "linewidth": 2, **kwargs})
+    ax.set_ylabel(f"hypervolume of {', '.join(name for name, _ in metrics)}")
     return _finished(experiment, ax, file_name)
 
 

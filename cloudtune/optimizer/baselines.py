@@ -9,17 +9,23 @@ from cloudtune.optimizer.former_names import explain_former_names
 from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
 from cloudtune.optimizer.schedulers.hyperband import HyperbandScheduler
 from cloudtune.optimizer.schedulers.median_rule import MedianStoppingRule
+from cloudtune.optimizer.schedulers.moasha import ParetoHyperbandScheduler
+from cloudtune.optimizer.schedulers.pbt import PopulationBasedTraining
+from cloudtune.optimizer.schedulers.synchronous import SynchronousHyperbandScheduler
 
-__all__ = ["ASHA", "GridSearch", "MedianStopping", "RandomSearch"]
-
-_LATER = ("BORE", "MOASHA", "MOBSTER", "PASHA", "BayesianOptimization", "PopulationBasedTraining", "SyncHyperband")
-
-
-def __getattr__(name: str) -> object:
-    if name in _LATER:
-        # An AttributeError would lose its message in "from ... import".
-        raise ImportError(f"{name} comes with a later version of cloudtune; this one has {', '.join(__all__)}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = [
+    "ASHA",
+    "BORE",
+    "MOASHA",
+    "MOBSTER",
+    "PASHA",
+    "BayesianOptimization",
+    "GridSearch",
+    "MedianStopping",
+    "PopulationBasedTraining",
+    "RandomSearch",
+    "SyncHyperband",
+]
 
 
 class RandomSearch(FIFOScheduler):
@@ -101,6 +107,57 @@ class GridSearch(FIFOScheduler):
         )
 
 
+class BORE(FIFOScheduler):
+    """Configurations that a classifier takes for some of the best (Tiao et al. 2021, ICML), each trained to its end.
+
+    For BORE with early stopping: ``HyperbandScheduler(config_space, "bore", ...)``.
+
+    Args:
+        config_space, metric, mode, points_to_evaluate, random_seed, resource_attr, max_resource_attr, allow_duplicates:
+            See :class:`RandomSearch`; there must be one metric.
+        classifier, gamma, num_init_random, num_candidates: See
+            :class:`~cloudtune.optimizer.searchers.bore.BoreSearcher`.
+
+    Raises:
+        MissingExtra: scikit-learn is not installed.
+    """
+
+    @explain_former_names
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str,
+        mode: str = "min",
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        resource_attr: str | None = None,
+        max_resource_attr: str | None = None,
+        classifier: str = "random_forest",
+        gamma: float = 0.25,
+        num_init_random: int = 6,
+        num_candidates: int = 500,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "bore",
+            metric=metric,
+            mode=mode,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            search_options={
+                "classifier": classifier,
+                "gamma": gamma,
+                "num_init_random": num_init_random,
+                "num_candidates": num_candidates,
+                "allow_duplicates": allow_duplicates,
+            },
+        )
+
+
 class ASHA(HyperbandScheduler):
     """Asynchronous successive halving with random configurations (Li et al. 2020, MLSys).
 
@@ -109,7 +166,7 @@ class ASHA(HyperbandScheduler):
         metric: What scripts report and what is to be optimised.
         mode: ``"min"`` or ``"max"``.
         resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
-        max_resource_attr, max_t, grace_period, reduction_factor, brackets, type, rung_levels: See
+        max_resource_attr, max_t, grace_period, reduction_factor, brackets, type, rung_levels, max_num_checkpoints: See
             :class:`~cloudtune.optimizer.schedulers.hyperband.HyperbandScheduler`.
         points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
     """
@@ -121,6 +178,163 @@ class ASHA(HyperbandScheduler):
         *,
         metric: str,
         mode: str = "min",
+        resource_attr: str = "epoch",
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+        grace_period: int = 1,
+        reduction_factor: float = 3,
+        type: str = "stopping",  # noqa: A002 - the name the field knows
+        brackets: int = 1,
+        rung_levels: Sequence[int] | None = None,
+        max_num_checkpoints: int | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "random",
+            metric=metric,
+            mode=mode,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            max_t=max_t,
+            grace_period=grace_period,
+            reduction_factor=reduction_factor,
+            brackets=brackets,
+            type=type,
+            rung_levels=rung_levels,
+            max_num_checkpoints=max_num_checkpoints,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            search_options={"allow_duplicates": allow_duplicates},
+        )
+
+
+class PASHA(HyperbandScheduler):
+    """ASHA with promotion whose maximum grows only while rankings have not settled (Bohdal et al. 2023, ICLR).
+
+    Scripts should report at every epoch: how far rankings are noise is judged from learning curves.
+
+    Args:
+        config_space: Hyperparameter domains and constants.
+        metric: What scripts report and what is to be optimised.
+        mode: ``"min"`` or ``"max"``.
+        resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
+        max_resource_attr, max_t, grace_period, reduction_factor, rung_levels, max_num_checkpoints: See
+            :class:`~cloudtune.optimizer.schedulers.hyperband.HyperbandScheduler`; the maximum is that of a trial if
+            rankings never settle.
+        points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
+    """
+
+    @explain_former_names
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str,
+        mode: str = "min",
+        resource_attr: str = "epoch",
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+        grace_period: int = 1,
+        reduction_factor: float = 3,
+        rung_levels: Sequence[int] | None = None,
+        max_num_checkpoints: int | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "random",
+            metric=metric,
+            mode=mode,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            max_t=max_t,
+            grace_period=grace_period,
+            reduction_factor=reduction_factor,
+            type="pasha",
+            rung_levels=rung_levels,
+            max_num_checkpoints=max_num_checkpoints,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            search_options={"allow_duplicates": allow_duplicates},
+        )
+
+
+class SyncHyperband(SynchronousHyperbandScheduler):
+    """Hyperband as it was first, in batches, with random configurations (Li et al. 2017, JMLR 18).
+
+    With ``brackets=1`` it is synchronous successive halving.
+
+    Args:
+        config_space: Hyperparameter domains and constants.
+        metric: What scripts report and what is to be optimised.
+        mode: ``"min"`` or ``"max"``.
+        resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
+        max_resource_attr, max_t, grace_period, reduction_factor, brackets, rung_levels: See
+            :class:`~cloudtune.optimizer.schedulers.synchronous.SynchronousHyperbandScheduler`.
+        points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
+    """
+
+    @explain_former_names
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str,
+        mode: str = "min",
+        resource_attr: str = "epoch",
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+        grace_period: int = 1,
+        reduction_factor: float = 3,
+        brackets: int | None = None,
+        rung_levels: Sequence[int] | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "random",
+            metric=metric,
+            mode=mode,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            max_t=max_t,
+            grace_period=grace_period,
+            reduction_factor=reduction_factor,
+            brackets=brackets,
+            rung_levels=rung_levels,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            search_options={"allow_duplicates": allow_duplicates},
+        )
+
+
+class MOASHA(ParetoHyperbandScheduler):
+    """Asynchronous successive halving for several metrics, with random configurations (Schmucker et al. 2021).
+
+    Args:
+        config_space: Hyperparameter domains and constants.
+        metric: What scripts report and what is to be optimised, a list.
+        mode: ``"min"`` or ``"max"``: one for all metrics, or a list of one for each.
+        resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
+        max_resource_attr, max_t, grace_period, reduction_factor, brackets, type, rung_levels: See
+            :class:`~cloudtune.optimizer.schedulers.hyperband.HyperbandScheduler`.
+        points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
+    """
+
+    @explain_former_names
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str | Sequence[str],
+        mode: str | Sequence[str] = "min",
         resource_attr: str = "epoch",
         max_resource_attr: str | None = None,
         max_t: int | None = None,
@@ -149,6 +363,121 @@ class ASHA(HyperbandScheduler):
             points_to_evaluate=points_to_evaluate,
             random_seed=random_seed,
             search_options={"allow_duplicates": allow_duplicates},
+        )
+
+
+class BayesianOptimization(FIFOScheduler):
+    """Configurations of the greatest expected improvement by a Gaussian process, each trained to its end.
+
+    Needs the extra ``bo`` (Garnett 2023, "Bayesian Optimization", and the sources of
+    :class:`~cloudtune.optimizer.searchers.bayesian.searcher.BayesianSearcher`).
+
+    Args:
+        config_space, points_to_evaluate, random_seed, resource_attr, max_resource_attr: See :class:`RandomSearch`.
+        metric: What scripts report and what is to be optimised.
+        mode: ``"min"`` or ``"max"``.
+        num_init_random, max_size_data_for_model, input_warping, constraint_attr, cost_attr, cost_budget,
+            allow_duplicates: See :class:`~cloudtune.optimizer.searchers.bayesian.searcher.BayesianSearcher`.
+    """
+
+    @explain_former_names
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str,
+        mode: str = "min",
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        resource_attr: str | None = None,
+        max_resource_attr: str | None = None,
+        num_init_random: int = 5,
+        max_size_data_for_model: int = 500,
+        input_warping: bool = False,
+        constraint_attr: str | None = None,
+        cost_attr: str | None = None,
+        cost_budget: float | None = None,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "bayesopt",
+            metric=metric,
+            mode=mode,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            search_options={
+                "num_init_random": num_init_random,
+                "max_size_data_for_model": max_size_data_for_model,
+                "input_warping": input_warping,
+                "constraint_attr": constraint_attr,
+                "cost_attr": cost_attr,
+                "cost_budget": cost_budget,
+                "allow_duplicates": allow_duplicates,
+            },
+        )
+
+
+class MOBSTER(HyperbandScheduler):
+    """Asynchronous successive halving with configurations of a Gaussian process over (configuration, resource).
+
+    Needs the extra ``bo``. Source: Klein et al. 2020, "Model-based Asynchronous Hyperparameter and Neural Architecture
+    Search" (arXiv:2003.10865).
+
+    Args:
+        config_space, metric, mode, resource_attr, max_resource_attr, max_t, grace_period, reduction_factor, type,
+            brackets, rung_levels, max_num_checkpoints, points_to_evaluate, random_seed: See :class:`ASHA`.
+        num_init_random, max_size_data_for_model, input_warping, allow_duplicates: See
+            :class:`~cloudtune.optimizer.searchers.bayesian.searcher.BayesianSearcher`.
+    """
+
+    @explain_former_names
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        *,
+        metric: str,
+        mode: str = "min",
+        resource_attr: str = "epoch",
+        max_resource_attr: str | None = None,
+        max_t: int | None = None,
+        grace_period: int = 1,
+        reduction_factor: float = 3,
+        type: str = "stopping",  # noqa: A002 - the name the field knows
+        brackets: int = 1,
+        rung_levels: Sequence[int] | None = None,
+        max_num_checkpoints: int | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        num_init_random: int = 5,
+        max_size_data_for_model: int = 500,
+        input_warping: bool = False,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            config_space,
+            "bayesopt",
+            metric=metric,
+            mode=mode,
+            resource_attr=resource_attr,
+            max_resource_attr=max_resource_attr,
+            max_t=max_t,
+            grace_period=grace_period,
+            reduction_factor=reduction_factor,
+            brackets=brackets,
+            type=type,
+            rung_levels=rung_levels,
+            max_num_checkpoints=max_num_checkpoints,
+            points_to_evaluate=points_to_evaluate,
+            random_seed=random_seed,
+            search_options={
+                "num_init_random": num_init_random,
+                "max_size_data_for_model": max_size_data_for_model,
+                "input_warping": input_warping,
+                "allow_duplicates": allow_duplicates,
+            },
         )
 
 

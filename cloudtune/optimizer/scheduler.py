@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,16 +30,21 @@ class TrialSuggestion:
         config: Configuration of a new trial; for a paused one, its new configuration or None to keep the old.
         trial_id: The paused trial to resume, or None for a new trial.
         checkpoint_trial_id: For a new trial: start from a copy of this trial's checkpoint.
+        memo: What the scheduler wants to be told again with this suggestion when the experiment is continued, in JSON
+            values; None: nothing.
     """
 
     config: Config | None
     trial_id: int | None = None
     checkpoint_trial_id: int | None = None
+    memo: Mapping[str, Any] | None = None
 
     @classmethod
-    def start_suggestion(cls, config: Config, checkpoint_trial_id: int | None = None) -> TrialSuggestion:
+    def start_suggestion(
+        cls, config: Config, checkpoint_trial_id: int | None = None, memo: Mapping[str, Any] | None = None
+    ) -> TrialSuggestion:
         """A new trial."""
-        return cls(config=config, checkpoint_trial_id=checkpoint_trial_id)
+        return cls(config=config, checkpoint_trial_id=checkpoint_trial_id, memo=memo)
 
     @classmethod
     def resume_suggestion(cls, trial_id: int, config: Config | None = None) -> TrialSuggestion:
@@ -93,6 +98,17 @@ class TrialScheduler(ABC):
             self.num_suggestions += 1
         return suggestion
 
+    def work(self) -> Callable[[], Any] | None:
+        """What the next :meth:`suggest` would take long to compute, to be computed in another thread; None: nothing.
+
+        See :meth:`cloudtune.optimizer.searchers.searcher.Searcher.work`: the function works on copies, and while it
+        runs this scheduler receives events as ever, but is not asked for a suggestion.
+        """
+        return None
+
+    def take(self, result: Any) -> None:  # noqa: B027 - most schedulers are quick
+        """Receives what the function of :meth:`work` has returned, before :meth:`suggest` is asked."""
+
     def restore(self, suggestion: TrialSuggestion) -> None:
         """Takes a logged suggestion instead of computing one: the state becomes as if :meth:`suggest` had made it."""
         self._restore(suggestion)
@@ -127,6 +143,14 @@ class TrialScheduler(ABC):
 
     def on_trial_remove(self, trial: Trial) -> None:  # noqa: B027 - see above
         """The trial was stopped or paused, even if its script ended by itself just then."""
+
+    def expendable_checkpoints(self) -> Sequence[int]:
+        """Paused trials that will hardly be resumed: their checkpoints may be deleted to save space.
+
+        Each is told once. Where checkpoints are deleted at all, the tuner deletes these after each turn; a trial that
+        is resumed all the same begins anew.
+        """
+        return ()
 
     @abstractmethod
     def metric_names(self) -> list[str]:

@@ -159,7 +159,7 @@ class _Following:
         """How the experiment stands."""
         return self._course.status
 
-    def time(self) -> float:
+    def wall_time(self) -> float:
         """Unix seconds."""
         return time.time()
 
@@ -170,14 +170,14 @@ class _Following:
         while not self._is_over:
             self._patiently(self._look)
             due = self.progress.next_time()
-            if due is not None and due <= self.time():
+            if due is not None and due <= self.wall_time():
                 self._let_time_pass()
-                self.progress.on_time(self.time(), self.status)
+                self.progress.on_time(self.wall_time(), self.status)
                 due = self.progress.next_time()
             waits = [self._next_log, self._next_job]
             until = min(waits) - time.monotonic()
             if due is not None:
-                until = min(until, due - self.time())
+                until = min(until, due - self.wall_time())
             if not self._is_over:
                 ctrl_c.wait(max(_SHORTEST_WAIT, until))
 

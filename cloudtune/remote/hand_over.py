@@ -75,7 +75,7 @@ class HandOver(TunerCallback):
 
     def on_tuning_start(self, tuner: Tuner) -> None:
         self._tuner = tuner
-        now = tuner.trial_backend.time()
+        now = tuner.trial_backend.wall_time()
         # How long the job has run already is asked a little later: it is not to hold up the first trials.
         self._ask_at = now + self._first_look
         self._at = now + hand_over_after(self._limit)

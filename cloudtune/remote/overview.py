@@ -91,7 +91,7 @@ class TellsOverview(TunerCallback):
         self._writer = _Writer(self._bucket, self._key, self._pace)
         self._take(RUNNING, "", soon=True)
         self._writer.start()
-        self._next = tuner.trial_backend.time() + self._pace.changed
+        self._next = tuner.trial_backend.wall_time() + self._pace.changed
 
     def on_start_trial(self, trial: Trial) -> None:
         self._hurry("trial")

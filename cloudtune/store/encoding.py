@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import numbers
+from collections.abc import Sequence
+from typing import Any
+
+from cloudtune.store.entries import REPORT
 
 
 def plain_number(value: object) -> int | float:
@@ -20,3 +25,30 @@ def plain_number(value: object) -> int | float:
 
 #: An entry as one line of ASCII, without the newline. Raises TypeError: a value is nothing that JSON has a form for.
 encode = json.JSONEncoder(separators=(",", ":"), default=plain_number).encode
+
+_REPORT_KEYS = ("event", "trial", "attempt", "run", "number", "time", "decision", "status", "metrics")
+
+
+def encode_lines(entries: Sequence[dict[str, Any]]) -> bytes:
+    """Entries as lines, each with its newline, as :func:`encode` writes them. Reports, which most are, are quicker.
+
+    Raises:
+        TypeError: As :func:`encode`.
+    """
+    lines = []
+    for entry in entries:
+        if entry["event"] == REPORT and tuple(entry) == _REPORT_KEYS:
+            _, trial, attempt, run, number, time, decision, status, metrics = entry.values()
+            # Not NaN and the like, which Python writes in another way than JSON, nor True.
+            if (
+                type(time) is float
+                and abs(time) < math.inf
+                and type(trial) is type(attempt) is type(run) is type(number) is int
+            ):
+                lines.append(
+                    f'{{"event":"report","trial":{trial},"attempt":{attempt},"run":{run},"number":{number},'
+                    f'"time":{time!r},"decision":"{decision}","status":"{status}","metrics":{encode(metrics)}}}\n'
+                )
+                continue
+        lines.append(encode(entry) + "\n")
+    return "".join(lines).encode()

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from cloudtune import __version__
 from cloudtune.errors import Fenced, StorageFull
-from cloudtune.store.encoding import encode, plain_number
+from cloudtune.store.encoding import encode, encode_lines, plain_number
 from cloudtune.store.entries import EPOCH, LOG_FORMAT
 from cloudtune.store.lease import FileLease
 from cloudtune.store.log import LogView, count_entries, segment_path
@@ -139,7 +139,7 @@ class LocalStore(Store):
         self._check_owner()
         if not entries:
             return
-        data = "".join([encode(entry) + "\n" for entry in entries]).encode()
+        data = encode_lines(entries)
         if self._torn:
             self._take_back()
         try:

@@ -90,7 +90,7 @@ class Store(ABC):
         """Does the periodic work that is due (sync, renewing the lease); called once per turn of the tuner's loop.
 
         Args:
-            now: Unix seconds, of the backend's clock.
+            now: Unix seconds, the backend's ``wall_time``.
 
         Returns:
             When it wants to be called next at the latest (Unix seconds), or None if there is nothing to wait for.

@@ -14,7 +14,7 @@ class BenchmarkDefinition:
 
     Args:
         name: Name of the benchmark, as typed on the command line.
-        script: Path of the training script.
+        script: Path of the training script. None: there is none, and trials are only simulated.
         config_space: Hyperparameter domains, and constants that every trial receives.
         metric: Key of the reports that is optimised.
         mode: ``"min"`` or ``"max"``.
@@ -32,14 +32,17 @@ class BenchmarkDefinition:
             trial finds the channel ``wikitext2`` where ``$SM_CHANNEL_WIKITEXT2`` says.
         inputs_from: Where to get the data and where to put it, for the message where it is missing.
         seed_attr: Argument of the script that seeds what is random in it; None: it has none.
+        blackbox: Name of the table of its learning curves, as :func:`~cloudtune.blackbox.registry.load_blackbox` knows
+            it, for trials that are simulated. What the table does not have is taken from the nearest configuration.
 
     Raises:
-        ValueError: ``mode`` is neither, or ``max_resource_attr`` is not a key of ``config_space``.
+        ValueError: ``mode`` is neither, ``max_resource_attr`` is not a key of ``config_space``, or there is neither a
+            script nor a blackbox.
         FileNotFoundError: There is no such script.
     """
 
     name: str
-    script: Path
+    script: Path | None
     config_space: Mapping[str, Any]
     metric: str
     mode: str
@@ -55,6 +58,7 @@ class BenchmarkDefinition:
     inputs: Mapping[str, str] = field(default_factory=dict)
     inputs_from: str = ""
     seed_attr: str | None = None
+    blackbox: str | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in ("min", "max"):
@@ -64,8 +68,25 @@ class BenchmarkDefinition:
                 f"benchmark '{self.name}': max_resource_attr {self.max_resource_attr!r} is not in the config space; "
                 "add it there as a constant"
             )
-        if not self.script.is_file():
+        if self.script is None:
+            if self.blackbox is None:
+                raise ValueError(f"benchmark '{self.name}': give a training script, or the name of a blackbox")
+        elif not self.script.is_file():
             raise FileNotFoundError(f"benchmark '{self.name}': there is no training script {self.script}")
+
+    @property
+    def training_script(self) -> Path:
+        """The training script.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if self.script is None:
+            raise ValueError(
+                f"benchmark '{self.name}' has no training script, only recorded learning curves; "
+                "use backend='simulator'"
+            )
+        return self.script
 
     @property
     def local_machine(self) -> str:

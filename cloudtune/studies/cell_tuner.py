@@ -17,6 +17,7 @@ from cloudtune.studies.catalogue import Catalogue
 from cloudtune.studies.cell import Cell
 from cloudtune.studies.inputs import InputChannels, channel_variables
 from cloudtune.studies.settings import CellSettings
+from cloudtune.studies.simulated_cell import simulated
 from cloudtune.tuner import Tuner
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class CellTuners:
 
     def tuner_machine(self, cell: Cell) -> str:
         """Type of the machine that the cell's tuner runs on, where that is a job."""
-        if self.settings.backend == "sagemaker":
+        if self.settings.backend != "local":
             return self.account.tuner_instance_type
         # Trials run on the tuner's machine: it is the trials' that counts.
         return (self.settings.instance_type or (self.catalogue.benchmark(cell.benchmark).local_machine,))[0]
@@ -167,17 +168,17 @@ class CellTuners:
         if settings.backend == "local":
             found = {} if is_shipped else channel_variables(benchmark)
             return LocalBackend(
-                entry_point=benchmark.script,
+                entry_point=benchmark.training_script,
                 delete_checkpoints=settings.delete_checkpoints,
                 environment={**found, **benchmark.environment, **self.account.environment},
             )
         if settings.backend == "simulator":
-            raise ValueError("backend='simulator' comes with a later version of cloudtune; use 'local' or 'sagemaker'")
+            return simulated(cell, benchmark, settings)
         account = self.account
         types = settings.instance_type or (benchmark.instance_type,)
         job = TrainingJob(
-            benchmark.script.name,
-            source_dir=benchmark.script.parent,
+            benchmark.training_script.name,
+            source_dir=benchmark.training_script.parent,
             instance_type=types[0],
             image_uri=account.image_uri,
             role=account.role,

@@ -125,7 +125,7 @@ FLAGS: tuple[Flag, ...] = (
         "backend",
         str,
         "settings.backend",
-        "Where trials run: each as a training job, or beside the tuner.",
+        "Where trials run: each as a training job, beside the tuner, or only in tables of learning curves.",
         choices=BACKENDS,
     ),
     Flag(

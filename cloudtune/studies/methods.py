@@ -81,6 +81,30 @@ def _asha(kind: str, arguments: MethodArguments) -> TrialScheduler:
     return ASHA(**{"type": kind, **arguments.multi_fidelity()})
 
 
+def _pasha(arguments: MethodArguments) -> TrialScheduler:
+    from cloudtune.optimizer.baselines import PASHA
+
+    return PASHA(**arguments.multi_fidelity())
+
+
+def _synchronous_hyperband(arguments: MethodArguments) -> TrialScheduler:
+    from cloudtune.optimizer.baselines import SyncHyperband
+
+    return SyncHyperband(**arguments.multi_fidelity())
+
+
+def _bayesian_optimization(arguments: MethodArguments) -> TrialScheduler:
+    from cloudtune.optimizer.baselines import BayesianOptimization
+
+    return BayesianOptimization(**arguments.common())
+
+
+def _mobster(kind: str, arguments: MethodArguments) -> TrialScheduler:
+    from cloudtune.optimizer.baselines import MOBSTER
+
+    return MOBSTER(**{"type": kind, **arguments.multi_fidelity()})
+
+
 #: Those that come with cloudtune. Nothing is imported before one is made.
 METHODS: Mapping[str, Method] = {
     "RS": _random_search,
@@ -88,4 +112,8 @@ METHODS: Mapping[str, Method] = {
     "MSR": _median_stopping,
     "ASHA": partial(_asha, "promotion"),
     "ASHA-STOP": partial(_asha, "stopping"),
+    "PASHA": _pasha,
+    "HYPERBAND": _synchronous_hyperband,
+    "BO": _bayesian_optimization,
+    "MOBSTER": partial(_mobster, "promotion"),
 }

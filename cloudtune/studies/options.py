@@ -69,6 +69,7 @@ def study_request(catalogue: Catalogue, values: Mapping[str, Any]) -> StudyReque
         LaunchArguments(**members["launch"]),
     )
     _check_together(request, given)
+    _check_simulated(catalogue, request, given)
     # Of one seed: there may be very many.
     catalogue.cells(replace(request.plan, num_seeds=1))
     return request
@@ -97,11 +98,24 @@ def _check_all_named(catalogue: Catalogue, given: Mapping[str, Any]) -> None:
         raise FlagsRefused(f"give --benchmark, one or several of {', '.join(sorted(catalogue.benchmarks))}")
 
 
+def _check_simulated(catalogue: Catalogue, request: StudyRequest, given: Mapping[str, Any]) -> None:
+    """Where trials are simulated there must be something to simulate, and nothing is trained."""
+    if request.plan.settings.backend != "simulator":
+        return
+    for name in ("image_uri", "instance_type"):
+        if name in given:
+            raise FlagsRefused(f"with --backend simulator nothing is trained; leave out --{name}")
+    for name in request.plan.benchmarks:
+        if catalogue.benchmark(name).blackbox is None:
+            raise FlagsRefused(
+                f"the benchmark {name!r} names no blackbox to simulate its trials with; use --backend sagemaker or "
+                "local"
+            )
+
+
 def _check_together(request: StudyRequest, given: Mapping[str, Any]) -> None:
     """What the settings themselves do not refuse."""
     backend, launch = request.plan.settings.backend, request.launch
-    if backend == "simulator":
-        raise FlagsRefused("--backend simulator comes with a later version of cloudtune; use sagemaker or local")
     if backend == "local":
         if "image_uri" in given:
             raise FlagsRefused(

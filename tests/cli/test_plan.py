@@ -55,7 +55,7 @@ def test_a_dry_run_is_the_plan() -> None:
         ([*DIGITS, "--method", "ASHAA"], "there is no method 'ASHAA'; did you mean 'ASHA'? known are"),
         ([], "give --benchmark, one or several of digits_again, digits_mlp"),
         ([*DIGITS, "--use_spot", "--warm_pool"], "SageMaker keeps no spot machines: leave out use_spot or warm_pool"),
-        ([*DIGITS, "--backend", "simulator"], "--backend simulator comes with a later version"),
+        ([*DIGITS, "--backend", "simulator", "--image_uri", "i"], "nothing is trained; leave out --image_uri"),
     ],
 )
 def test_refusals(command: str, words: list[str], message: str) -> None:

@@ -155,7 +155,7 @@ def test_one_that_runs_already() -> None:
         ((TAG, "--best", "--use_spot"), "--use_spot is for trials that are training jobs"),
         ((TAG, "--best", "--max_cost", "3"), "No such option"),
         ((TAG, "--best", "--brackets", "2"), "--brackets is for methods, and no method chooses here; leave it out"),
-        ((TAG, "--best", "--backend", "simulator"), "--backend simulator comes with a later version"),
+        ((TAG, "--best", "--backend", "simulator"), "with --backend simulator nothing is; use local"),
     ],
 )
 def test_what_cannot_be(arguments: tuple[str, ...], message: str) -> None:

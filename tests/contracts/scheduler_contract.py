@@ -7,9 +7,11 @@ a log, and :func:`replay` tells that log to a fresh scheduler as the tuner does 
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import math
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -28,12 +30,20 @@ METRIC = "loss"
 
 
 class Step(NamedTuple):
-    """One thing that happens: ``action``, to the running trial number ``which`` (modulo their count)."""
+    """One thing that happens: ``action``, to the running trial number ``which`` (modulo their count).
+
+    A report holds ``value`` for the scheduler's first metric, and ``more`` for the others; ``value`` where that lacks.
+    """
 
     action: str
     which: int = 0
     jump: int = 1
     value: float = 0.0
+    more: tuple[float, ...] = ()
+
+    def result(self, metrics: list[str]) -> dict[str, float]:
+        """What is reported for each metric."""
+        return {name: ([self.value, *self.more][i : i + 1] or [self.value])[0] for i, name in enumerate(metrics)}
 
 
 VALUES = st.one_of(
@@ -48,7 +58,11 @@ STEPS = st.builds(
     which=st.integers(0, 7),
     jump=st.sampled_from([1, 1, 1, 1, 2, 5]),
     value=VALUES,
+    more=st.tuples(VALUES, VALUES),
 )
+
+#: For schedulers that take long.
+FEW_STEPS = st.lists(STEPS, min_size=10, max_size=50)
 
 #: Short ones, which are easy to read when they fail, and long ones, which fill several rungs.
 PROGRAMS = st.one_of(st.lists(STEPS, max_size=20), st.lists(STEPS, min_size=60, max_size=180))
@@ -101,7 +115,8 @@ class Simulation:
             if suggestion.config is not None:
                 run.trial.config = suggestion.config
             run.decision = CONTINUE
-        self.log.append(("suggest", suggestion.trial_id, copy.deepcopy(run.trial.config), run.trial.trial_id))
+        told = (suggestion.checkpoint_trial_id, json.dumps(suggestion.memo))
+        self.log.append(("suggest", suggestion.trial_id, copy.deepcopy(run.trial.config), run.trial.trial_id, *told))
         if suggestion.trial_id is None:
             self.scheduler.on_trial_add(run.trial)
         self.running.append(run)
@@ -114,10 +129,11 @@ class Simulation:
             self._end(index, step)
             return
         run.epoch += step.jump
-        run.last = {RESOURCE: run.epoch, METRIC: step.value, "st_worker_iter": run.epoch}
+        values = step.result(self.scheduler.metric_names())
+        run.last = {RESOURCE: run.epoch, **values, "st_worker_iter": run.epoch}
         run.decision = self.scheduler.on_trial_result(run.trial, dict(run.last))
         assert run.decision in (CONTINUE, PAUSE, STOP)
-        self.log.append(("report", run.trial.trial_id, run.epoch, repr(step.value), run.decision, run.last))
+        self.log.append(("report", run.trial.trial_id, run.epoch, repr(values), run.decision, run.last))
 
     def _end(self, index: int, step: Step) -> None:
         run = self.running[index]
@@ -137,7 +153,7 @@ class Simulation:
             self._fail(index, step)
         else:
             self.running.pop(index)
-            self.log.append(("complete", run.trial.trial_id, repr(run.last[METRIC]), run.last))
+            self.log.append(("complete", run.trial.trial_id, repr(run.last), run.last))
             self.scheduler.on_trial_complete(run.trial, dict(run.last))
 
     def _fail(self, index: int, step: Step) -> None:
@@ -177,8 +193,8 @@ def replay(log: list[tuple[Any, ...]], scheduler: TrialScheduler) -> None:
     trials: dict[int, Trial] = {}
     for kind, *values in log:
         if kind == "suggest":
-            resumed, config, trial_id = values
-            scheduler.restore(TrialSuggestion(config=copy.deepcopy(config), trial_id=resumed))
+            resumed, config, trial_id, source, memo = values
+            scheduler.restore(TrialSuggestion(copy.deepcopy(config), resumed, source, json.loads(memo)))
             if resumed is None:
                 trials[trial_id] = Trial(trial_id, copy.deepcopy(config))
                 scheduler.on_trial_add(trials[trial_id])
@@ -205,15 +221,27 @@ def full_program(n: int) -> list[Step]:
     for i in range(n):
         steps += [
             Step("suggest"),
-            Step("report", i, 1, float(i * 7 % 5)),
-            Step("report", i, 1, float(i * 3 % 4)),
+            Step("report", i, 1, float(i * 7 % 5), (float(i * 5 % 7),)),
+            Step("report", i, 1, float(i * 3 % 4), (float(i * 5 % 3),)),
             Step("end", i),
         ]
     return steps
 
 
-# Each test of the contract runs in many classes, which hypothesis would warn about.
-_many_classes = settings(suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow], max_examples=15)
+def for_programs(test: Callable[..., None]) -> Callable[[Any], None]:
+    """Runs a test of the contract for as many programs as its class says; each argument is one."""
+    count = len(inspect.signature(test).parameters) - 1
+
+    def run(self: SchedulerContract) -> None:
+        @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=self.max_examples)
+        @given(st.tuples(*[self.programs] * count))
+        def check(programs: tuple[list[Step], ...]) -> None:
+            test(self, *programs)
+
+        check()
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
 
 
 class SchedulerContract:
@@ -225,19 +253,24 @@ class SchedulerContract:
     #: Whether another seed gives other configurations.
     random = True
 
+    #: The metrics of the scheduler that :meth:`make` makes.
+    metrics: tuple[str, ...] = (METRIC,)
+
+    #: Which programs, and how many: fewer and shorter ones for what takes milliseconds to suggest.
+    programs = PROGRAMS
+    max_examples = 15
+
     def make(self, random_seed: int | None) -> TrialScheduler:
-        """A fresh scheduler with metric ``loss`` that knows ``epoch``, or does not care."""
+        """A fresh scheduler of :attr:`metrics` that knows ``epoch``, or does not care."""
         raise NotImplementedError
 
-    @_many_classes
-    @given(PROGRAMS)
+    @for_programs
     def test_it_is_deterministic_for_a_seed(self, program: list[Step]) -> None:
         """Two schedulers with one seed answer the same to the same calls."""
         one, two = Simulation(self.make(3)), Simulation(self.make(3))
         assert comparable(one.run(program)) == comparable(two.run(program))
 
-    @_many_classes
-    @given(PROGRAMS, PROGRAMS)
+    @for_programs
     def test_restoring_equals_suggesting(self, before: list[Step], after: list[Step]) -> None:
         """A scheduler that was told a log goes on as the one that made it, whatever happened in the log."""
         first = Simulation(self.make(3))
@@ -251,8 +284,7 @@ class SchedulerContract:
         ending = [*after, *full_program(4)]
         assert comparable(second.run(ending)) == comparable(first.run(ending)[begin:])
 
-    @_many_classes
-    @given(PROGRAMS, PROGRAMS)
+    @for_programs
     def test_it_survives_pickling(self, before: list[Step], after: list[Step]) -> None:
         """A pickled scheduler goes on as the one it was made from."""
         first = Simulation(self.make(3))
@@ -262,8 +294,7 @@ class SchedulerContract:
         ending = [*after, *full_program(4)]
         assert comparable(second.run(ending)) == comparable(first.run(ending)[begin:])
 
-    @_many_classes
-    @given(PROGRAMS)
+    @for_programs
     def test_no_configuration_comes_twice(self, program: list[Step]) -> None:
         """No two trials get the same configuration, where that is promised."""
         simulation = Simulation(self.make(3))
@@ -274,8 +305,7 @@ class SchedulerContract:
             keys = [config_key(space, config) for config in simulation.new_configs()]
             assert len(set(keys)) == len(keys)
 
-    @_many_classes
-    @given(PROGRAMS)
+    @for_programs
     def test_the_number_of_suggestions_counts_those_made(self, program: list[Step]) -> None:
         """``num_suggestions`` is the number of suggestions that were not None: the log numbers them so."""
         simulation = Simulation(self.make(3))
@@ -308,7 +338,7 @@ class SchedulerContract:
         scheduler = self.make(3)
         metadata = scheduler.metadata()
         assert json.loads(json.dumps(metadata, allow_nan=False)) == metadata
-        assert metadata["metric_names"] == scheduler.metric_names() == [METRIC]
+        assert metadata["metric_names"] == scheduler.metric_names() == list(self.metrics)
         assert metadata["metric_mode"] == scheduler.metric_mode()
         assert metadata["random_seed"] == 3
         assert metadata["scheduler_name"] == type(scheduler).__name__
@@ -316,6 +346,8 @@ class SchedulerContract:
     def test_values_that_are_no_numbers_to_rank_do_not_break_it(self) -> None:
         """NaN and the infinities are answered like any value, in any mixture."""
         simulation = Simulation(self.make(3))
-        for i, value in enumerate([math.nan, math.inf, -math.inf, 1.0, 10**400, -(10**400), True] * 4):
-            simulation.run([Step("suggest"), *[Step("report", i, 1, value), Step("end", i)] * 3])
+        values = [math.nan, math.inf, -math.inf, 1.0, 10**400, -(10**400), True]
+        for i, value in enumerate(values * 4):
+            more = (values[i % 5], values[i % 3])
+            simulation.run([Step("suggest"), *[Step("report", i, 1, value, more), Step("end", i)] * 3])
         assert simulation.num_trials > 0

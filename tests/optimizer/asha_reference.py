@@ -76,9 +76,13 @@ class Reference:
         """The trial has failed and will not run again."""
         self.pausing.pop(trial, None)
 
+    def open_rungs(self) -> int:
+        """Trials may be promoted from so many rungs, counted from the lowest."""
+        return len(self.rungs)
+
     def promotion(self) -> tuple[int, int] | None:
         """The trial to promote now, with the level it may run to, or None. It is promoted."""
-        for rung in reversed(range(len(self.rungs))):
+        for rung in reversed(range(self.open_rungs())):
             results = self.rungs[rung]
             order = sorted(range(len(results)), key=lambda i: (results[i][0], i))
             for i in order[: len(results) * self.levels[rung] // self.levels[rung + 1]]:

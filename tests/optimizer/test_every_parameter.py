@@ -16,19 +16,39 @@ from cloudtune.config_space import choice, randint, uniform
 from cloudtune.continuing import adopt
 from cloudtune.errors import ExperimentMismatch
 from cloudtune.optimizer import baselines, schedulers, searchers
-from cloudtune.optimizer.baselines import ASHA, GridSearch, MedianStopping, RandomSearch
+from cloudtune.optimizer.baselines import (
+    ASHA,
+    BORE,
+    MOASHA,
+    MOBSTER,
+    PASHA,
+    BayesianOptimization,
+    GridSearch,
+    MedianStopping,
+    PopulationBasedTraining,
+    RandomSearch,
+    SyncHyperband,
+)
 from cloudtune.optimizer.scheduler import TrialScheduler
-from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler, MedianStoppingRule
-from cloudtune.optimizer.searchers import GridSearcher, RandomSearcher
+from cloudtune.optimizer.schedulers import (
+    FIFOScheduler,
+    HyperbandScheduler,
+    MedianStoppingRule,
+    ParetoHyperbandScheduler,
+    SynchronousHyperbandScheduler,
+)
+from cloudtune.optimizer.searchers import BayesianSearcher, BoreSearcher, GridSearcher, OptunaSearcher, RandomSearcher
 from cloudtune.trial import Trial
 
 SPACE: dict[str, Any] = {"x": uniform(0, 1), "n": randint(1, 4), "epochs": 9, "steps": 4}
 OTHER: dict[str, Any] = {"x": uniform(2, 3), "n": randint(1, 4), "epochs": 9, "steps": 4}
 SMALL: dict[str, Any] = {"k": choice(["a", "b"])}
 
+SEARCHERS = ["BayesianSearcher", "BoreSearcher", "GridSearcher", "OptunaSearcher", "RandomSearcher", "Searcher"]
+
 CLASSES = [
     *(getattr(module, name) for module in (baselines, schedulers) for name in module.__all__),
-    *(getattr(searchers, name) for name in ("GridSearcher", "RandomSearcher", "Searcher")),
+    *(getattr(searchers, name) for name in SEARCHERS),
 ]
 
 
@@ -76,9 +96,19 @@ def course(scheduler: Any) -> list[Any]:
     return seen
 
 
+def course_and_checkpoints(scheduler: Any) -> list[Any]:
+    """Also the checkpoints that may go in the end."""
+    return [*course(scheduler), *scheduler.expendable_checkpoints()]
+
+
 def proposals(searcher: Any) -> list[Any]:
     """The first proposals."""
     return [searcher.next_config() for _ in range(9)]
+
+
+def course_of_proposals(searcher: Any) -> list[Any]:
+    """Proposals of a searcher that learns."""
+    return course(FIFOScheduler(searcher.config_space, searcher, metric="loss"))
 
 
 def attribute(name: str) -> Callable[[Any], Any]:
@@ -131,11 +161,52 @@ HYPERBAND: list[Case] = [
     ("rung_levels", None, [2, 7], course),
 ]
 
+PAUSED: Case = ("max_num_checkpoints", None, 2, course_and_checkpoints)
+
+PASHA_CASES = [case for case in HYPERBAND if case[0] not in ("type", "brackets")]
+
+SYNCHRONOUS = [
+    ("brackets", None, 1, course) if case[0] == "brackets" else case for case in HYPERBAND if case[0] != "type"
+]
+
+BOTH = ["loss", "accuracy"]
+
+PARETO: list[Case] = [
+    *(case for case in HYPERBAND if case[0] not in ("metric", "mode")),
+    ("metric", BOTH, ["loss", "step"], course),
+    ("mode", "min", ["min", "max"], course),
+]
+
 MEDIAN: list[Case] = [
     ("running_average", True, False, course),
     ("grace_time", 1, 6, course),
     ("grace_population", 5, 9, course),
     ("rank_cutoff", 0.5, 0.2, course),
+]
+
+#: Makes two of the 24 suggestions of a course take a classifier.
+QUICK = {"classifier": "gradient_boosting", "num_init_random": 22, "num_candidates": 20}
+
+LEARNED: list[Case] = [
+    ("classifier", "gradient_boosting", "random_forest", course),
+    ("gamma", 0.25, 0.5, course),
+    ("num_init_random", 22, 23, course),
+    ("num_candidates", 20, 30, course),
+]
+
+#: Makes three of the 24 suggestions of a course take a model.
+QUICK_MODEL = {"num_init_random": 21}
+
+MODELLED: list[Case] = [
+    ("num_init_random", 21, 22, course),
+    ("max_size_data_for_model", 500, 5, course),
+    ("input_warping", False, True, course),
+]
+
+CONSTRAINED: list[Case] = [
+    ("constraint_attr", None, "accuracy", course),
+    ("cost_attr", "loss", "epoch", course),
+    ("cost_budget", None, 8.0, course),
 ]
 
 DUPLICATES: Case = ("allow_duplicates", False, True, course)
@@ -148,6 +219,43 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
     GridSearcher: (
         {"config_space": SPACE, "random_seed": 1},
         [*POINTS, ("num_samples", 5, 2, proposals), ("shuffle", True, False, proposals)],
+    ),
+    BoreSearcher: (
+        {"config_space": SPACE, "random_seed": 1, **QUICK},
+        [
+            *POINTS,
+            ("allow_duplicates", False, True, proposals),
+            *((name, one, other, course_of_proposals) for name, one, other, _ in LEARNED),
+        ],
+    ),
+    BORE: (
+        {"config_space": SPACE, "metric": "loss", "random_seed": 1, **QUICK},
+        [*FIFO, *LEARNED, DUPLICATES],
+    ),
+    BayesianSearcher: (
+        {"config_space": SPACE, "random_seed": 1, **QUICK_MODEL, "cost_attr": "loss"},
+        [
+            *POINTS,
+            ("allow_duplicates", False, True, proposals),
+            *((name, one, other, course_of_proposals) for name, one, other, _ in [*MODELLED, *CONSTRAINED]),
+        ],
+    ),
+    BayesianOptimization: (
+        {"config_space": SPACE, "metric": "loss", "random_seed": 1, **QUICK_MODEL, "cost_attr": "loss"},
+        [*FIFO, *MODELLED, *CONSTRAINED, DUPLICATES],
+    ),
+    MOBSTER: (
+        {"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1, **QUICK_MODEL},
+        [*HYPERBAND, *MODELLED, PAUSED, DUPLICATES],
+    ),
+    OptunaSearcher: (
+        {"config_space": SPACE, "random_seed": 1},
+        [
+            *POINTS,
+            ("allow_duplicates", False, True, proposals),
+            ("sampler", "tpe", "nsgaii", course_of_proposals),
+            ("sampler_options", None, {"n_startup_trials": 3}, course_of_proposals),
+        ],
     ),
     FIFOScheduler: (
         {"config_space": SPACE, "metric": "loss", "random_seed": 1},
@@ -162,11 +270,59 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
         {"config_space": SPACE, "metric": "loss", "resource_attr": "epoch", "max_t": 9, "random_seed": 1},
         [
             *HYPERBAND,
+            PAUSED,
             ("searcher", "random", "grid", course),
             ("search_options", None, {"allow_duplicates": True}, course),
         ],
     ),
-    ASHA: ({"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1}, [*HYPERBAND, DUPLICATES]),
+    ASHA: ({"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1}, [*HYPERBAND, PAUSED, DUPLICATES]),
+    PASHA: (
+        {"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1},
+        [*PASHA_CASES, PAUSED, DUPLICATES],
+    ),
+    SynchronousHyperbandScheduler: (
+        {"config_space": SPACE, "metric": "loss", "resource_attr": "epoch", "max_t": 9, "random_seed": 1},
+        [
+            *SYNCHRONOUS,
+            ("searcher", "random", "grid", course),
+            ("search_options", None, {"allow_duplicates": True}, course),
+        ],
+    ),
+    SyncHyperband: (
+        {"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1},
+        [*SYNCHRONOUS, DUPLICATES],
+    ),
+    ParetoHyperbandScheduler: (
+        {"config_space": SPACE, "metric": BOTH, "resource_attr": "epoch", "max_t": 9, "random_seed": 1},
+        [
+            *PARETO,
+            ("searcher", "random", "grid", course),
+            ("search_options", None, {"allow_duplicates": True}, course),
+        ],
+    ),
+    MOASHA: ({"config_space": SPACE, "metric": BOTH, "max_t": 9, "random_seed": 1}, [*PARETO, DUPLICATES]),
+    PopulationBasedTraining: (
+        {
+            "config_space": SPACE,
+            "metric": "loss",
+            "max_t": 9,
+            "population_size": 5,
+            "perturbation_interval": 2,
+            "random_seed": 1,
+        },
+        [
+            *SEARCH,
+            *RULES,
+            ("max_t", 9, 5, course),
+            ("population_size", 5, 3, course),
+            ("perturbation_interval", 2, 4, course),
+            ("quantile_fraction", 0.25, 0.5, course),
+            ("resample_probability", 0.25, 1, course),
+            ("perturbation_factors", (1.2, 0.8), (2, 0.5), course),
+            ("searcher", "random", "grid", course),
+            ("search_options", None, {"allow_duplicates": True}, course),
+        ],
+    ),
     MedianStopping: (
         {"config_space": SPACE, "metric": "loss", "random_seed": 1},
         [*SEARCH, *RULES, *MEDIAN, DUPLICATES],
@@ -192,6 +348,8 @@ def make(cls: type, base: dict[str, Any], name: str, value: Any) -> Any:
         arguments["config_space"] = SMALL
     if name == "max_resource_attr":
         arguments.pop("max_t", None)
+    if name == "max_num_checkpoints" and cls is not PASHA:
+        arguments["type"] = "promotion"
     if cls is MedianStoppingRule:
         arguments["scheduler"] = RandomSearch(SPACE, metric=["loss", "accuracy"], random_seed=1)
     return cls(**arguments)
@@ -266,5 +424,7 @@ def test_the_table_misses_no_parameter() -> None:
                 set(parameters(cls))
                 - {case[0] for case in cases}
                 - ({"scheduler"} if cls is MedianStoppingRule else set())
+                # Refused there: paused trials cannot be ranked by one metric.
+                - ({"max_num_checkpoints"} if cls is ParetoHyperbandScheduler else set())
             )
             assert not missing, f"{cls.__name__}: {missing}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ from hypothesis import strategies as st
 
 from cloudtune.config_space import uniform
 from cloudtune.optimizer.baselines import ASHA, MedianStopping, RandomSearch
-from cloudtune.optimizer.scheduler import SchedulerDecision
-from cloudtune.optimizer.schedulers import FIFOScheduler, MedianStoppingRule
-from cloudtune.trial import Trial
+from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler, TrialSuggestion
+from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler, MedianStoppingRule
+from cloudtune.trial import Config, Trial
 from tests.contracts.scheduler_contract import PROGRAMS, Simulation, Step
 from tests.optimizer.recording_searcher import RecordingSearcher
 
@@ -138,6 +139,81 @@ def test_the_wrapped_searcher_is_told_everything() -> None:
     scheduler = MedianStoppingRule(inner, "epoch")
     assert searcher.tell_all_and_return_calls(scheduler) == searcher.expected_calls()
     assert inner.num_suggestions == scheduler.num_suggestions == 3
+
+
+class _Working(TrialScheduler):
+    """Writes down what it is asked besides the calls of every trial."""
+
+    def __init__(self) -> None:
+        super().__init__(SPACE, random_seed=1)
+        self.taken: list[Any] = []
+
+    def _suggest(self) -> TrialSuggestion:
+        return TrialSuggestion.start_suggestion({"x": 0.5, "max_epochs": 9}, checkpoint_trial_id=7, memo={"fit": 3})
+
+    def _restore(self, suggestion: TrialSuggestion) -> None:
+        self.taken.append(suggestion)
+
+    def work(self) -> Callable[[], Any]:
+        return lambda: "worked"
+
+    def take(self, result: Any) -> None:
+        self.taken.append(result)
+
+    def expendable_checkpoints(self) -> Sequence[int]:
+        return [4]
+
+    def on_trial_result(self, trial: Trial, result: dict[str, Any]) -> str:
+        return CONTINUE
+
+    def metric_names(self) -> list[str]:
+        return ["loss"]
+
+
+@pytest.mark.defect("C11")
+def test_work_memos_and_checkpoints_are_the_wrapped_schedulers() -> None:
+    """What is computed aside, what is to be remembered, and what may be deleted passes through the rule."""
+    inner = _Working()
+    scheduler = MedianStoppingRule(inner, "epoch")
+    work = scheduler.work()
+    assert work is not None
+    scheduler.take(work())
+    suggestion = scheduler.suggest()
+    assert suggestion is not None
+    assert (suggestion.memo, suggestion.checkpoint_trial_id) == ({"fit": 3}, 7)
+    scheduler.restore(suggestion)
+    assert inner.taken == ["worked", suggestion]
+    assert inner.num_suggestions == scheduler.num_suggestions == 2
+    assert list(scheduler.expendable_checkpoints()) == [4]
+
+
+@pytest.mark.defect("C11")
+@pytest.mark.parametrize("restored", [False, True])
+def test_the_wrapped_searcher_hears_that_a_trial_goes_on(restored: bool) -> None:
+    """Also where the resumption is restored from a log."""
+    resumed: list[tuple[int, Any]] = []
+
+    class Listening(RecordingSearcher):
+        def on_trial_resume(self, trial_id: int, config: Config) -> None:
+            resumed.append((trial_id, config["max_epochs"]))
+
+    inner = HyperbandScheduler(
+        SPACE, Listening(SPACE, []), metric="loss", resource_attr="epoch", max_t=9, reduction_factor=2, type="promotion"
+    )
+    scheduler = MedianStoppingRule(inner, "epoch", grace_time=9)
+    for trial_id in range(2):
+        suggestion = scheduler.suggest()
+        assert suggestion is not None
+        assert suggestion.config is not None
+        trial = Trial(trial_id, suggestion.config)
+        scheduler.on_trial_add(trial)
+        assert scheduler.on_trial_result(trial, {"epoch": 1, "loss": float(trial_id)}) == PAUSE
+        scheduler.on_trial_remove(trial)
+    if restored:
+        scheduler.restore(TrialSuggestion.resume_suggestion(0))
+    else:
+        assert scheduler.suggest() == TrialSuggestion.resume_suggestion(0)
+    assert resumed == [(0, 9)]
 
 
 def test_metadata_tells_of_both() -> None:

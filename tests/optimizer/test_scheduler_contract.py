@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from cloudtune.config_space import choice, loguniform, randint
-from cloudtune.optimizer.baselines import ASHA, GridSearch, MedianStopping, RandomSearch
+from cloudtune.optimizer.baselines import (
+    ASHA,
+    MOASHA,
+    PASHA,
+    GridSearch,
+    MedianStopping,
+    PopulationBasedTraining,
+    RandomSearch,
+    SyncHyperband,
+)
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler, MedianStoppingRule
+from cloudtune.optimizer.schedulers.synchronous import SynchronousHyperbandScheduler
 from examples.local_searcher import LocalSearcher
 from examples.standalone_scheduler import TopShareScheduler
 from tests.contracts.scheduler_contract import METRIC, RESOURCE, SchedulerContract
@@ -71,6 +81,103 @@ class TestHyperbandPromotion(SchedulerContract):
             max_resource_attr="max_epochs",
             brackets=3,
             type="promotion",
+            random_seed=random_seed,
+        )
+
+
+class TestPASHA(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return PASHA(
+            SPACE,
+            metric=METRIC,
+            max_resource_attr="max_epochs",
+            reduction_factor=2,
+            max_num_checkpoints=3,
+            random_seed=random_seed,
+        )
+
+
+class TestPASHAInAFiniteSpace(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return PASHA(FINITE, metric=METRIC, mode="max", max_t=8, reduction_factor=2, random_seed=random_seed)
+
+
+class TestSyncHyperband(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return SyncHyperband(SPACE, metric=METRIC, mode="max", max_resource_attr="max_epochs", random_seed=random_seed)
+
+
+class TestSyncHyperbandInAFiniteSpace(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return SyncHyperband(FINITE, metric=METRIC, max_t=8, reduction_factor=2, random_seed=random_seed)
+
+
+class TestSynchronousSuccessiveHalving(SchedulerContract):
+    no_duplicates = False
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return SynchronousHyperbandScheduler(
+            SPACE,
+            LocalSearcher,
+            metric=METRIC,
+            resource_attr=RESOURCE,
+            max_t=5,
+            grace_period=2,
+            reduction_factor=2,
+            brackets=1,
+            random_seed=random_seed,
+            search_options={"metric": METRIC},
+        )
+
+
+class TestMOASHAStopping(SchedulerContract):
+    metrics = (METRIC, "latency", "size")
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return MOASHA(SPACE, metric=self.metrics, mode=["max", "min", "min"], max_t=9, random_seed=random_seed)
+
+
+class TestMOASHAPromotion(SchedulerContract):
+    metrics = (METRIC, "latency")
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return MOASHA(
+            FINITE,
+            metric=self.metrics,
+            max_resource_attr="max_epochs",
+            brackets=2,
+            type="promotion",
+            random_seed=random_seed,
+        )
+
+
+class TestRandomSearchWithSeveralMetrics(SchedulerContract):
+    metrics = (METRIC, "latency")
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return RandomSearch(SPACE, metric=self.metrics, mode=["max", "min"], random_seed=random_seed)
+
+
+class TestPopulationBasedTraining(SchedulerContract):
+    no_duplicates = False
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return PopulationBasedTraining(
+            SPACE, metric=METRIC, max_resource_attr="max_epochs", perturbation_interval=2, random_seed=random_seed
+        )
+
+
+class TestPopulationBasedTrainingInAFiniteSpace(SchedulerContract):
+    no_duplicates = False
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return PopulationBasedTraining(
+            {**FINITE, "width": 3},
+            metric=METRIC,
+            mode="max",
+            perturbation_interval=1,
+            population_size=5,
+            quantile_fraction=0.4,
             random_seed=random_seed,
         )
 

@@ -36,7 +36,7 @@ def handed_over_after(max_run: int, times: list[Time], fails: int = 0) -> float:
     silent: list[list[Time]] = [[]] * fails
     answers = iter(silent)
     told: list[str] = []
-    backend = SimpleNamespace(time=lambda: BEGAN)
+    backend = SimpleNamespace(wall_time=lambda: BEGAN)
     tuner = cast(Tuner, SimpleNamespace(trial_backend=backend, interrupt=told.append))
     job = cast(OwnJob, SimpleNamespace(times=lambda patience: next(answers, times)))
     hand_over = HandOver(job, Settings("digits", "", "cloudtune/digits/digits/", max_run), SignalWatch())

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from benchmarking.definitions import BENCHMARKS
-from cloudtune.optimizer.baselines import ASHA, GridSearch, MedianStopping, RandomSearch
+from cloudtune.optimizer.baselines import (
+    ASHA,
+    MOBSTER,
+    PASHA,
+    BayesianOptimization,
+    GridSearch,
+    MedianStopping,
+    RandomSearch,
+    SyncHyperband,
+)
 from cloudtune.studies.catalogue import Catalogue, UnknownName
 from cloudtune.studies.cell import Cell
 from cloudtune.studies.methods import METHODS
@@ -38,7 +47,7 @@ def test_every_method_starts_with_the_same_configurations(method: str) -> None:
 
 
 def test_methods_are_what_they_are_called() -> None:
-    """ASHA pauses and promotes, as its paper has it; ASHA-STOP stops."""
+    """ASHA pauses and promotes, as its paper has it, and so does MOBSTER; ASHA-STOP stops."""
     made = {name: CATALOGUE.scheduler(_cell(name), CellSettings()) for name in METHODS}
     assert {name: type(one) for name, one in made.items()} == {
         "RS": RandomSearch,
@@ -46,10 +55,15 @@ def test_methods_are_what_they_are_called() -> None:
         "MSR": MedianStopping,
         "ASHA": ASHA,
         "ASHA-STOP": ASHA,
+        "BO": BayesianOptimization,
+        "MOBSTER": MOBSTER,
+        "PASHA": PASHA,
+        "HYPERBAND": SyncHyperband,
     }
-    assert {name: made[name].metadata()["type"] for name in ("ASHA", "ASHA-STOP")} == {
+    assert {name: made[name].metadata()["type"] for name in ("ASHA", "ASHA-STOP", "MOBSTER")} == {
         "ASHA": "promotion",
         "ASHA-STOP": "stopping",
+        "MOBSTER": "promotion",
     }
 
 

@@ -47,7 +47,7 @@ def test_the_guide_has_every_flag() -> None:
 def test_what_is_not_given_is_as_the_plan_has_it() -> None:
     """Defaults stand once, where the members are; flags that were not given do not touch them."""
     values: dict[str, Any] = {flag.name: () if flag.several else None for flag in FLAGS}
-    expected = StudyRequest(Plan("tag", ("digits_mlp",), ("RS", "ASHA")), Account(), LaunchArguments())
+    expected = StudyRequest(Plan("tag", ("digits_mlp",), ("RS", "BO", "ASHA", "MOBSTER")), Account(), LaunchArguments())
     assert _request(**{**values, **NEEDED}) == expected
     assert {flag.name: flag.default for flag in FLAGS if flag.default is not None and flag.default is not False} == {
         "num_seeds": 1,
@@ -78,7 +78,9 @@ def test_requests_share_nothing() -> None:
     second = _request(catalogue)
     assert dict(first.plan.settings.extra) == {"brackets": 3, "kind": "b"}
     assert dict(second.plan.settings.extra) == {"kind": "a"}
-    assert second.plan == Plan("tag", ("digits_mlp",), ("RS", "ASHA"), settings=CellSettings(extra={"kind": "a"}))
+    assert second.plan == Plan(
+        "tag", ("digits_mlp",), ("RS", "BO", "ASHA", "MOBSTER"), settings=CellSettings(extra={"kind": "a"})
+    )
     assert _request(Catalogue(BENCHMARKS)).plan.settings == CellSettings()
 
 
@@ -104,7 +106,8 @@ def test_flags_of_time_reach_the_limit(backend: str, workers: int, limit: float)
     [
         ({"experiment_tag": None}, "give --experiment_tag, which experiments of the study have in common"),
         ({"benchmark": ()}, "give --benchmark, one or several of digits_mlp"),
-        ({"backend": "simulator"}, "--backend simulator comes with a later version of cloudtune; use sagemaker or"),
+        ({"backend": "simulator", "image_uri": "i"}, "nothing is trained; leave out --image_uri"),
+        ({"backend": "simulator", "instance_type": ("a",)}, "nothing is trained; leave out --instance_type"),
         ({"backend": "local", "image_uri": "i"}, "give --tuner_image_uri, not --image_uri"),
         ({"backend": "local", "tuner_instance_type": "t"}, "give --instance_type, not --tuner_instance_type"),
         ({"backend": "local", "instance_type": ("a", "b")}, "which has one type: give one --instance_type"),
@@ -160,7 +163,7 @@ def test_names_are_looked_up_at_once(values: dict[str, Any], message: str) -> No
 def test_methods_where_none_is_named() -> None:
     """Those that the field compares, as far as they are there; those that a catalogue names; else all it has."""
     method: Any = object()
-    assert CATALOGUE.default_methods == ("RS", "ASHA")
+    assert CATALOGUE.default_methods == ("RS", "BO", "ASHA", "MOBSTER")
     assert Catalogue({}, {"ASHA": method, "MINE": method, "RS": method}).default_methods == ("RS", "ASHA")
     assert Catalogue({}, {"MINE": method, "YOURS": method}).default_methods == ("MINE", "YOURS")
     assert Catalogue(BENCHMARKS, default_methods=["GS"]).default_methods == ("GS",)

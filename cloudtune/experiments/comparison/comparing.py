@@ -80,7 +80,7 @@ def compare(
     return Comparison(
         subplots=panels,
         metric=names,
-        mode="max" if len(names) == 2 or metrics[0][1] < 0 else "min",
+        mode="max" if len(names) > 1 or metrics[0][1] < 0 else "min",
         xlabel=parameters.xlabel or usual_xlabel(parameters, members),
         ylabel=parameters.ylabel or usual_ylabel(names),
         parameters=parameters,
@@ -100,8 +100,8 @@ def _told(experiments: Sequence[ExperimentResult]) -> str:
 
 
 def _factor(metrics: tuple[Signed, ...], parameters: PlotParameters) -> float:
-    """What makes a loss the value that is shown. An area was a loss with its sign turned."""
-    return (-1.0 if len(metrics) == 2 else metrics[0][1]) * (parameters.metric_multiplier or 1.0)
+    """What makes a loss the value that is shown. A hypervolume was a loss with its sign turned."""
+    return (-1.0 if len(metrics) > 1 else metrics[0][1]) * (parameters.metric_multiplier or 1.0)
 
 
 def _panels(

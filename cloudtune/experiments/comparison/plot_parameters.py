@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any, Literal, TypeVar
 
+from cloudtune.experiments.hypervolume import MAX_LOSSES
+
 AggregateMode = Literal["iqm_bootstrap", "mean_and_ci", "median_percentiles"]
 Over = Literal["time", "cost", "resource", "trials"]
 TimeUnit = Literal["s", "min", "h"]
@@ -60,8 +62,8 @@ class PlotParameters:
     """What a figure shows, and how. None: the default, or what the parameters that these are laid over say.
 
     Args:
-        metric: Name or position of a metric that the experiments optimise; the first by default. Two names: the
-            hypervolume that both dominate.
+        metric: Name or position of a metric that the experiments optimise; the first by default. Two to four names:
+            the hypervolume of these.
         title: Of the figure.
         xlabel: Of the horizontal axes; made from ``over`` by default.
         ylabel: Of the vertical axes; made from the metric by default.
@@ -89,7 +91,7 @@ class PlotParameters:
         subplots: How the figure is parted.
     """
 
-    metric: str | int | tuple[str, str] | None = None
+    metric: str | int | tuple[str, ...] | None = None
     title: str | None = None
     xlabel: str | None = None
     ylabel: str | None = None
@@ -105,7 +107,7 @@ class PlotParameters:
     confidence: float | None = None
     num_draws: int | None = None
     random_seed: int | None = None
-    reference_point: tuple[float, float] | None = None
+    reference_point: tuple[float, ...] | None = None
     grid: bool | None = None
     dpi: int | None = None
     tick_params: Mapping[str, Any] | None = None
@@ -125,7 +127,7 @@ class PlotParameters:
         if self.num_draws is not None and not 1 <= self.num_draws <= MAX_DRAWS:
             raise ValueError(f"num_draws={self.num_draws} must lie between 1 and {MAX_DRAWS}; 1000 is usual")
         _metric(self.metric)
-        _pair("reference_point", self.reference_point, may_be_open=False)
+        _corner(self.reference_point)
         _pair("xlim", self.xlim, may_be_open=True)
         _pair("ylim", self.ylim, may_be_open=True)
         if self.metric_multiplier is not None and not (_is_finite(self.metric_multiplier) and self.metric_multiplier):
@@ -161,14 +163,27 @@ def _metric(value: object) -> None:
     """Names and positions; True and False are numbers in Python, and no positions."""
     for one in value if isinstance(value, tuple | list) else (value,):
         if isinstance(one, bool) or not isinstance(one, str | int | None):
-            raise ValueError(f"metric={value!r} must be a name or position of a metric, or two of them")
+            raise ValueError(f"metric={value!r} must be a name or position of a metric, or some of them")
+
+
+def _several(value: object) -> tuple[object, ...]:
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else ()
+
+
+def _corner(value: object) -> None:
+    """A number for each of the metrics of a hypervolume."""
+    if value is None:
+        return
+    numbers = _several(value)
+    if not 2 <= len(numbers) <= MAX_LOSSES or not all(map(_is_finite, numbers)):
+        raise ValueError(f"reference_point={value!r} must be two to {MAX_LOSSES} finite numbers, one for each metric")
 
 
 def _pair(name: str, value: object, may_be_open: bool) -> None:
     """Two numbers; an end of an axis may be left to matplotlib, as None."""
     if value is None:
         return
-    both = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else ()
+    both = _several(value)
     if len(both) != 2 or not all(_is_finite(one) or (may_be_open and one is None) for one in both):
         raise ValueError(f"{name}={value!r} must be two finite numbers")
 

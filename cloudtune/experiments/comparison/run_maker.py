@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cloudtune.errors import CloudtuneError
 from cloudtune.experiments.comparison.comparison import Floats
 from cloudtune.experiments.comparison.grid import LARGEST, Run, best_so_far
 from cloudtune.experiments.comparison.notes import Notes, listed
 from cloudtune.experiments.comparison.plot_parameters import SECONDS, PlotParameters
 from cloudtune.experiments.comparison.selection import Signed, common_resource_attr, has_finished
 from cloudtune.experiments.comparison.spending import NotTold, spent
-from cloudtune.experiments.hypervolume import dominated_areas
+from cloudtune.experiments.hypervolume import dominated_volumes
 
 if TYPE_CHECKING:
     from cloudtune.experiments.experiment_result import ExperimentResult
@@ -99,26 +100,28 @@ class RunMaker:
         if len(self._metrics) == 1:
             return [(experiment, columns[0]) for experiment, columns in found]
         points = [(experiment, np.stack(columns, axis=1)) for experiment, columns in found]
-        corner = self._corner([both for _, both in points])
-        return [(experiment, -_areas(both, corner)) for experiment, both in points]
+        corner = self._corner([of_each for _, of_each in points])
+        return [(experiment, -_volumes(of_each, corner)) for experiment, of_each in points]
 
-    def _corner(self, points: Sequence[Floats]) -> tuple[float, float]:
-        """The reference point, as losses. All experiments share it: areas to different corners do not compare."""
+    def _corner(self, points: Sequence[Floats]) -> list[float]:
+        """The reference point, as losses. All experiments share it: volumes to different corners do not compare."""
         given = self._parameters.reference_point
-        (_, first), (_, second) = self._metrics
+        if given is not None and len(given) != len(self._metrics):
+            names = listed([name for name, _ in self._metrics])
+            raise CloudtuneError(f"reference_point={given!r} must hold a number for each of {names}")
         if given is not None:
-            return given[0] * first, given[1] * second
-        finite = [both[np.isfinite(both).all(axis=1)] for both in points]
-        worst = np.concatenate([np.full((1, 2), -np.inf), *finite]).max(axis=0)
-        return float(worst[0]), float(worst[1])
+            return [corner * sign for corner, (_, sign) in zip(given, self._metrics, strict=True)]
+        finite = [of_each[np.isfinite(of_each).all(axis=1)] for of_each in points]
+        worst: list[float] = np.concatenate([np.full((1, len(self._metrics)), -np.inf), *finite]).max(axis=0).tolist()
+        return worst
 
 
 def _usable(losses: Floats) -> Floats:
     return np.where(np.abs(losses) < LARGEST, losses, np.inf)
 
 
-def _areas(points: Floats, corner: tuple[float, float]) -> Floats:
-    """The area that is dominated after each point; NaN before there is one with two finite values."""
-    areas = np.array(dominated_areas([(x, y) for x, y in points.tolist()], corner))
-    areas[np.cumsum(np.isfinite(points).all(axis=1)) == 0] = np.nan
-    return areas
+def _volumes(points: Floats, corner: Sequence[float]) -> Floats:
+    """The volume that is dominated after each point; NaN before there is one whose values are all finite."""
+    volumes = np.array(dominated_volumes(points.tolist(), corner))
+    volumes[np.cumsum(np.isfinite(points).all(axis=1)) == 0] = np.nan
+    return volumes

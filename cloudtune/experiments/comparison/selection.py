@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cloudtune.constants import ST_TUNER_TIME, TRIAL_ID
 from cloudtune.errors import CloudtuneError
 from cloudtune.experiments.comparison.notes import Notes, listed
+from cloudtune.experiments.hypervolume import MAX_LOSSES
 from cloudtune.experiments.metadata_form import UnusualMetadata, said_modes, said_text
 from cloudtune.store.results_object import DamagedResults
 
@@ -74,18 +75,20 @@ def with_results(experiments: Sequence[ExperimentResult], notes: Notes) -> list[
 
 
 def common_metrics(
-    experiments: Sequence[ExperimentResult], metric: str | int | tuple[str, str] | None
+    experiments: Sequence[ExperimentResult], metric: str | int | tuple[str, ...] | None
 ) -> tuple[Signed, ...]:
-    """The metric that all experiments are compared by, or the two.
+    """The metric that all experiments are compared by, or those of a hypervolume.
 
     Raises:
         CloudtuneError: Some have another one, or go the other way.
     """
     wanted = tuple(metric) if isinstance(metric, (tuple, list)) else (metric,)
-    if len(wanted) not in {1, 2}:
-        raise CloudtuneError(f"metric={metric!r} names {len(wanted)} metrics; choose one, or two for their hypervolume")
-    if len(wanted) == 2 and wanted[0] == wanted[1]:
-        raise CloudtuneError(f"metric={metric!r} names one metric twice; a hypervolume needs two")
+    if not 1 <= len(wanted) <= MAX_LOSSES:
+        raise CloudtuneError(
+            f"metric={metric!r} names {len(wanted)} metrics; choose one, or two to {MAX_LOSSES} for their hypervolume"
+        )
+    if len(set(wanted)) < len(wanted):
+        raise CloudtuneError(f"metric={metric!r} names one metric twice; a hypervolume needs each once")
     found: dict[tuple[Signed, ...], list[str]] = {}
     without: list[ValueError] = []
     for experiment in experiments:

@@ -31,7 +31,11 @@ def usual_xlabel(parameters: PlotParameters, experiments: Sequence[ExperimentRes
 
 def usual_ylabel(metrics: Sequence[str]) -> str:
     """What the vertical axis shows."""
-    return f"best {metrics[0]} so far" if len(metrics) == 1 else f"hypervolume of {' and '.join(metrics)}"
+    return (
+        f"best {metrics[0]} so far"
+        if len(metrics) == 1
+        else f"hypervolume of {', '.join(metrics[:-1])} and {metrics[-1]}"
+    )
 
 
 def usual_caption(panels: Sequence[Panel], parameters: PlotParameters) -> str:

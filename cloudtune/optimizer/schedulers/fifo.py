@@ -55,13 +55,15 @@ class FIFOScheduler(SearcherScheduler):
                 f"max_resource_attr {max_resource_attr!r} is not in the config space, which has "
                 f"{', '.join(config_space)}; add it as a constant, for instance {max_resource_attr!r}: 27"
             )
+        constant = None if max_resource_attr is None else config_space[max_resource_attr]
+        self._aim(constant if isinstance(constant, int | float) else None)
 
     def _suggest(self) -> TrialSuggestion | None:
         config = self.searcher.next_config()
-        return None if config is None else TrialSuggestion.start_suggestion(config)
+        return None if config is None else self._start(config)
 
     def _restore(self, suggestion: TrialSuggestion) -> None:
-        self.searcher.restore(self._restored_config(suggestion))
+        self.searcher.restore(self._restored_config(suggestion), suggestion.memo)
 
     def on_trial_result(self, trial: Trial, result: dict[str, Any]) -> str:
         """Told to the searcher; the trial goes on."""

@@ -2,7 +2,8 @@
 
 Sources: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning" (MLSys; first as arXiv:1810.05934 in
 2018), algorithm 2, for promotion; stopping makes the same comparison once, when a trial arrives, so that no trial ever
-waits. Li et al. 2017, "Hyperband" (JMLR 18), algorithm 1, for brackets.
+waits. Li et al. 2017, "Hyperband" (JMLR 18), algorithm 1, for brackets. Bohdal et al. 2023, "PASHA" (ICLR), for a
+maximum that grows.
 """
 
 from __future__ import annotations
@@ -10,16 +11,30 @@ from __future__ import annotations
 import logging
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Mapping, Sequence
-from itertools import accumulate, pairwise
-from numbers import Integral
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from cloudtune.optimizer.former_names import explain_former_names
 from cloudtune.optimizer.randomness import KeyedRandom
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialSuggestion
-from cloudtune.optimizer.schedulers.brackets import AnyBracket, PromotionBracket, StoppingBracket, Track
-from cloudtune.optimizer.schedulers.rungs import PromotionRung, bracket_weights, rank_value, rung_levels
+from cloudtune.optimizer.schedulers.brackets import (
+    AnyBracket,
+    PromotionBracket,
+    RungToWaitAt,
+    StoppingBracket,
+    Track,
+)
+from cloudtune.optimizer.schedulers.kept_checkpoints import KeptCheckpoints
+from cloudtune.optimizer.schedulers.pasha import PashaBracket
+from cloudtune.optimizer.schedulers.resource_levels import (
+    check_brackets,
+    is_positive_integer,
+    max_resource,
+    resource_levels,
+    unusable_report,
+)
+from cloudtune.optimizer.schedulers.rungs import PromotionRung, bracket_weights, rank_value
 from cloudtune.optimizer.schedulers.searcher_scheduler import SearcherScheduler
 from cloudtune.optimizer.searchers import Searcher
 from cloudtune.trial import Trial
@@ -29,6 +44,7 @@ logger = logging.getLogger(__name__)
 BRACKET_TYPES: dict[str, type[StoppingBracket | PromotionBracket]] = {
     "stopping": StoppingBracket,
     "promotion": PromotionBracket,
+    "pasha": PashaBracket,
 }
 
 
@@ -39,7 +55,10 @@ class HyperbandScheduler(SearcherScheduler):
     ``reduction_factor`` times as much each time. With ``type="stopping"`` it runs on if it belongs to the best
     1 / ``reduction_factor`` of those that were there so far, else it is stopped. With ``type="promotion"`` it pauses at
     every rung, and is resumed if and when it belongs to the best; scripts should then save checkpoints, or a resumed
-    trial starts anew. NaN and infinite metric values rank worst.
+    trial starts anew. ``type="pasha"`` is promotion with a maximum that is the second level at first, and grows by one
+    level whenever the ranking at the highest level so far differs from that of the same trials one level below by more
+    than noise (Bohdal et al. 2023); metrics should then be reported at every epoch, for the noise is judged from
+    learning curves that cross and cross again. NaN and infinite metric values rank worst.
 
     A report that jumps over rung levels counts for each of them. A trial is stopped when it reaches the maximum
     resource, unless ``max_resource_attr`` is given: then its script ends by itself.
@@ -50,15 +69,18 @@ class HyperbandScheduler(SearcherScheduler):
         metric: What scripts report and what is to be optimised.
         mode: ``"min"`` or ``"max"``.
         resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
-        max_resource_attr: Key of the config space whose constant is the maximum resource. With ``type="promotion"``
+        max_resource_attr: Key of the config space whose constant is the maximum resource. Unless ``type="stopping"``,
             scripts get the next rung level under this key, so that they end there by themselves.
         max_t: The maximum resource, where there is no ``max_resource_attr``.
         grace_period: First rung level.
         reduction_factor: Ratio of rung levels, above 1.
         brackets: Number of brackets. Bracket ``s`` (from 0) has rungs of its own, from the ``s``-th level on; each
             trial belongs to one at random, so that all brackets use about the same resource.
-        type: ``"stopping"`` or ``"promotion"``.
+        type: ``"stopping"``, ``"promotion"`` or ``"pasha"``.
         rung_levels: Rung levels below the maximum resource, in place of ``grace_period`` and ``reduction_factor``.
+        max_num_checkpoints: So many paused trials at most keep their checkpoints, where the backend deletes checkpoints
+            at all (``delete_checkpoints=True``). The others are those that will hardly be promoted, by their ranks; one
+            that is promoted all the same starts anew. None: all keep theirs.
         points_to_evaluate, random_seed, search_options: See
             :class:`~cloudtune.optimizer.schedulers.fifo.FIFOScheduler`.
 
@@ -69,14 +91,20 @@ class HyperbandScheduler(SearcherScheduler):
 
     resource_attr: str
 
+    #: Whether the rungs of this class can rank several metrics.
+    _ranks_several = False
+
+    #: What ``type`` may be.
+    _types: Sequence[str] = tuple(BRACKET_TYPES)
+
     @explain_former_names
     def __init__(
         self,
         config_space: Mapping[str, Any],
         searcher: str | type[Searcher] | Searcher = "random",
         *,
-        metric: str,
-        mode: str = "min",
+        metric: str | Sequence[str],
+        mode: str | Sequence[str] = "min",
         resource_attr: str,
         max_resource_attr: str | None = None,
         max_t: int | None = None,
@@ -85,36 +113,64 @@ class HyperbandScheduler(SearcherScheduler):
         brackets: int = 1,
         type: str = "stopping",  # noqa: A002 - the name the field knows
         rung_levels: Sequence[int] | None = None,
+        max_num_checkpoints: int | None = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         random_seed: int | None = None,
         search_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(config_space, searcher, metric, mode, points_to_evaluate, random_seed, search_options)
-        if not self._single:
-            raise ValueError(f"metric must be one name, got {metric!r}; several objectives need FIFOScheduler")
+        if not self._single and not self._ranks_several:
+            raise ValueError(
+                f"metric must be one name, got {metric!r}; several objectives need MOASHA or FIFOScheduler"
+            )
         if not resource_attr:
             raise ValueError(f"resource_attr must name what the script reports as its epoch, got {resource_attr!r}")
-        if type not in BRACKET_TYPES:
-            raise ValueError(f"type must be one of {', '.join(map(repr, BRACKET_TYPES))}, got {type!r}")
+        if type not in self._types:
+            raise ValueError(f"type must be one of {', '.join(map(repr, self._types))}, got {type!r}")
         self.resource_attr = resource_attr
         self.max_resource_attr = max_resource_attr
         self.type = type
-        self.max_t = _max_resource(self.config_space, max_resource_attr, max_t)
-        self.rung_levels = _levels(rung_levels, grace_period, reduction_factor, self.max_t)
+        self.max_t = max_resource(self.config_space, max_resource_attr, max_t)
+        self.rung_levels = resource_levels(rung_levels, grace_period, reduction_factor, self.max_t)
         self.grace_period = int(grace_period) if rung_levels is None else None
         self.reduction_factor = float(reduction_factor) if rung_levels is None else None
-        self.brackets = _check_brackets(brackets, self.rung_levels)
-        self._metric = metric
-        self._maximize = mode == "max"
-        self._brackets: list[AnyBracket] = [BRACKET_TYPES[type](self.rung_levels[s:]) for s in range(self.brackets)]
+        self.brackets = check_brackets(brackets, self.rung_levels)
+        self._metric = self._metrics[0]
+        self._maximize = self._modes[0] == "max"
+        self._brackets = [self._make_bracket(self.rung_levels[s:]) for s in range(self.brackets)]
         self._shares = list(accumulate(bracket_weights(self.rung_levels, self.brackets)))[:-1]
         self._bracket_random = KeyedRandom(self.random_seed, stream="bracket")
         # Brackets of the trials that were suggested and not added yet, in order.
         self._suggested: deque[AnyBracket] = deque()
         self._tracks: dict[int, Track] = {}
-        rungs = [rung for bracket in self._brackets for rung in bracket.rungs if isinstance(rung, PromotionRung)]
+        rungs = [rung for bracket in self._brackets if isinstance(bracket, PromotionBracket) for rung in bracket.rungs]
         self._from_the_top = sorted(rungs, key=lambda rung: -rung.level)
+        self._kept = self._keep_checkpoints(max_num_checkpoints, rungs)
         self._announced = False
+        self._aim(self.max_t, self.rung_levels)
+
+    def _make_bracket(self, levels: Sequence[int]) -> AnyBracket:
+        """A bracket of this scheduler's type with the given levels."""
+        return BRACKET_TYPES[self.type](levels)
+
+    def _keep_checkpoints(self, limit: int | None, rungs: Sequence[RungToWaitAt]) -> KeptCheckpoints | None:
+        self.max_num_checkpoints = limit
+        if limit is None:
+            return None
+        if not is_positive_integer(limit):
+            raise ValueError(f"max_num_checkpoints must be a positive integer, got {limit!r}")
+        if self.type == "stopping":
+            raise ValueError(
+                f"max_num_checkpoints={limit} is for paused trials, and with type='stopping' there are none; "
+                "leave it out, or use type='promotion'"
+            )
+        for rung in rungs:
+            if not isinstance(rung, PromotionRung):
+                raise ValueError(
+                    f"max_num_checkpoints={limit} needs paused trials to be ranked by one metric; leave it out"
+                )
+            rung.keep_ranks()
+        return KeptCheckpoints(limit)
 
     def metadata(self) -> dict[str, Any]:
         """As for every scheduler, and what makes the rungs; what was replaced by ``rung_levels`` is None."""
@@ -126,6 +182,7 @@ class HyperbandScheduler(SearcherScheduler):
             "max_t": self.max_t,
             "rung_levels": list(self.rung_levels),
             "brackets": self.brackets,
+            "max_num_checkpoints": self.max_num_checkpoints,
         }
 
     def set_random_seed(self, random_seed: int) -> None:
@@ -146,11 +203,15 @@ class HyperbandScheduler(SearcherScheduler):
         if config is None:
             return None
         bracket = self._draw_bracket()
-        if self.max_resource_attr is not None and self.type == "promotion":
+        if self.max_resource_attr is not None and self.type != "stopping":
             # A new dictionary: the searcher may keep its own.
             config = {**config, self.max_resource_attr: bracket.levels[0]}
         self._suggested.append(bracket)
-        return TrialSuggestion.start_suggestion(config)
+        return self._start(config)
+
+    def work(self) -> Callable[[], Any] | None:
+        """The searcher's, if a new configuration is what comes next."""
+        return None if any(rung.promotable() is not None for rung in self._from_the_top) else super().work()
 
     def _restore(self, suggestion: TrialSuggestion) -> None:
         if suggestion.trial_id is not None:
@@ -159,7 +220,7 @@ class HyperbandScheduler(SearcherScheduler):
         config = self._restored_config(suggestion)
         if self.max_resource_attr is not None:
             config = {**config, self.max_resource_attr: self.config_space[self.max_resource_attr]}
-        self.searcher.restore(config)
+        self.searcher.restore(config, suggestion.memo)
         self._suggested.append(self._draw_bracket())
 
     def _draw_bracket(self) -> AnyBracket:
@@ -169,7 +230,7 @@ class HyperbandScheduler(SearcherScheduler):
         u = self._bracket_random.uniform_row(self.num_suggestions, 1)[0]
         return self._brackets[bisect_right(self._shares, u)]
 
-    def _promote(self, trial_id: int, rung: PromotionRung) -> TrialSuggestion:
+    def _promote(self, trial_id: int, rung: RungToWaitAt) -> TrialSuggestion:
         track = self._resume(trial_id)
         if self.max_resource_attr is None:
             return TrialSuggestion.resume_suggestion(trial_id)
@@ -183,15 +244,20 @@ class HyperbandScheduler(SearcherScheduler):
                 f"trial {trial_id} cannot be resumed since it does not wait at a rung; "
                 "continue the experiment with the scheduler it began with"
             )
-        track.pause[0].leave(trial_id)
+        self._leave(trial_id, track.pause[0])
         track.pause = None
-        track.level = track.bracket.levels[track.index]
+        track.level = track.bracket.attention(track)
+        self.searcher.on_trial_resume(trial_id, track.config)
         return track
 
     def _announce(self) -> None:
         self._announced = True
         *rungs, end = self.rung_levels
-        what = {"stopping": "stopped unless among the best", "promotion": "paused, and resumed when among the best"}
+        what = {
+            "stopping": "stopped unless among the best",
+            "promotion": "paused, and resumed when among the best",
+            "pasha": "paused, and resumed when among the best and as far as rankings have not settled",
+        }
         logger.info(
             "Trials are compared at %s = %s and %s there; they end at %d%s.",
             self.resource_attr,
@@ -206,7 +272,7 @@ class HyperbandScheduler(SearcherScheduler):
     def on_trial_add(self, trial: Trial) -> None:
         """A new trial is about to start, in the bracket drawn for its suggestion (the first, if there was none)."""
         bracket = self._suggested.popleft() if self._suggested else self._brackets[0]
-        self._tracks[trial.trial_id] = Track(bracket, trial.config)
+        self._tracks[trial.trial_id] = bracket.begin(trial.config)
         super().on_trial_add(trial)
 
     def on_trial_result(self, trial: Trial, result: dict[str, Any]) -> str:
@@ -224,12 +290,16 @@ class HyperbandScheduler(SearcherScheduler):
             resource = result[self.resource_attr]
             if resource < track.level:
                 return SchedulerDecision.CONTINUE
-            value = rank_value(result[self._metric], self._maximize)
+            value = self._value(result)
         except (KeyError, TypeError) as error:
-            raise self._unusable(trial_id, result) from error
+            raise unusable_report(trial_id, result, self.resource_attr, self._metrics) from error
         return self._at_level(trial_id, track, resource, value)
 
-    def _at_level(self, trial_id: int, track: Track, resource: float, value: float) -> str:
+    def _value(self, result: dict[str, Any]) -> Any:
+        """What the rungs rank a report by."""
+        return rank_value(result[self._metric], self._maximize)
+
+    def _at_level(self, trial_id: int, track: Track, resource: float, value: Any) -> str:
         if track.pause is not None:
             return SchedulerDecision.PAUSE
         decision = track.bracket.reach(track, resource, value)
@@ -238,14 +308,6 @@ class HyperbandScheduler(SearcherScheduler):
         if decision == SchedulerDecision.STOP:
             del self._tracks[trial_id]
         return decision
-
-    def _unusable(self, trial_id: int, result: dict[str, Any]) -> ValueError:
-        needed = f"{self.resource_attr!r} (resource_attr) and {self._metric!r} (metric)"
-        shown = ", ".join(f"{key}={value!r}" for key, value in result.items() if not key.startswith("st_"))
-        return ValueError(
-            f"trial {trial_id} must report {needed} as numbers, but reported {shown or 'nothing'}; "
-            "correct the script or the scheduler's arguments"
-        )
 
     def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:
         """A script that ended at its rung level, as it was told to, has paused; any other will not run again."""
@@ -260,7 +322,7 @@ class HyperbandScheduler(SearcherScheduler):
         """The trial will not run again. Its results stay in their rungs."""
         track = self._tracks.pop(trial.trial_id, None)
         if track is not None and track.pause is not None:
-            track.pause[0].leave(trial.trial_id)
+            self._leave(trial.trial_id, track.pause[0])
         super().on_trial_error(trial)
 
     def on_trial_remove(self, trial: Trial) -> None:
@@ -276,58 +338,16 @@ class HyperbandScheduler(SearcherScheduler):
         assert track.pause is not None
         rung, entry = track.pause
         rung.wait(trial_id, entry)
+        if self._kept is not None:
+            assert isinstance(rung, PromotionRung)
+            self._kept.pause(trial_id, rung, entry)
 
+    def _leave(self, trial_id: int, rung: RungToWaitAt) -> None:
+        """A trial that had paused at a rung goes on, or never will."""
+        rung.leave(trial_id)
+        if self._kept is not None:
+            self._kept.go_on(trial_id)
 
-def _max_resource(config_space: Mapping[str, Any], max_resource_attr: str | None, max_t: int | None) -> int:
-    example = "for instance 'max_epochs': 27 in the config space and max_resource_attr='max_epochs'"
-    if max_t is not None and not _is_positive_integer(max_t):
-        raise ValueError(f"max_t must be a positive integer, got {max_t!r}")
-    if max_resource_attr is None:
-        if max_t is None:
-            raise ValueError(f"the maximum resource is not known; pass max_resource_attr, {example}, or else max_t=27")
-        return int(max_t)
-    if max_resource_attr not in config_space:
-        raise ValueError(
-            f"max_resource_attr {max_resource_attr!r} is not in the config space, which has {', '.join(config_space)}; "
-            f"add it as a constant, {example}"
-        )
-    constant = config_space[max_resource_attr]
-    if not _is_positive_integer(constant):
-        raise ValueError(
-            f"config_space[{max_resource_attr!r}] (max_resource_attr) must be a positive integer constant, "
-            f"got {constant!r}; {example}"
-        )
-    if max_t is not None and max_t != constant:
-        raise ValueError(
-            f"max_t={max_t} contradicts config_space[{max_resource_attr!r}]={constant} (max_resource_attr); "
-            "leave max_t out"
-        )
-    return int(constant)
-
-
-def _levels(given: Sequence[int] | None, grace_period: int, reduction_factor: float, max_t: int) -> list[int]:
-    if given is None:
-        if not _is_positive_integer(grace_period):
-            raise ValueError(f"grace_period must be a positive integer, got {grace_period!r}")
-        return rung_levels(int(grace_period), reduction_factor, max_t)
-    levels = list(given)
-    if not all(map(_is_positive_integer, levels)) or any(b <= a for a, b in pairwise(levels)):
-        raise ValueError(f"rung_levels must be positive integers in increasing order, got {given!r}")
-    if levels and levels[-1] >= max_t:
-        raise ValueError(
-            f"rung_levels must be below the maximum resource {max_t}, got {given!r}; leave out those from {max_t} on"
-        )
-    return [*(int(level) for level in levels), max_t]
-
-
-def _check_brackets(brackets: int, levels: Sequence[int]) -> int:
-    if not _is_positive_integer(brackets) or brackets > len(levels):
-        raise ValueError(
-            f"brackets must be an integer from 1 to {len(levels)}, the number of levels {', '.join(map(str, levels))}; "
-            f"got {brackets!r}"
-        )
-    return int(brackets)
-
-
-def _is_positive_integer(value: Any) -> bool:
-    return isinstance(value, Integral) and value is not True and int(value) > 0
+    def expendable_checkpoints(self) -> Sequence[int]:
+        """Paused trials beyond ``max_num_checkpoints``."""
+        return () if self._kept is None else self._kept.take_expendable()

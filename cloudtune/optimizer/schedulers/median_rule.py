@@ -5,6 +5,7 @@ Source: Golovin et al. 2017, "Google Vizier: A Service for Black-Box Optimizatio
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cloudtune.config_domains import plain_value
@@ -117,6 +118,18 @@ class MedianStoppingRule(TrialScheduler):
 
     def _suggest(self) -> TrialSuggestion | None:
         return self.scheduler.suggest()
+
+    def work(self) -> Callable[[], Any] | None:
+        """The wrapped scheduler's."""
+        return self.scheduler.work()
+
+    def take(self, result: Any) -> None:
+        """Given to the wrapped scheduler."""
+        self.scheduler.take(result)
+
+    def expendable_checkpoints(self) -> Sequence[int]:
+        """The wrapped scheduler's."""
+        return self.scheduler.expendable_checkpoints()
 
     def _restore(self, suggestion: TrialSuggestion) -> None:
         self.scheduler.restore(suggestion)

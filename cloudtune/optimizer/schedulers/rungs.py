@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+from bisect import bisect_right, insort
 from collections.abc import Callable
 from heapq import heappop, heappush, heappushpop
 from typing import Any, Generic, TypeVar
@@ -150,7 +151,7 @@ class PromotionRung:
         next_level: Resource to which a promoted trial runs.
     """
 
-    __slots__ = ("_best", "_ready", "_waiting", "level", "next_level")
+    __slots__ = ("_best", "_ready", "_sorted", "_waiting", "level", "next_level")
 
     def __init__(self, level: int, next_level: int) -> None:
         self.level = level
@@ -159,11 +160,28 @@ class PromotionRung:
         self._waiting: set[int] = set()
         # Everything that waits, best first; what has left since is dropped when it comes to the top.
         self._ready: list[tuple[float, int, int]] = []
+        self._sorted: list[Entry] | None = None
+
+    def keep_ranks(self) -> None:
+        """To be called before the first result if :meth:`rank` will be asked."""
+        self._sorted = []
+
+    @property
+    def size(self) -> int:
+        """Number of results."""
+        return self._best.size
+
+    def rank(self, entry: Entry) -> int:
+        """The rank of a result among all of this rung, from 1 for the best."""
+        assert self._sorted is not None, "ranks are kept"
+        return bisect_right(self._sorted, entry)
 
     def record(self, value: float) -> Entry:
         """Adds a result; of equal ones the earlier ranks first."""
         entry = (value, self._best.size)
         self._best.add(entry)
+        if self._sorted is not None:
+            insort(self._sorted, entry)
         return entry
 
     def wait(self, trial_id: int, entry: Entry) -> None:

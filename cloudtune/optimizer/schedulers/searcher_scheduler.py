@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cloudtune.config_domains import plain_value
 from cloudtune.config_space import config_digest, search_space, validate_config_space
+from cloudtune.optimizer.goal import Goal
 from cloudtune.optimizer.scheduler import TrialScheduler, TrialSuggestion
 from cloudtune.optimizer.searchers import Searcher, make_searcher
 from cloudtune.trial import Config, Trial
@@ -54,6 +55,12 @@ class SearcherScheduler(TrialScheduler):
         if self.searcher.random_seed != self.random_seed:
             self.searcher.set_random_seed(self.random_seed)
 
+    def _aim(self, max_resource: float | None = None, levels: Sequence[int] = ()) -> None:
+        """Tells the searcher what for; called at the end of a constructor, when ``resource_attr`` is set."""
+        self.searcher.aim(
+            Goal(tuple(self._metrics), tuple(self._modes), self.resource_attr, max_resource, tuple(levels))
+        )
+
     def metric_names(self) -> list[str]:
         """The metrics that scripts must report."""
         return list(self._metrics)
@@ -83,6 +90,18 @@ class SearcherScheduler(TrialScheduler):
         """Replaces the seed of scheduler and searcher, before the first suggestion."""
         super().set_random_seed(random_seed)
         self.searcher.set_random_seed(random_seed)
+
+    def work(self) -> Callable[[], Any] | None:
+        """The searcher's."""
+        return self.searcher.work()
+
+    def take(self, result: Any) -> None:
+        """Given to the searcher."""
+        self.searcher.take(result)
+
+    def _start(self, config: Config) -> TrialSuggestion:
+        """A new trial with the configuration that the searcher has just proposed."""
+        return TrialSuggestion.start_suggestion(config, memo=self.searcher.memo())
 
     def on_trial_add(self, trial: Trial) -> None:
         """Told to the searcher."""

@@ -5,16 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cloudtune.optimizer.searchers.bayesian.searcher import BayesianSearcher
+from cloudtune.optimizer.searchers.bore import BoreSearcher
 from cloudtune.optimizer.searchers.grid_searcher import GridSearcher
+from cloudtune.optimizer.searchers.optuna_searcher import OptunaSearcher
 from cloudtune.optimizer.searchers.random_searcher import RandomSearcher
 from cloudtune.optimizer.searchers.searcher import Searcher
 
-__all__ = ["SEARCHERS", "GridSearcher", "RandomSearcher", "Searcher", "make_searcher"]
+__all__ = [
+    "SEARCHERS",
+    "BayesianSearcher",
+    "BoreSearcher",
+    "GridSearcher",
+    "OptunaSearcher",
+    "RandomSearcher",
+    "Searcher",
+    "make_searcher",
+]
 
 #: What ``searcher="..."`` may be.
-SEARCHERS: dict[str, type[Searcher]] = {"random": RandomSearcher, "grid": GridSearcher}
-
-_LATER = ("bayesopt", "bore")
+SEARCHERS: dict[str, type[Searcher]] = {
+    "random": RandomSearcher,
+    "grid": GridSearcher,
+    "bayesopt": BayesianSearcher,
+    "bore": BoreSearcher,
+    "optuna": OptunaSearcher,
+}
 
 
 def make_searcher(
@@ -48,9 +64,9 @@ def make_searcher(
         return searcher
     if isinstance(searcher, str):
         if searcher not in SEARCHERS:
-            later = " will come with a later version;" if searcher in _LATER else " is not known;"
             raise ValueError(
-                f"searcher {searcher!r}{later} use one of {', '.join(map(repr, SEARCHERS))}, or a Searcher of your own"
+                f"searcher {searcher!r} is not known; use one of {', '.join(map(repr, SEARCHERS))}, "
+                "or a Searcher of your own"
             )
         searcher = SEARCHERS[searcher]
     if not isinstance(searcher, type) or not issubclass(searcher, Searcher):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from cloudtune.config_space import complete_config, config_key, plain_config_space, validate_config_space
+from cloudtune.optimizer.goal import Goal
 from cloudtune.optimizer.randomness import KeyedRandom, draw_seed
 from cloudtune.trial import Config
 
@@ -19,6 +20,9 @@ class Searcher(ABC):
     Randomness comes from :meth:`random_generator` alone, which is keyed by the number of the suggestion: an experiment
     that continues from its log restores its configurations instead of computing them again, and goes on as it would
     have.
+
+    A searcher whose proposals take long (seconds) implements :meth:`work` as well, so that the tuner goes on handling
+    events meanwhile; see there.
 
     Args:
         config_space: Hyperparameter domains and constants.
@@ -44,6 +48,16 @@ class Searcher(ABC):
         self.random_seed = draw_seed() if random_seed is None else int(random_seed)
         self.random = KeyedRandom(self.random_seed, stream="searcher")
         self.num_suggestions = 0
+        #: What the configurations are for; None until a scheduler says so.
+        self.goal: Goal | None = None
+
+    def aim(self, goal: Goal) -> None:
+        """Told once by the scheduler that uses this searcher, before the first suggestion.
+
+        Raises:
+            ValueError: This searcher cannot work for it (several objectives, for instance); the message says why.
+        """
+        self.goal = goal
 
     def set_random_seed(self, random_seed: int) -> None:
         """Replaces the seed, before the first suggestion.
@@ -81,13 +95,44 @@ class Searcher(ABC):
         # Checking the names costs next to nothing; checking every value would cost more than drawing it.
         same_names = proposed.keys() == self.config_space.keys()
         config = dict(proposed) if same_names else complete_config(self.config_space, proposed)
-        self.restore(config)
-        return config
-
-    def restore(self, config: Config) -> None:
-        """Takes a logged configuration instead of computing one: afterwards the state is as if it had been computed."""
         self.num_suggestions += 1
         self.on_suggestion(config)
+        return config
+
+    def restore(self, config: Config, memo: Mapping[str, Any] | None = None) -> None:
+        """Takes a logged configuration instead of computing one: afterwards the state is as if it had been computed.
+
+        Args:
+            config: As :meth:`next_config` returned it.
+            memo: As :meth:`memo` returned it after that.
+        """
+        self.num_suggestions += 1
+        if memo is not None:
+            self.recall(memo)
+        self.on_suggestion(config)
+
+    def memo(self) -> dict[str, Any] | None:
+        """What this searcher must be told again, besides the configuration, to go on as if it had never been restored.
+
+        Asked after each :meth:`next_config`; JSON values, and small, since it is logged with the suggestion. For what
+        would be dear to compute again, such as the parameters of a model from which the next fit begins.
+        """
+        return None
+
+    def recall(self, memo: Mapping[str, Any]) -> None:  # noqa: B027 - most searchers make no memos
+        """Told a memo of an earlier run again, before :meth:`on_suggestion` of its suggestion."""
+
+    def work(self) -> Callable[[], Any] | None:
+        """What the next :meth:`suggest` would take long to compute, to be computed in another thread; None: nothing.
+
+        The function that is returned must not touch this searcher, which goes on receiving events meanwhile: it works
+        on a copy of what it needs. Its result is given to :meth:`take`, and then :meth:`next_config` is asked, which
+        must be quick. Where nothing is computed aside (in a simulation, for instance), ``suggest`` is asked at once.
+        """
+        return None
+
+    def take(self, result: Any) -> None:  # noqa: B027 - most searchers are quick
+        """Receives what the function of :meth:`work` has returned, in the thread of the tuner."""
 
     @abstractmethod
     def suggest(self) -> Config | None:
@@ -102,6 +147,9 @@ class Searcher(ABC):
 
     def on_trial_add(self, trial_id: int, config: Config) -> None:  # noqa: B027 - see above
         """The trial is about to start."""
+
+    def on_trial_resume(self, trial_id: int, config: Config) -> None:  # noqa: B027 - see above
+        """The trial, which was paused, is about to go on."""
 
     def on_trial_result(self, trial_id: int, config: Config, result: dict[str, Any]) -> None:  # noqa: B027 - see above
         """The trial reported ``result``."""

@@ -151,6 +151,21 @@ def test_hypervolume_over_time() -> None:
     assert larger.subplots[0].curves[1].centre.tolist() == [2, 6, 6]
     single = compare(runs, PlotParameters(metric="acc"))
     assert single.subplots[0].curves[1].centre.tolist() == [1, 2, 2]
+    with pytest.raises(CloudtuneError, match=r"reference_point=\(4, 0, 1\) must hold a number for each of"):
+        compare(runs, PlotParameters(metric=("loss", "acc"), reference_point=(4, 0, 1)))
+
+
+def test_hypervolume_of_three_metrics() -> None:
+    """More metrics make a volume; of five it is refused."""
+    reports = [(1, 2, 1, 5), (2, 1, 2, 4), (3, 0, 3, 3)]
+    rows = [{"st_tuner_time": t, "loss": loss, "acc": acc, "size": size} for t, loss, acc, size in reports]
+    metadata: dict[str, Any] = {"metric_names": ["loss", "acc", "size"], "metric_mode": ["min", "max", "min"]}
+    parameters = PlotParameters(metric=("loss", "acc", "size"), reference_point=(3, 0, 6))
+    comparison = compare([of_rows("a", rows, **metadata)], parameters)
+    assert only_curve(comparison).centre.tolist() == [1, 8, 27]
+    assert (comparison.mode, comparison.ylabel) == ("max", "hypervolume of loss, acc and size")
+    with pytest.raises(CloudtuneError, match="names 5 metrics; choose one, or two to 4"):
+        compare([of_rows("a", rows, **metadata)], PlotParameters(metric=("a", "b", "c", "d", "e")))
 
 
 @pytest.mark.parametrize(

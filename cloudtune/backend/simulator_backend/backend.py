@@ -1,0 +1,370 @@
+"""The simulator: trials are learning curves of a blackbox, and the clock is a virtual one."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cloudtune.backend.simulator_backend.attempt import SimulatedAttempt
+from cloudtune.backend.simulator_backend.delays import SimulatedDelays
+from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning, TrialBackend
+from cloudtune.blackbox.blackbox import Blackbox, Curve
+from cloudtune.config_domains import ConfigSpaceError, Domain
+from cloudtune.errors import BackendBroken
+from cloudtune.trial import Bill, Config, End, Outcome, Trial, TrialEvent
+
+#: Unix seconds at which virtual time begins: the same everywhere, so that all sums of floats are.
+VIRTUAL_START = float(2**30)
+
+
+class SimulatorBackend(TrialBackend):
+    """Runs trials on a virtual clock: what they report, and when, comes from a blackbox.
+
+    An experiment gives the same results to the last bit on every machine, for the same blackbox, seeds and settings.
+    Its log, results and metadata are those of any experiment. Times in them are virtual, but for when it was created,
+    started and ended.
+
+    A trial trains to ``config[max_resource_attr]``, or to the end of its curve. A paused trial that is resumed goes on
+    from the last report it has made, and so does a new trial that begins with another's checkpoint; time since that
+    report is lost. Continuing an experiment, trials go on from the last report in its log.
+
+    Args:
+        blackbox: A blackbox, or the name of one that :func:`~cloudtune.blackbox.registry.load_blackbox` knows.
+        seed: Which repetition of each configuration the curves are taken from, modulo those there are.
+        max_resource_attr: Key of a configuration that tells how far to train. Default: the scheduler's.
+        delays: What takes time around training.
+        checkpoints: Whether trials save checkpoints. If not, a resumed trial begins at its first resource again.
+        count_scheduler_time: Whether the real time that the scheduler takes moves the virtual clock. Results then
+            differ from run to run. It is measured in any case, and stands in the metadata.
+        dollars_per_hour: Price of a worker. From the start of an attempt until its worker is free it is billed.
+        delete_checkpoints: Whether the tuner shall delete a trial's checkpoint when it will not go on any more.
+
+    Raises:
+        ValueError: The price is negative or not finite, or no blackbox has that name.
+    """
+
+    is_virtual = True
+    default_name = "simulation"
+
+    def __init__(
+        self,
+        blackbox: Blackbox | str,
+        *,
+        seed: int = 0,
+        max_resource_attr: str | None = None,
+        delays: SimulatedDelays | None = None,
+        checkpoints: bool = True,
+        count_scheduler_time: bool = False,
+        dollars_per_hour: float | None = None,
+        delete_checkpoints: bool = False,
+    ) -> None:
+        if dollars_per_hour is not None and not (math.isfinite(dollars_per_hour) and dollars_per_hour >= 0):
+            raise ValueError(f"dollars_per_hour must be a number, 0 or more, got {dollars_per_hour!r}")
+        self.blackbox_name = blackbox if isinstance(blackbox, str) else None
+        self.blackbox = _named(blackbox) if isinstance(blackbox, str) else blackbox
+        self.seed = seed
+        self.max_resource_attr = max_resource_attr
+        self.delays = delays or SimulatedDelays()
+        self.checkpoints = checkpoints
+        self.counts_scheduler_time = count_scheduler_time
+        self.dollars_per_hour = dollars_per_hour
+        self.delete_checkpoints = delete_checkpoints
+        self._woken = False
+        self._closed_at = 0.0
+        self._work: _Work | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._work is not None:
+            raise RuntimeError("a backend cannot be pickled while it is open; close it first")
+        state = self.__dict__.copy()
+        if self.blackbox_name is not None:
+            del state["blackbox"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.blackbox_name is not None:
+            self.blackbox = _named(self.blackbox_name)
+
+    def open(self, place: ExperimentPlace) -> None:
+        """See :meth:`TrialBackend.open`.
+
+        Raises:
+            ConfigSpaceError: The experiment's config space lacks a parameter of the blackbox, or ``max_resource_attr``,
+                or trains further than the blackbox goes.
+        """
+        if self._work is not None:
+            raise RuntimeError("the backend works for an experiment already; close it first")
+        attr = place.max_resource_attr if self.max_resource_attr is None else self.max_resource_attr
+        self._check_space(place.config_space, attr)
+        self._work = _Work(attr)
+        self._woken = False
+
+    def _check_space(self, space: Mapping[str, Any], max_resource_attr: str | None) -> None:
+        for name in self.blackbox.config_space:
+            if name not in space:
+                raise ConfigSpaceError(
+                    f"config space: parameter {name!r} of the blackbox is missing; add its domain, or a constant "
+                    f"(the blackbox has {', '.join(self.blackbox.config_space)})"
+                )
+        if max_resource_attr is None:
+            return
+        longest = self.blackbox.max_resource
+        if max_resource_attr not in space:
+            raise ConfigSpaceError(
+                f"config space: max_resource_attr {max_resource_attr!r} is missing; add it as a constant, for instance "
+                f"{max_resource_attr!r}: {longest}"
+            )
+        asked = space[max_resource_attr]
+        if not isinstance(asked, Domain):
+            _resource(asked, max_resource_attr)
+            if asked > longest:
+                raise ConfigSpaceError(
+                    f"config space: {max_resource_attr!r} (max_resource_attr) is {asked}, but the curves of the "
+                    f"blackbox end at {self.blackbox.resource_attr} = {longest}; lower it"
+                )
+
+    def recall(self, reported: Mapping[int, Mapping[str, Any]], seconds: float) -> None:
+        """See :meth:`TrialBackend.recall`: this is where checkpoints and the clock of an earlier run come from."""
+        work = self._opened()
+        work.now = seconds
+        for trial_id, metrics in reported.items():
+            level = metrics.get(self.blackbox.resource_attr)
+            if isinstance(level, (int, float)):
+                work.levels[trial_id] = int(level)
+
+    def attach(self, trials: Sequence[LeftRunning]) -> None:
+        """See :meth:`TrialBackend.attach`. Simulated trials never outlive their tuner."""
+        work = self._opened()
+        for left in trials:
+            work.left.append(End(left.trial.trial_id, left.trial.attempt, Outcome.interrupted, "ended with its tuner"))
+
+    def start_trial(self, trial: Trial, checkpoint_trial_id: int | None = None) -> None:
+        """See :meth:`TrialBackend.start_trial`.
+
+        Raises:
+            NotInTable: The blackbox does not know the configuration.
+        """
+        if checkpoint_trial_id is not None:
+            self.copy_checkpoint(checkpoint_trial_id, trial.trial_id)
+        self._launch(trial)
+
+    def resume_trial(self, trial: Trial) -> None:
+        """See :meth:`TrialBackend.resume_trial`. Raises as :meth:`start_trial`."""
+        self._launch(trial)
+
+    def _launch(self, trial: Trial) -> None:
+        work = self._opened()
+        trial_id, attr = trial.trial_id, work.max_resource_attr
+        attempt = SimulatedAttempt(
+            trial_id,
+            trial.attempt,
+            self._curve(work, trial_id, trial.config),
+            self.blackbox.resource_attr,
+            work.levels.get(trial_id, 0) if self.checkpoints else 0,
+            None if attr is None else _resource(trial.config.get(attr), attr),
+            work.now,
+            work.now + self.delays.start,
+        )
+        work.attempts[trial_id] = attempt
+        self._foresee(work, attempt)
+
+    def _curve(self, work: _Work, trial_id: int, config: Config) -> Curve:
+        """The curve of a trial, which is looked up once as long as the trial keeps its configuration."""
+        own = [config.get(name) for name in self.blackbox.config_space]
+        known = work.curves.get(trial_id)
+        if known is not None and known[0] == own:
+            return known[1]
+        curve = self.blackbox.curve(config, self.seed)
+        work.curves[trial_id] = (own, curve)
+        return curve
+
+    def _foresee(self, work: _Work, attempt: SimulatedAttempt) -> None:
+        """Notes what an attempt does next, and when."""
+        if attempt.next < attempt.stop:
+            time = attempt.made_at(attempt.next) + self.delays.report
+        elif attempt.outcome is None:
+            time = max(work.now, attempt.last_made() + self.delays.end)
+        else:
+            time = max(work.now, attempt.end_at)
+        work.foresee(time, attempt)
+
+    def stop_trial(self, trial_id: int) -> None:
+        """See :meth:`TrialBackend.stop_trial`."""
+        self._ask_to_end(trial_id, Outcome.stopped)
+
+    def pause_trial(self, trial_id: int) -> None:
+        """See :meth:`TrialBackend.pause_trial`."""
+        self._ask_to_end(trial_id, Outcome.paused)
+
+    def _ask_to_end(self, trial_id: int, outcome: Outcome) -> None:
+        work = self._opened()
+        attempt = work.attempts.get(trial_id)
+        if attempt is None or attempt.outcome is not None:
+            return
+        made = attempt.made_by(work.now)
+        if made == attempt.stop:
+            return  # It ends by itself now: only its last reports, or its end, are under way.
+        attempt.outcome, attempt.stop = outcome, made
+        attempt.end_at = work.now + self.delays.stop
+        if made == attempt.next:
+            attempt.generation += 1
+            self._foresee(work, attempt)
+
+    def poll(self, timeout: float | None) -> list[TrialEvent]:
+        """See :meth:`TrialBackend.poll`: moves the clock to what happens next. What happens at one time comes at once.
+
+        Raises:
+            BackendBroken: Nothing will ever happen, and there is no timeout.
+        """
+        work = self._opened()
+        if self._woken or work.left:
+            self._woken = False
+            left, work.left = work.left, []
+            return list(left)
+        time = work.next_time()
+        until = math.inf if timeout is None else work.now + timeout
+        if time is None or time > until:
+            if until == math.inf:
+                raise BackendBroken(
+                    "no simulated trial runs, so that nothing will ever happen; the scheduler must suggest something, "
+                    "or the stopping criterion end the experiment"
+                )
+            work.now = until
+            return []
+        if time > work.now:
+            work.now = time
+        events: list[TrialEvent] = []
+        while time is not None and time <= work.now:
+            self._happen(work, work.next_attempt(), events)
+            time = work.next_time()
+        return events
+
+    def _happen(self, work: _Work, attempt: SimulatedAttempt, events: list[TrialEvent]) -> None:
+        if attempt.next < attempt.stop:
+            price = None if self.dollars_per_hour is None else self.dollars_per_hour / 3600
+            events.append(attempt.report(VIRTUAL_START, price))
+            work.levels[attempt.trial_id] = attempt.level_before(attempt.next)
+            self._foresee(work, attempt)
+            return
+        trial_id, number = attempt.trial_id, attempt.number
+        del work.attempts[trial_id]
+        billed = self.dollars_per_hour is not None
+        outcome, reason, code = attempt.outcome or Outcome.completed, "", None
+        if attempt.outcome is None:
+            code = 0
+            if attempt.failure:
+                outcome, reason, code = Outcome.failed, attempt.failure, 1
+        if outcome is not Outcome.paused:
+            work.curves.pop(trial_id, None)
+        events.append(End(trial_id, number, outcome, reason, code, bill_follows=billed))
+        if self.dollars_per_hour is not None:
+            seconds = work.now - attempt.started
+            dollars = self.dollars_per_hour / 3600 * seconds
+            events.append(Bill(trial_id, number, dollars, seconds, 0.0, "simulated", final=True))
+
+    def wake(self) -> None:
+        """See :meth:`TrialBackend.wake`."""
+        self._woken = True
+
+    def busy_workers(self) -> int:
+        """See :meth:`TrialBackend.busy_workers`."""
+        return 0 if self._work is None else len(self._work.attempts) + len(self._work.left)
+
+    def trial_cost_limit(self) -> float | None:
+        """See :meth:`TrialBackend.trial_cost_limit`. How long a trial may run is not known."""
+        return None
+
+    def copy_checkpoint(self, source_trial_id: int, target_trial_id: int) -> None:
+        """See :meth:`TrialBackend.copy_checkpoint`."""
+        work = self._opened()
+        running = work.attempts.get(source_trial_id)
+        level = work.levels.get(source_trial_id, 0)
+        if running is not None:
+            level = max(level, running.level_before(running.made_by(work.now)))
+        work.levels[target_trial_id] = level
+
+    def delete_checkpoint(self, trial_id: int) -> None:
+        """See :meth:`TrialBackend.delete_checkpoint`."""
+        self._opened().levels.pop(trial_id, None)
+
+    def scheduler_took(self, seconds: float) -> None:
+        """See :meth:`TrialBackend.scheduler_took`."""
+        if self.counts_scheduler_time:
+            self._opened().now += seconds
+
+    def stdout(self, trial_id: int) -> str:
+        """Nothing: a simulated trial has no output."""
+        return ""
+
+    def stderr(self, trial_id: int) -> str:
+        """Nothing."""
+        return ""
+
+    def close(self, stop_running: bool) -> None:
+        """See :meth:`TrialBackend.close`."""
+        if self._work is not None:
+            self._closed_at = self._work.now
+        self._work = None
+
+    def time(self) -> float:
+        """The virtual clock, in seconds since 1970; it begins in 2004 while the backend is not open."""
+        return VIRTUAL_START + (self._closed_at if self._work is None else self._work.now)
+
+    def wall_time(self) -> float:
+        """See :meth:`TrialBackend.wall_time`."""
+        return TrialBackend.time(self)
+
+    def _opened(self) -> _Work:
+        if self._work is None:
+            raise RuntimeError("the backend is not open; call open(place) first (Tuner.run() does)")
+        return self._work
+
+
+class _Work:
+    """What a simulator holds while it is open. Times are virtual seconds from 0."""
+
+    def __init__(self, max_resource_attr: str | None) -> None:
+        self.max_resource_attr = max_resource_attr
+        self.now = 0.0
+        self.attempts: dict[int, SimulatedAttempt] = {}
+        #: The resource of each trial's checkpoint.
+        self.levels: dict[int, int] = {}
+        #: Of each trial that may go on, its hyperparameters and its curve.
+        self.curves: dict[int, tuple[list[Any], Curve]] = {}
+        #: Ends of attempts that an earlier tuner has left.
+        self.left: list[End] = []
+        self._heap: list[tuple[float, int, SimulatedAttempt, int]] = []
+        self._count = 0
+
+    def foresee(self, time: float, attempt: SimulatedAttempt) -> None:
+        """An attempt does its next thing then; what was foreseen first comes first where times are equal."""
+        self._count += 1
+        heapq.heappush(self._heap, (time, self._count, attempt, attempt.generation))
+
+    def next_time(self) -> float | None:
+        """When something happens next, or None."""
+        heap = self._heap
+        while heap and heap[0][3] != heap[0][2].generation:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def next_attempt(self) -> SimulatedAttempt:
+        """The attempt that :meth:`next_time` speaks of, which does it now."""
+        return heapq.heappop(self._heap)[2]
+
+
+def _named(name: str) -> Blackbox:
+    from cloudtune.blackbox.registry import load_blackbox
+
+    return load_blackbox(name)
+
+
+def _resource(value: Any, max_resource_attr: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 1:
+        raise ConfigSpaceError(
+            f"config space: {max_resource_attr!r} (max_resource_attr) must be a number of 1 or more, got {value!r}"
+        )
+    return value

@@ -1,0 +1,32 @@
+"""What takes time around training, in a simulation: an assumption that is stated."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class SimulatedDelays:
+    """Virtual seconds that pass around training. All are 0 unless given.
+
+    Args:
+        start: From the start of an attempt (new, resumed or repeated) until training begins; its worker is busy.
+        report: From the moment when a report is made until the tuner has it. Training goes on meanwhile.
+        stop: From a decision to stop or to pause until the worker is free. Training ends at once.
+        end: From the last report of a trial that ends by itself until its worker is free.
+
+    Raises:
+        ValueError: One is negative or not finite.
+    """
+
+    start: float = 0.0
+    report: float = 0.0
+    stop: float = 0.0
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            seconds = getattr(self, one.name)
+            if not (math.isfinite(seconds) and seconds >= 0):
+                raise ValueError(f"SimulatedDelays: {one.name} must be a number of seconds, 0 or more, got {seconds!r}")

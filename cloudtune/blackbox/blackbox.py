@@ -1,0 +1,62 @@
+"""The contract of a blackbox: what a configuration would show if it were trained, known without training it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cloudtune.errors import CloudtuneError
+
+
+class NotInTable(CloudtuneError):
+    """A configuration is asked for that the table does not have, and no surrogate stands in for it."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a trial of one configuration reports, from its first step to its last.
+
+    Args:
+        resources: Resource (epochs) used at each report, increasing; n of them.
+        metrics: Name -> value at each report, n each. NaN and infinities are what real runs give, and stay.
+            None: that report lacks the metric.
+        elapsed: Seconds of training until each report, from the start of training, increasing; n of them.
+        failure: Why the trial fails after the last of them; "": it ends well.
+    """
+
+    resources: Sequence[int]
+    metrics: Mapping[str, Sequence[float | None]]
+    elapsed: Sequence[float]
+    failure: str = ""
+
+
+class Blackbox(ABC):
+    """Learning curves of the configurations of a space.
+
+    Attributes:
+        config_space: Hyperparameter domains of what can be asked for; no constants.
+        metrics: Names of what is reported.
+        resource_attr: Key under which a report counts the resource.
+        max_resource: At the last report of a curve.
+        num_seeds: How many repetitions of each configuration there are.
+    """
+
+    config_space: Mapping[str, Any]
+    metrics: Sequence[str]
+    resource_attr: str
+    max_resource: int
+    num_seeds: int = 1
+
+    @abstractmethod
+    def curve(self, config: Mapping[str, Any], seed: int = 0) -> Curve:
+        """The curve of a configuration; the same for the same arguments, on every machine.
+
+        Args:
+            config: A value for each parameter of the config space; further keys are ignored.
+            seed: Which repetition, modulo ``num_seeds``.
+
+        Raises:
+            NotInTable: The configuration is not known.
+        """

@@ -1,0 +1,1 @@
+"""Bayesian optimisation with Gaussian processes (extra ``bo``). Importing this imports no torch: fitting does."""

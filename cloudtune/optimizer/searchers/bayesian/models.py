@@ -1,0 +1,151 @@
+"""Fits the Gaussian processes to what trials have shown, and makes the acquisition of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from cloudtune.optimizer.searchers.bayesian.acquisition import Acquisition, Constraint, Cost
+from cloudtune.optimizer.searchers.bayesian.encoder import Array
+from cloudtune.optimizer.searchers.bayesian.fit import fit
+from cloudtune.optimizer.searchers.bayesian.initial_design import sobol_normals
+from cloudtune.optimizer.searchers.bayesian.kernel import Kernel
+from cloudtune.optimizer.searchers.bayesian.posterior import Posterior
+from cloudtune.optimizer.searchers.bayesian.snapshot import ModelOptions, Snapshot
+from cloudtune.optimizer.searchers.bayesian.subset import Indices, chosen
+from cloudtune.optimizer.searchers.bayesian.targets import imputed, objective_targets, signed_logarithms, standardised
+
+#: Fantasies of what pending trials will show.
+_NUM_FANTASIES = 16
+
+#: A level is what improvement counts at if so many trials have finite values there (as in BOHB).
+_ENOUGH = 3
+
+#: Best configurations that candidates are made around.
+_NUM_INCUMBENTS = 5
+
+
+class Models:
+    """The models of one suggestion.
+
+    Args:
+        snapshot: What is known; at least one observation is finite.
+        options: How they are made.
+    """
+
+    def __init__(self, snapshot: Snapshot, options: ModelOptions) -> None:
+        self._snapshot = snapshot
+        self._options = options
+        levels = snapshot.levels
+        top = math.log(levels[-1]) if levels and levels[-1] > 1 else 1.0
+        self._places = [math.log(level) / top for level in levels]
+        warped = snapshot.encoder.ordered if options.input_warping else []
+        self._kernel = _kernel(snapshot.encoder.owners, bool(levels), tuple(warped))
+        shown = snapshot.observations
+        self._rows = np.stack([one.row for one in shown])
+        self._levels = np.array([one.level for one in shown])
+        self._objective = np.array([one.shown.objective for one in shown])
+        self._pending = self._inputs(
+            np.array([row for row, _ in snapshot.pending]).reshape(-1, self._rows.shape[1]),
+            [level for _, level in snapshot.pending],
+        )
+        #: Logarithms of the parameters that were found, by name of the model.
+        self.parameters: dict[str, list[float]] = {}
+        #: How many fits have failed.
+        self.failed_fits = 0
+
+    def acquisition(self) -> tuple[Acquisition, Array]:
+        """The acquisition, and the rows of the best configurations so far, best first."""
+        trials = np.array([one.trial for one in self._snapshot.observations])
+        values = objective_targets(self._objective, self._levels, trials)
+        normals = torch.zeros((0, 1), dtype=torch.float64)
+        if len(self._pending):
+            normals = sobol_normals(len(self._pending), _NUM_FANTASIES, self._snapshot.rng(1))
+        posterior = self._posterior("objective", np.arange(len(values), dtype=np.int64), values, normals)
+        level = self._target_level()
+        here = (self._levels == level) & np.isfinite(self._objective)
+        constraint = self._constraint() if self._options.constraint else None
+        if constraint is not None:
+            here &= np.array([_is_feasible(one.shown.constraint) for one in self._snapshot.observations])
+        place = self._places[level] if self._places else None
+        rows = self._rows[here] if here.any() else self._rows
+        with torch.no_grad():
+            means = posterior.moments(torch.from_numpy(self._inputs(rows, [level] * len(rows))))[0]
+            best = means.min(0).values
+            if constraint is None and len(self._pending):
+                # A pending trial may turn out to be the best one.
+                pending = self._inputs(self._pending[:, : rows.shape[1]], [level] * len(self._pending))
+                best = torch.minimum(best, posterior.moments(torch.from_numpy(pending))[0].min(0).values)
+        order = np.argsort(means.mean(1).numpy(), kind="stable")
+        return Acquisition(posterior, best, place, constraint, self._cost()), rows[order[:_NUM_INCUMBENTS]]
+
+    def _inputs(self, rows: Array, levels: Sequence[int]) -> Array:
+        """Rows with the column of the resource, if there is one."""
+        if not self._places:
+            return rows
+        return np.column_stack([rows, [self._places[level] for level in levels]])
+
+    def _posterior(self, name: str, which: Indices, values: Array, normals: torch.Tensor) -> Posterior:
+        """Fits a model to observations ``which`` with these values."""
+        subset = chosen(self._rows[which], values, self._levels[which], self._options.max_size_data_for_model)
+        where = which[subset]
+        rows = torch.from_numpy(self._inputs(self._rows[where], self._levels[where].tolist()))
+        values_there = torch.from_numpy(values[subset])
+        warm = self._snapshot.warm.get(name)
+        found = fit(self._kernel, rows, values_there, None if warm is None else np.array(warm))
+        self.failed_fits += found.failed
+        self.parameters[name] = [float(f"{parameter:.6g}") for parameter in found.parameters]
+        return Posterior(self._kernel, found, rows, values_there, torch.from_numpy(self._pending), normals)
+
+    def _target_level(self) -> int:
+        """The highest level that enough trials have reached, else the lowest that any has."""
+        finite = self._levels[np.isfinite(self._objective)]
+        counts = np.bincount(finite, minlength=1)
+        enough = np.flatnonzero(counts >= _ENOUGH)
+        return int(enough[-1]) if len(enough) else int(finite.min())
+
+    def _constraint(self) -> Constraint:
+        shown = [one.shown.constraint for one in self._snapshot.observations]
+        which = np.array([number for number, value in enumerate(shown) if value is not None], dtype=np.int64)
+        if not len(which):
+            raise ValueError(
+                "no trial has reported the value of constraint_attr; report it together with the metric, or leave "
+                "constraint_attr out"
+            )
+        raw = np.array([value for value in shown if value is not None])
+        if not np.isfinite(raw).any():
+            raw = np.ones(len(raw))
+        values, scale = standardised(signed_logarithms(imputed(raw, self._levels[which])))
+        posterior = self._posterior("constraint", which, values, self._means_of_pending())
+        return Constraint(posterior, float(scale(np.zeros(1))[0]), any(map(_is_feasible, shown)))
+
+    def _cost(self) -> Cost | None:
+        if self._options.cost_exponent is None:
+            return None
+        shown = [one.shown.cost for one in self._snapshot.observations]
+        which = np.array([number for number, value in enumerate(shown) if value is not None], dtype=np.int64)
+        if not len(which):
+            raise ValueError(
+                "no trial has reported a positive value of cost_attr; report it together with the metric, or leave "
+                "cost_attr out"
+            )
+        values, scale = standardised(np.log([value for value in shown if value is not None]))
+        posterior = self._posterior("cost", which, values, self._means_of_pending())
+        return Cost(posterior, scale.deviation, self._options.cost_exponent)
+
+    def _means_of_pending(self) -> torch.Tensor:
+        """One fantasy: what is expected."""
+        return torch.zeros((len(self._pending), 1), dtype=torch.float64)
+
+
+@lru_cache(maxsize=16)
+def _kernel(owners: tuple[int, ...], resource: bool, warped: tuple[int, ...]) -> Kernel:
+    return Kernel(owners, resource, warped)
+
+
+def _is_feasible(constraint: float | None) -> bool:
+    return constraint is not None and constraint <= 0

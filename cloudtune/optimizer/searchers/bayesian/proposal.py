@@ -1,0 +1,65 @@
+"""Computes one configuration from a snapshot: of the initial design, or by model and acquisition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from cloudtune.config_space import ConfigSampler, config_key
+from cloudtune.optimizer.searchers.bayesian.candidates import candidate_rows, new_config
+from cloudtune.optimizer.searchers.bayesian.initial_design import sobol
+from cloudtune.optimizer.searchers.bayesian.maximum import best_first
+from cloudtune.optimizer.searchers.bayesian.models import Models
+from cloudtune.optimizer.searchers.bayesian.snapshot import ModelOptions, Proposal, Snapshot
+from cloudtune.trial import Config
+
+
+def propose(snapshot: Snapshot) -> Proposal:
+    """The configuration of a suggestion, none of those known. Of a finite space, one must be left.
+
+    The global states of random numbers of torch and numpy are neither read nor changed.
+
+    Raises:
+        ValueError: A constraint or a cost is to count, and no trial has reported it.
+        NotPositiveDefinite: A covariance matrix could not be factorised, whatever the jitter.
+    """
+    if snapshot.model is None:
+        return Proposal(snapshot.number, _first_new(snapshot, _from_design(snapshot)), {})
+    with _one_thread():
+        return _by_model(snapshot, snapshot.model)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Matrices of this size are handled faster by one thread than by several, and always in the same order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _by_model(snapshot: Snapshot, options: ModelOptions) -> Proposal:
+    models = Models(snapshot, options)
+    acquisition, incumbents = models.acquisition()
+    encoder = snapshot.encoder
+    rows = candidate_rows(snapshot.space, encoder, incumbents, snapshot.known, snapshot.rng(2))
+    found = map(encoder.config, best_first(acquisition, encoder, rows, snapshot.rng(3)))
+    return Proposal(snapshot.number, _first_new(snapshot, found), models.parameters, models.failed_fits)
+
+
+def _from_design(snapshot: Snapshot) -> Iterator[Config]:
+    """One point of the sequence, which is the same for all suggestions of a searcher."""
+    sampler = ConfigSampler(snapshot.space)
+    row = sobol(sampler.dimension, 1, snapshot.random.generator(0), snapshot.position)[0]
+    yield sampler.from_uniform(row.tolist())
+
+
+def _first_new(snapshot: Snapshot, configs: Iterator[Config]) -> Config:
+    for config in configs:
+        if config_key(snapshot.space, config) not in snapshot.known:
+            return config
+    return new_config(snapshot.space, snapshot.known, snapshot.rng(4))

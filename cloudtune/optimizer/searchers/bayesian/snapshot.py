@@ -1,0 +1,83 @@
+"""What a configuration is computed from: a copy, so that it can be computed in another thread."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cloudtune.optimizer.randomness import KeyedRandom
+from cloudtune.optimizer.searchers.bayesian.encoder import Array, Encoder
+from cloudtune.optimizer.searchers.bayesian.observations import Observation
+from cloudtune.trial import Config
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """How the model is made.
+
+    Args:
+        max_size_data_for_model: Observations that it is fitted to at most.
+        input_warping: Whether inputs are warped.
+        constraint: Whether the values of a constraint count.
+        cost_exponent: Power of the cost that improvement is divided by; None: costs do not count.
+    """
+
+    max_size_data_for_model: int
+    input_warping: bool = False
+    constraint: bool = False
+    cost_exponent: float | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is known when a configuration is wanted.
+
+    Args:
+        space: The config space.
+        encoder: Of its configurations.
+        number: Of the suggestion.
+        position: In the initial design, for as long as there is no model.
+        random: The searcher's random numbers.
+        known: Keys of configurations that must not come again.
+        observations: What trials have shown.
+        pending: Configuration of each running trial, and the number of the level that it will reach.
+        levels: Rung levels; () if there are none.
+        warm: Parameters of the models of the suggestion before, by name.
+        model: How the model is made; None: there is to be none yet.
+    """
+
+    space: Mapping[str, Any]
+    encoder: Encoder
+    number: int
+    position: int
+    random: KeyedRandom
+    known: Collection[Hashable]
+    observations: Sequence[Observation]
+    pending: Sequence[tuple[Array, int]]
+    levels: Sequence[int]
+    warm: Mapping[str, Sequence[float]]
+    model: ModelOptions | None
+
+    def rng(self, purpose: int) -> np.random.Generator:
+        """A generator for one purpose of this suggestion."""
+        return self.random.generator(self.number, purpose)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What was computed.
+
+    Args:
+        number: Of the suggestion that it is for.
+        config: The configuration.
+        parameters: Of the models, by name; {} if there was none.
+        failed_fits: How many fits have failed in spite of all jitter.
+    """
+
+    number: int
+    config: Config
+    parameters: Mapping[str, Sequence[float]]
+    failed_fits: int = 0

@@ -1,0 +1,186 @@
+"""BORE (Tiao et al. 2021, "BORE: Bayesian Optimization by Density-Ratio Estimation", ICML)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cloudtune.config_space import complete_config, config_key, encode, search_space
+from cloudtune.optimizer.extras import need_extra
+from cloudtune.optimizer.goal import Goal
+from cloudtune.optimizer.searchers.bore_classifiers import CLASSIFIERS
+from cloudtune.optimizer.searchers.candidates import CandidateSearch
+from cloudtune.optimizer.searchers.observed_costs import ObservedCosts
+from cloudtune.optimizer.searchers.random_searcher import RandomSearcher
+from cloudtune.trial import Config
+
+#: A classifier learns from at most this many trials; if there are more, from every second, third ... in order of cost.
+_MAX_OBSERVATIONS = 1000
+
+#: Number of the random stream of proposals by the classifier; random search uses those below.
+_STREAM = 100
+
+#: Best trials around which the local search looks, besides the best candidates.
+_INCUMBENTS = 3
+
+
+class BoreSearcher(RandomSearcher):
+    """Proposes what a classifier takes for one of the best.
+
+    Its probability is the expected improvement up to a factor and a monotone map (Tiao et al. 2021, section 3).
+
+    The trials whose cost belongs to the best share ``gamma`` are one class, all others, failed ones and those with
+    values that are not finite included, the other. Under a scheduler with rung levels the costs are those at the
+    highest level that ``num_init_random`` trials have reached (as in BOHB). The probability is maximised over random
+    draws and then over steps from the best of these and the best trials. Running trials do not count.
+
+    Args:
+        config_space, points_to_evaluate, random_seed: See :class:`~cloudtune.optimizer.searchers.searcher.Searcher`.
+        classifier: ``"random_forest"``, ``"gradient_boosting"`` or ``"mlp"``.
+        gamma: Share of the trials that count as good, in (0, 1).
+        num_init_random: Configurations are random until so many trials have a finite cost, at least 2.
+        num_candidates: Random draws before the local search.
+        allow_duplicates: False: no configuration is proposed twice, and when a finite space is used up, there is no
+            further one.
+
+    Raises:
+        ConfigSpaceError: The space, or one of the points, is wrong.
+        ValueError: Another argument is wrong; the message names it.
+        MissingExtra: scikit-learn is not installed.
+    """
+
+    def __init__(
+        self,
+        config_space: Mapping[str, Any],
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        random_seed: int | None = None,
+        classifier: str = "random_forest",
+        gamma: float = 0.25,
+        num_init_random: int = 6,
+        num_candidates: int = 500,
+        allow_duplicates: bool = False,
+    ) -> None:
+        super().__init__(config_space, points_to_evaluate, random_seed, allow_duplicates)
+        need_extra("sklearn", "bore", "BORE")
+        if classifier not in CLASSIFIERS:
+            raise ValueError(f"classifier must be one of {', '.join(map(repr, CLASSIFIERS))}, got {classifier!r}")
+        if not 0 < gamma < 1:
+            raise ValueError(f"gamma must be between 0 and 1, a share of the trials, got {gamma!r}")
+        if num_init_random < 2:
+            raise ValueError(f"num_init_random must be at least 2, a trial for each class, got {num_init_random!r}")
+        if num_candidates < 1:
+            raise ValueError(f"num_candidates must be at least 1, got {num_candidates!r}")
+        self.classifier = classifier
+        self.gamma = float(gamma)
+        self.num_init_random = int(num_init_random)
+        self.num_candidates = int(num_candidates)
+        self._domains = search_space(self.config_space)
+        self._costs: ObservedCosts | None = None
+        self._configs: dict[int, Config] = {}
+        #: What was computed aside, and the number of the suggestion that it is for.
+        self._taken: tuple[int, Config | None] = (-1, None)
+
+    def aim(self, goal: Goal) -> None:
+        """Told what is optimised.
+
+        Raises:
+            ValueError: There are several metrics.
+        """
+        if len(goal.metrics) > 1:
+            raise ValueError(
+                f"BORE optimises one metric, got {', '.join(goal.metrics)}; name one, or use another searcher"
+            )
+        super().aim(goal)
+        self._costs = ObservedCosts(goal)
+
+    def settings(self) -> dict[str, Any]:
+        """What the classifier and its use depend on."""
+        return {
+            **super().settings(),
+            "classifier": self.classifier,
+            "gamma": self.gamma,
+            "num_init_random": self.num_init_random,
+            "num_candidates": self.num_candidates,
+        }
+
+    def work(self) -> Callable[[], Config | None] | None:
+        """Fitting the classifier and searching with it, once there are enough trials."""
+        return None if self.num_suggestions < len(self.points_to_evaluate) else self._search()
+
+    def take(self, result: Config | None) -> None:
+        """Keeps what was found for the next suggestion."""
+        self._taken = (self.num_suggestions, result)
+
+    def suggest(self) -> Config | None:
+        """What the classifier likes best among the new configurations; a random one as long as there is none."""
+        number, proposed = self._taken
+        if number != self.num_suggestions:
+            search = self._search()
+            proposed = None if search is None else search()
+        if proposed is not None and (self.allow_duplicates or self._is_new(proposed)):
+            # Constants of its own: those of a trial from which it comes may be others, such as a rung level.
+            return complete_config(self.config_space, {name: proposed[name] for name in self._domains})
+        return super().suggest()
+
+    def _search(self) -> Callable[[], Config | None] | None:
+        """What finds a configuration, on copies of what it needs; None as long as there is nothing to learn from."""
+        if self._costs is None or not self._domains:
+            return None
+        observed = {trial: costs[0] for trial, costs in self._costs.at_highest(self.num_init_random).items()}
+        if not observed:
+            return None
+        observed.update(dict.fromkeys(sorted(self._costs.failed), math.inf))
+        trials = sorted((trial for trial in observed if trial in self._configs), key=lambda trial: observed[trial])
+        trials = trials[:: -(-len(trials) // _MAX_OBSERVATIONS)]
+        good = _good_ones([observed[trial] for trial in trials], self.gamma)
+        if good.all() or not good.any():
+            return None
+        space, known = self.config_space, frozenset() if self.allow_duplicates else frozenset(self._seen)
+        configs = [self._configs[trial] for trial in trials]
+        rng = self.random.generator(self.num_suggestions, _STREAM)
+        fit, num_candidates = CLASSIFIERS[self.classifier], self.num_candidates
+
+        def search() -> Config | None:
+            features = np.stack([encode(space, config) for config in configs])
+            model = fit(features, good, int(rng.integers(2**31)))
+            return CandidateSearch(space, model, rng).best(num_candidates, known, configs[:_INCUMBENTS])
+
+        return search
+
+    def on_suggestion(self, config: Config) -> None:
+        """Remembers the configuration, so that it does not come again, also where the space is infinite."""
+        self._seen.add(config_key(self.config_space, config))
+
+    def on_trial_add(self, trial_id: int, config: Config) -> None:
+        """Remembers what the trial is of."""
+        self._configs[trial_id] = config
+
+    def on_trial_result(self, trial_id: int, config: Config, result: dict[str, Any]) -> None:
+        """Learns a cost, at the rung levels that are reached."""
+        if self._costs is not None:
+            self._costs.report(trial_id, result)
+
+    def on_trial_complete(self, trial_id: int, config: Config, result: dict[str, Any]) -> None:
+        """The trial's last cost counts."""
+        if self._costs is not None:
+            self._costs.end(trial_id)
+
+    def on_trial_remove(self, trial_id: int, config: Config) -> None:
+        """The last cost of a trial that was stopped counts as well."""
+        if self._costs is not None:
+            self._costs.end(trial_id)
+
+    def on_trial_error(self, trial_id: int, config: Config) -> None:
+        """A failed trial is none of the good ones."""
+        if self._costs is not None:
+            self._costs.fail(trial_id)
+
+
+def _good_ones(costs: Sequence[float], gamma: float) -> npt.NDArray[np.bool_]:
+    """Which of the costs, given in increasing order, are at most their ``gamma`` quantile, and finite."""
+    threshold = costs[math.ceil(gamma * len(costs)) - 1]
+    return np.array([math.isfinite(cost) and cost <= threshold for cost in costs])

@@ -1,0 +1,215 @@
+"""BORE: what its classifier learns from, and what comes of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cloudtune.config_space import choice, config_key, loguniform, randint, uniform
+from cloudtune.optimizer.baselines import BORE
+from cloudtune.optimizer.goal import Goal
+from cloudtune.optimizer.scheduler import TrialScheduler
+from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler
+from cloudtune.optimizer.searchers.bore import BoreSearcher, _good_ones
+from cloudtune.optimizer.searchers.bore_classifiers import CLASSIFIERS
+from cloudtune.optimizer.searchers.candidates import CandidateSearch
+from cloudtune.optimizer.searchers.observed_costs import ObservedCosts
+from cloudtune.trial import Trial
+
+SPACE: dict[str, Any] = {"lr": loguniform(1e-4, 1), "kind": choice(["a", "b", "c"]), "n": randint(1, 20), "epochs": 9}
+
+
+def loss(config: dict[str, Any]) -> float:
+    """Least, 0, for lr = 0.01, kind b and n = 15."""
+    return float(abs(math.log10(config["lr"]) + 2) + (config["kind"] != "b") + abs(config["n"] - 15) / 10)
+
+
+def run(scheduler: TrialScheduler, num_trials: int) -> list[dict[str, Any]]:
+    """Trains one trial after another to its end; returns the configurations."""
+    configs = []
+    for number in range(num_trials):
+        suggestion = scheduler.suggest()
+        if suggestion is None:
+            break
+        assert suggestion.config is not None
+        trial = Trial(number, suggestion.config)
+        scheduler.on_trial_add(trial)
+        if suggestion.config["n"] == 1:
+            scheduler.on_trial_error(trial)
+        else:
+            result = {"loss": loss(trial.config), "epoch": 1}
+            scheduler.on_trial_result(trial, result)
+            scheduler.on_trial_complete(trial, result)
+        configs.append(trial.config)
+    return configs
+
+
+@pytest.mark.parametrize("classifier", list(CLASSIFIERS))
+def test_it_finds_what_random_search_does_not(classifier: str) -> None:
+    """Of 24 trials of a mixed space the last are much better than random ones, with any classifier."""
+    options = {"classifier": classifier, "num_init_random": 10, "num_candidates": 60}
+    learned = run(FIFOScheduler(SPACE, "bore", metric="loss", random_seed=1, search_options=options), 24)
+    random = run(FIFOScheduler(SPACE, "random", metric="loss", random_seed=1), 40)
+    assert np.median([loss(config) for config in learned[-8:]]) < 0.75 * np.median([loss(c) for c in random])
+    assert all(config["epochs"] == 9 for config in learned)
+
+
+def test_a_finite_space_is_used_up_without_duplicates() -> None:
+    """Every configuration comes once, and then none."""
+    space = {"kind": choice(["a", "b"]), "n": randint(1, 6)}
+    space["lr"] = choice([0.1, 0.01])
+    options = {"num_init_random": 18, "num_candidates": 5, "classifier": "gradient_boosting"}
+    configs = run(FIFOScheduler(space, "bore", metric="loss", random_seed=1, search_options=options), 99)
+    assert len({config_key(space, config) for config in configs}) == len(configs) == 24
+
+
+def test_the_good_ones_are_finite_and_among_the_best() -> None:
+    """The share ``gamma`` of the trials is good, more where costs are equal, and never one that has no finite cost."""
+    inf = math.inf
+    assert _good_ones([1, 2, 3, 4], 0.25).tolist() == [True, False, False, False]
+    assert _good_ones([1, 1, 3, 4], 0.25).tolist() == [True, True, False, False]
+    assert _good_ones([1, 2, inf, inf], 0.9).tolist() == [True, True, False, False]
+    assert _good_ones([inf, inf], 0.5).tolist() == [False, False]
+
+
+@pytest.mark.parametrize("value", [1.0, math.nan, math.inf])
+def test_trials_that_cannot_be_told_apart_teach_nothing(value: float) -> None:
+    """A constant objective, or one without a finite value, leaves the search random, without an error."""
+    searcher = BoreSearcher(SPACE, [], random_seed=1, num_init_random=2)
+    random = FIFOScheduler(SPACE, "random", metric="loss", random_seed=1, points_to_evaluate=[])
+    scheduler = FIFOScheduler(SPACE, searcher, metric="loss", random_seed=1)
+    for number in range(6):
+        suggestion, other = scheduler.suggest(), random.suggest()
+        assert suggestion is not None
+        assert other is not None
+        assert suggestion.config == other.config
+        trial = Trial(number, suggestion.config or {})
+        scheduler.on_trial_add(trial)
+        scheduler.on_trial_result(trial, {"loss": value})
+        scheduler.on_trial_complete(trial, {"loss": value})
+
+
+def test_the_highest_level_with_enough_trials_counts() -> None:
+    """Costs are those at the highest rung level that enough trials have reached; a jump over a level reaches it."""
+    costs = ObservedCosts(Goal(("accuracy",), ("max",), "epoch", 9, (1, 3, 9)))
+    costs.report(0, {"epoch": 1, "accuracy": 0.1})
+    costs.report(0, {"epoch": 4, "accuracy": 0.4})
+    costs.report(0, {"epoch": 5, "accuracy": 0.5})
+    costs.report(1, {"epoch": 1, "accuracy": 0.2})
+    costs.report(2, {"epoch": 9, "accuracy": math.nan})
+    costs.report(3, {"epoch": 9, "accuracy": 0.9})
+    costs.fail(3)
+    assert costs.at_highest(1) == {0: (-0.4,), 2: (math.inf,)}
+    assert costs.at_highest(2) == {0: (-0.1,), 1: (-0.2,), 2: (math.inf,)}
+    assert costs.at_highest(3) == {}
+
+
+def test_without_levels_trials_count_once_they_have_ended() -> None:
+    """Of a trial that runs nothing is known yet; of one that was stopped, its last value."""
+    costs = ObservedCosts(Goal(("loss",), ("min",)))
+    costs.report(0, {"loss": 5})
+    assert costs.at_highest(1) == {}
+    costs.report(0, {"loss": 10**400})
+    costs.report(0, {"loss": 4})
+    costs.end(0)
+    costs.end(1)
+    assert costs.at_highest(1) == {0: (4.0,)}
+
+
+def test_failed_trials_are_avoided() -> None:
+    """Where configurations of one kind fail, others are proposed."""
+    searcher = BoreSearcher(SPACE, [], random_seed=1, num_init_random=5, num_candidates=50)
+    scheduler = FIFOScheduler(SPACE, searcher, metric="loss", random_seed=1)
+    kinds = []
+    for number in range(20):
+        suggestion = scheduler.suggest()
+        assert suggestion is not None
+        trial = Trial(number, suggestion.config or {})
+        kinds.append(trial.config["kind"])
+        scheduler.on_trial_add(trial)
+        if trial.config["kind"] == "a":
+            scheduler.on_trial_error(trial)
+        else:
+            scheduler.on_trial_result(trial, {"loss": loss(trial.config)})
+            scheduler.on_trial_complete(trial, {"loss": loss(trial.config)})
+    assert kinds[:12].count("a") >= 2
+    assert "a" not in kinds[-6:]
+
+
+def test_the_search_among_candidates_climbs() -> None:
+    """Steps from the best draws come far nearer to a narrow optimum than the draws themselves."""
+    space = {"x": uniform(0, 1), "y": uniform(0, 1), "kind": choice([0, 1, 2])}
+
+    def score(encoded: Any) -> Any:
+        return -abs(encoded[:, 0] - 0.3) - abs(encoded[:, 1] - 0.7) + encoded[:, 3]
+
+    search = CandidateSearch(space, score, np.random.default_rng(1))
+    best = search.best(20, frozenset())
+    assert best is not None
+    assert abs(best["x"] - 0.3) + abs(best["y"] - 0.7) < 0.03
+    assert best["kind"] == 1
+    assert search.best(0, {config_key(space, best)}) != best
+
+
+def test_what_is_computed_aside_is_what_would_have_been_suggested() -> None:
+    """The work of the next suggestion gives the same configuration as asking at once."""
+    one, two = (BORE(SPACE, metric="loss", random_seed=1, num_init_random=3, num_candidates=20) for _ in range(2))
+    assert one.work() is None
+    run(one, 6)
+    run(two, 6)
+    work = one.work()
+    assert work is not None
+    one.take(work())
+    assert one.suggest() == two.suggest()
+
+
+def test_it_learns_under_a_scheduler_with_rungs() -> None:
+    """With successive halving the classifier learns from the first rung on, and the constants stay what they are."""
+    scheduler = HyperbandScheduler(
+        SPACE,
+        "bore",
+        metric="loss",
+        resource_attr="epoch",
+        max_resource_attr="epochs",
+        type="promotion",
+        random_seed=1,
+        search_options={"num_init_random": 6, "num_candidates": 50},
+    )
+    configs = []
+    for number in range(24):
+        suggestion = scheduler.suggest()
+        assert suggestion is not None
+        if suggestion.config is None or suggestion.trial_id is not None:
+            continue
+        trial = Trial(number, suggestion.config)
+        configs.append(trial.config)
+        scheduler.on_trial_add(trial)
+        scheduler.on_trial_result(trial, {"loss": loss(trial.config), "epoch": 1})
+        scheduler.on_trial_remove(trial)
+    assert {config["epochs"] for config in configs} == {1}
+    assert np.mean([loss(config) for config in configs[-6:]]) < 0.9 * np.mean([loss(c) for c in configs[:6]])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"classifier": "xgboost"}, "classifier must be one of 'random_forest'.*'xgboost'"),
+        ({"gamma": 0}, "gamma must be between 0 and 1"),
+        ({"gamma": 1.0}, "gamma must be between 0 and 1"),
+        ({"num_init_random": 1}, "num_init_random must be at least 2"),
+        ({"num_candidates": 0}, "num_candidates must be at least 1"),
+    ],
+)
+def test_wrong_options_are_named(options: dict[str, Any], words: str) -> None:
+    """What cannot work is refused at once, with the name of the argument."""
+    with pytest.raises(ValueError, match=words):
+        BORE(SPACE, metric="loss", **options)
+
+
+def test_several_metrics_are_refused() -> None:
+    """BORE has one objective."""
+    with pytest.raises(ValueError, match="BORE optimises one metric, got a, b"):
+        FIFOScheduler(SPACE, "bore", metric=["a", "b"])

@@ -1,0 +1,214 @@
+"""Ray Tune's schedulers behind our contract: they decide as in Ray Tune, and Ray is never started."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cloudtune.config_space import choice, uniform
+from cloudtune.optimizer.schedulers.raytune import RayTuneScheduler
+from cloudtune.trial import Trial
+
+SPACE: dict[str, Any] = {"x": uniform(0, 1), "epochs": 9}
+
+
+def made(scheduler: Any = "asha", mode: str = "min", **options: Any) -> RayTuneScheduler:
+    return RayTuneScheduler(
+        SPACE,
+        scheduler,
+        metric="loss",
+        mode=mode,
+        resource_attr="epoch",
+        random_seed=1,
+        scheduler_options=options or None,
+    )
+
+
+def started(scheduler: RayTuneScheduler, num_trials: int) -> list[Trial]:
+    """New trials, which run."""
+    trials = []
+    for _ in range(num_trials):
+        suggestion = scheduler.suggest()
+        assert suggestion is not None
+        assert suggestion.trial_id is None
+        trials.append(Trial(scheduler.num_suggestions - 1, suggestion.config or {}))
+        scheduler.on_trial_add(trials[-1])
+    return trials
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("min", 1), ("max", -1)])
+def test_asha_stops_those_below_the_best_share(mode: str, sign: int) -> None:
+    """At a rung the worse ones stop, at the maximum all."""
+    scheduler = made("asha", mode, max_t=9, grace_period=3, reduction_factor=3)
+    trials = started(scheduler, 4)
+    decisions = [scheduler.on_trial_result(t, {"epoch": 3, "loss": sign * t.trial_id}) for t in trials]
+    assert decisions == ["CONTINUE", "STOP", "STOP", "STOP"]
+    assert scheduler.on_trial_result(trials[1], {"epoch": 4, "loss": -9}) == "STOP"
+    assert scheduler.on_trial_result(trials[0], {"epoch": 9, "loss": 0}) == "STOP"
+
+
+def test_hyperband_pauses_until_a_rung_is_full_and_resumes_the_best() -> None:
+    """Trials of a bracket wait for each other; of those that wait, the better ones are resumed, the others given up."""
+    scheduler = made("hyperband", max_t=4, reduction_factor=2)
+    trials = started(scheduler, 10)[6:]
+    for trial in trials[:3]:
+        assert scheduler.on_trial_result(trial, {"epoch": 1, "loss": trial.trial_id}) == "PAUSE"
+        scheduler.on_trial_remove(trial)
+    assert scheduler.expendable_checkpoints() == []
+    assert scheduler.on_trial_result(trials[3], {"epoch": 1, "loss": 99}) == "STOP"
+    scheduler.on_trial_remove(trials[3])
+    assert scheduler.expendable_checkpoints() == [8]
+    resumed = [suggestion.trial_id for suggestion in (scheduler.suggest(), scheduler.suggest()) if suggestion]
+    assert resumed == [6, 7]
+    third = scheduler.suggest()
+    assert third is not None
+    assert third.trial_id is None
+
+
+def test_a_trial_is_not_resumed_before_its_worker_is_free() -> None:
+    """Told to pause is not paused: until the end has come, there is a new trial instead."""
+    scheduler = made("hyperband", max_t=4, reduction_factor=2)
+    trials = started(scheduler, 10)[6:]
+    for trial in trials:
+        scheduler.on_trial_result(trial, {"epoch": 1, "loss": trial.trial_id})
+    suggestion = scheduler.suggest()
+    assert suggestion is not None
+    assert suggestion.trial_id is None
+    scheduler.on_trial_remove(trials[0])
+    suggestion = scheduler.suggest()
+    assert suggestion is not None
+    assert suggestion.trial_id == 6
+
+
+def test_the_median_rule_stops_what_is_worse_than_the_median() -> None:
+    """Compared with running means of the others; a failure and a trial without reports do no harm."""
+    scheduler = made("median", grace_period=2, min_samples_required=3)
+    trials = started(scheduler, 6)
+    scheduler.on_trial_error(trials[4])
+    scheduler.on_trial_remove(trials[5])
+    for epoch in (1, 2, 3):
+        decisions = [scheduler.on_trial_result(t, {"epoch": epoch, "loss": t.trial_id}) for t in trials[:3]]
+        assert decisions == ["CONTINUE"] * 3
+    assert scheduler.on_trial_result(trials[3], {"epoch": 2, "loss": 5}) == "STOP"
+
+
+def test_what_is_no_number_to_rank_is_worst() -> None:
+    """NaN and the infinities of either sign lose against any number, and later trials are compared as ever."""
+    scheduler = made("asha", max_t=9, grace_period=1, reduction_factor=2)
+    trials = started(scheduler, 6)
+    values = [1.0, math.nan, 0.5, -math.inf, 2.0, 10**400]
+    decisions = [scheduler.on_trial_result(t, {"epoch": 1, "loss": v}) for t, v in zip(trials, values, strict=True)]
+    assert decisions == ["CONTINUE", "STOP"] * 3
+
+
+def test_a_report_without_the_metric_is_refused() -> None:
+    """What has to be reported is named."""
+    scheduler = made("asha")
+    trial = started(scheduler, 1)[0]
+    with pytest.raises(ValueError, match=r"trial 0 must report 'epoch' \(resource_attr\) and 'loss' \(metric\)"):
+        scheduler.on_trial_result(trial, {"epoch": 1})
+
+
+def test_an_object_of_ray_tune_is_driven_too() -> None:
+    """Also one that knows the metric already; one that knows another is refused."""
+    from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+
+    given = ASHAScheduler(time_attr="epoch", metric="loss", mode="min", max_t=9, grace_period=3, reduction_factor=3)
+    trials = started(scheduler := made(given), 2)
+    assert [scheduler.on_trial_result(t, {"epoch": 3, "loss": t.trial_id}) for t in trials] == ["CONTINUE", "STOP"]
+    trial = started(scheduler := made(FIFOScheduler()), 1)[0]
+    assert scheduler.on_trial_result(trial, {"epoch": 3, "loss": 1}) == "CONTINUE"
+    with pytest.raises(ValueError, match="was made with metric='error', but metric is 'loss'; give both the same"):
+        made(ASHAScheduler(time_attr="epoch", metric="error", mode="min"))
+    with pytest.raises(ValueError, match="time_attr='training_iteration', but resource_attr is 'epoch'"):
+        made(ASHAScheduler())
+
+
+def test_what_needs_ray_itself_is_refused() -> None:
+    """Each with a reason and what to use instead; so is what a scheduler of one's own wants of Ray's controller."""
+    from ray.tune import schedulers
+
+    pbt = schedulers.PopulationBasedTraining(time_attr="epoch", hyperparam_mutations={"x": [1, 2]})
+    for scheduler, words in [
+        (pbt, "use PopulationBasedTraining of cloudtune"),
+        (schedulers.HyperBandForBOHB(time_attr="epoch"), "needs TuneBOHB"),
+        (schedulers.ResourceChangingScheduler(), "asks Ray's cluster for resources"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            made(scheduler)
+
+    class Curious(schedulers.FIFOScheduler):  # type: ignore[misc]
+        def on_trial_result(self, tune_controller: Any, trial: Any, result: Any) -> str:
+            return str(tune_controller.checkpoint_everything())
+
+    trial = started(scheduler := made(Curious()), 1)[0]
+    with pytest.raises(NotImplementedError, match="Curious needs checkpoint_everything of Ray Tune's own controller"):
+        scheduler.on_trial_result(trial, {"epoch": 1, "loss": 1})
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "options", "error", "words"),
+    [
+        ("pbt", {}, ValueError, "scheduler 'pbt' is not known; use one of 'asha', 'hyperband', 'median'"),
+        ("asha", {"speed": 3}, TypeError, "speed"),
+        (3, {}, TypeError, "scheduler must be a name or a scheduler of Ray Tune, got 3"),
+        (3, {"max_t": 3}, ValueError, "scheduler_options cannot be given together with a scheduler object"),
+    ],
+)
+def test_wrong_schedulers_are_named(scheduler: Any, options: Any, error: type[Exception], words: str) -> None:
+    """What cannot work is refused at once."""
+    with pytest.raises(error, match=words):
+        made(scheduler, **options)
+
+
+def test_several_metrics_are_refused() -> None:
+    """Ray Tune's schedulers compare one."""
+    with pytest.raises(ValueError, match="metric must be one name"):
+        RayTuneScheduler(SPACE, "asha", metric=["a", "b"], resource_attr="epoch")  # type: ignore[arg-type]
+
+
+def test_ray_is_not_started_and_the_global_random_state_is_left_alone() -> None:
+    """Brackets are drawn with keyed numbers: numpy's global generator goes on as if we had not been there."""
+    import ray
+
+    np.random.seed(5)  # noqa: NPY002
+    untouched = np.random.random(3).tolist()  # noqa: NPY002
+    np.random.seed(5)  # noqa: NPY002
+    scheduler = made("asha", max_t=9, brackets=3)
+    trials = started(scheduler, 8)
+    for trial in trials:
+        scheduler.on_trial_result(trial, {"epoch": 1, "loss": 1.0})
+    assert np.random.random(3).tolist() == untouched  # noqa: NPY002
+    assert not ray.is_initialized()
+
+
+def test_settings_of_ray_tunes_scheduler_stand_in_the_metadata() -> None:
+    """Another setting is another experiment."""
+    metadata = [made("asha", max_t=max_t).metadata() for max_t in (9, 27)]
+    assert metadata[0]["ray_scheduler"] == "AsyncHyperBandScheduler"
+    assert metadata[0]["ray_settings"]["max_t"] == 9
+    assert metadata[0] != metadata[1]
+
+
+def test_paused_trials_are_resumed_when_there_is_nothing_new() -> None:
+    """Ray Tune's rule that pauses what it would stop lets it run on once the space is used up."""
+    scheduler = RayTuneScheduler(
+        {"k": choice(["a", "b", "c"])},
+        "median",
+        metric="loss",
+        resource_attr="epoch",
+        random_seed=1,
+        scheduler_options={"grace_period": 1, "min_samples_required": 2, "hard_stop": False},
+    )
+    trials = started(scheduler, 3)
+    decisions = [scheduler.on_trial_result(t, {"epoch": 1, "loss": t.trial_id}) for t in trials]
+    assert decisions == ["CONTINUE", "CONTINUE", "PAUSE"]
+    assert scheduler.suggest() is None
+    scheduler.on_trial_remove(trials[2])
+    suggestion = scheduler.suggest()
+    assert suggestion is not None
+    assert suggestion.trial_id == 2
+    assert scheduler.on_trial_result(trials[2], {"epoch": 2, "loss": 99}) == "CONTINUE"
