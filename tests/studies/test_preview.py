@@ -488,3 +488,10 @@ def test_a_method_that_does_not_take_an_argument(world: LaunchWorld) -> None:
     assert [problem.split(" cannot be made with brackets")[0] for problem in found.problems] == [
         f"the method {name}" for name in PLAN.methods
     ]
+
+
+def test_tuners_jobs_that_aws_does_not_tell_of(world: LaunchWorld) -> None:
+    """What runs is perhaps not seen: that is said."""
+    world.launch(replace(PLAN, methods=("RS",)))
+    world.cloud.faults.add("access_denied", operation="sagemaker:ListTrainingJobs")
+    assert any("tuners' training jobs are not looked at" in note for note in looked(world).notes)
