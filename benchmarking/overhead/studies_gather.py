@@ -65,8 +65,8 @@ def _gathering(cloud: LocalCloud, folder: Path, repeats: int) -> list[Row]:
     again = seconds(lambda: sync(TAG, local_path=folder))
     after = cloud.call_counts()
     new = {name: count - before.get(name, 0) for name, count in after.items() if count != before.get(name, 0)}
-    loading = seconds(lambda: load_experiments(TAG, local_path=folder))
-    one_frame = seconds(lambda: load_experiments_df(TAG, local_path=folder))
+    loading = seconds(lambda: load_experiments(TAG, local_path=folder, download_from_s3=False))
+    one_frame = seconds(lambda: load_experiments_df(TAG, local_path=folder, download_from_s3=False))
     size = f"{EXPERIMENTS:,} experiments of {ROWS} rows, {data / 1e6:.0f} MB"
     floor = f"boto3 alone, {THREADS} threads"
     return [
@@ -166,8 +166,9 @@ from cloudtune.experiments import load_experiments, load_experiments_df, sync
 import pandas, boto3
 """
 _SYNC = f"sync({TAG!r}, local_path={{folder!r}})\n"
-_LOAD = f"one = load_experiments({TAG!r}, local_path={{folder!r}})\nassert len(one) == {EXPERIMENTS}\n"
-_FRAME = f"one = load_experiments_df({TAG!r}, local_path={{folder!r}})\nassert len(one) == {EXPERIMENTS * ROWS}\n"
+_FROM_COPY = f"({TAG!r}, local_path={{folder!r}}, download_from_s3=False)"
+_LOAD = f"one = load_experiments{_FROM_COPY}\nassert len(one) == {EXPERIMENTS}\n"
+_FRAME = f"one = load_experiments_df{_FROM_COPY}\nassert len(one) == {EXPERIMENTS * ROWS}\n"
 
 
 def _memory(folder: Path) -> list[Row]:

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
 
+#: Seconds that SageMaker gives a job to end beyond its ``max_run``: they are billed as well.
+STOP_GRACE = 120
 #: The secondary status in which the container runs, and what FailureReason says of one that could not be started.
 _RUNS, _CANNOT_START = "Training", "CannotStartContainerError"
 

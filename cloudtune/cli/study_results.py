@@ -146,12 +146,14 @@ def _of_study(study: Study) -> StudyResults:
 def _in_s3(name: str, s3_path: str | None, aws: Aws) -> StudyResults:
     """A study of an older version, or a single experiment."""
     from cloudtune.errors import ExperimentNotFound
-    from cloudtune.experiments.s3_finding import find_in_s3, find_study
+    from cloudtune.experiments.s3_finding import find_in_s3, find_study, study_not_found
     from cloudtune.store.study_place import StudyPlace
 
     try:
         place = find_study(name, s3_path, aws)
         there, passed_over = _gathered(place)
+        if not there:  # all that is known of it has gone from S3
+            raise study_not_found(place)
         return StudyResults(name, _oldest_first(there), place=place, notes=passed_over)
     except ExperimentNotFound:
         found = find_in_s3(name, s3_path, aws)

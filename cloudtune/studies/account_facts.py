@@ -104,10 +104,13 @@ class AccountFacts:
         if self.place is None:
             return None
         try:
-            return study_standing(self.place)
+            standing = study_standing(self.place)
         except CloudtuneError as error:
             self.note(f"which experiments of the study exist is not known: {_line(error)}")
             return None
+        for note in standing.notes:
+            self.note(note)
+        return standing
 
     def book(self) -> Book | None:
         """The ledger of the study; None: it has none, or it cannot be read."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cloudtune.aws.training_jobs import STOP_GRACE
 from cloudtune.remote.time_limit import LONGEST_JOB, MARGIN
 from cloudtune.studies.machines import Machines, machines_of
-from cloudtune.studies.tuner_costs import STOP_GRACE, most_seconds
+from cloudtune.studies.tuner_costs import most_seconds
 
 if TYPE_CHECKING:
     from cloudtune.studies.cell import Cell

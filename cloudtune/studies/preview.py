@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cloudtune.aws.errors import AwsError
+from cloudtune.aws.training_jobs import STOP_GRACE
 from cloudtune.errors import CloudtuneError
 from cloudtune.studies.account_facts import AccountFacts
 from cloudtune.studies.cell_groups import CellGroup, grouped
@@ -338,7 +339,7 @@ def committed_by(group: CellGroup, costs: Costs, trials: int) -> float:
     if group.trials is None:
         return tuner / 3600
     dearest = max(prices.get(("trials", kind), 0.0) for kind in group.trials.types)
-    return (tuner + trials * dearest * (group.trial_seconds + group.kept_seconds)) / 3600
+    return (tuner + trials * dearest * (group.trial_seconds + STOP_GRACE + group.kept_seconds)) / 3600
 
 
 def _group(group: CellGroup) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cloudtune.aws.prices import cost
+from cloudtune.aws.training_jobs import STOP_GRACE
 from cloudtune.backend.sagemaker_backend import SageMakerBackend
 from cloudtune.backend.sagemaker_backend.machine_choices import instance_types, most_instances
 from cloudtune.studies.tuner_costs import hourly_price
@@ -56,4 +57,4 @@ def most_of_a_trial(tuner: Tuner, region: str) -> float | None:
     if not isinstance(backend, SageMakerBackend):
         return 0.0
     template = backend.template
-    return cost(dearest_hour(tuner, region), template.max_run, retained_seconds=template.keep_alive_period)
+    return cost(dearest_hour(tuner, region), template.max_run + STOP_GRACE, retained_seconds=template.keep_alive_period)

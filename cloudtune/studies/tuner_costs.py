@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cloudtune.aws.prices import cost, price_per_hour
+from cloudtune.aws.training_jobs import STOP_GRACE
 from cloudtune.remote.launches import launches
 from cloudtune.remote.time_limit import LONGEST_JOB, hand_over_after, longest_time
 from cloudtune.studies.ledger import micros
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from cloudtune.remote.remote_launcher import RemoteLauncher
     from cloudtune.remote.tuner_job import TunerPlace
 
-#: Seconds that SageMaker gives a job to end beyond its ``max_run``.
-STOP_GRACE = 120
 #: Seconds that a job runs on at most once its tuner has ended: for closing the log, and for what the agent uploads.
 _END = 300
 

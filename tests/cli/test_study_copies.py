@@ -88,3 +88,13 @@ def test_what_the_copy_has_besides_is_left_out(synced: LocalCloud) -> None:
     assert "1 experiments" in done.stdout or "1 experiment" in done.stdout
     page = Path("study.html").read_text(encoding="utf-8")
     assert "it is gone from S3" in page
+
+
+def test_a_study_that_has_gone_from_s3(synced: LocalCloud) -> None:
+    """As after a local cloud has ended, whose results were fetched: the copy is shown, and it is said why."""
+    bucket = place().bucket
+    bucket.delete([one.key for one in bucket.list("cloudtune/")])
+    drawn = run("plot", "study", "-o", "study.svg")
+    assert drawn.exit_code == 0, drawn.output
+    assert "What is shown was synced before; S3 has it no more: there is no experiment 'study' in" in drawn.stderr
+    assert Path("study.svg").is_file()

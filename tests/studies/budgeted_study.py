@@ -9,6 +9,7 @@ from typing import Any
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.aws.clients import aws_for
 from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.training_jobs import STOP_GRACE
 from cloudtune.config_space import choice
 from cloudtune.localcloud import LocalCloud
 from cloudtune.optimizer.baselines import GridSearch
@@ -28,8 +29,8 @@ TUNER_TYPE, TRIAL_TYPE = "ml.t3.medium", "ml.m5.large"
 PRICES = {TUNER_TYPE: 0.36, TRIAL_TYPE: 360.0}
 #: Seconds.
 TRIAL_MAX_RUN, TUNER_MAX_RUN = 30, 3600
-TRIAL_COST = PRICES[TRIAL_TYPE] * TRIAL_MAX_RUN / 3600
-TUNER_COST = PRICES[TUNER_TYPE] * (TUNER_MAX_RUN + 120) / 3600
+TRIAL_COST = PRICES[TRIAL_TYPE] * (TRIAL_MAX_RUN + STOP_GRACE) / 3600
+TUNER_COST = PRICES[TUNER_TYPE] * (TUNER_MAX_RUN + STOP_GRACE) / 3600
 QUICK = Pace(look=0.5, retry=0.2, spacing=0.05, longest_wait=60.0)
 
 

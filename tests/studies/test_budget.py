@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudtune.aws.training_jobs import STOP_GRACE
 from cloudtune.remote import RemoteLauncher
 from cloudtune.remote.changes import change, changes_of
 from cloudtune.remote.time_limit import LONGEST_JOB
@@ -22,7 +23,7 @@ from cloudtune.studies.ledger import Book, Share, dollars, micros
 from cloudtune.studies.ledger_entries import LastWord, asked, ended, launched, taken_over, withdrawn
 from cloudtune.studies.settings import CellSettings
 from cloudtune.studies.shared_budget import SharedBudget
-from cloudtune.studies.tuner_costs import STOP_GRACE, earlier_jobs, most_seconds
+from cloudtune.studies.tuner_costs import earlier_jobs, most_seconds
 from tests.studies.faulty_bucket import ANSWER_LOST, FINE, FaultyBucket
 from tests.studies.launch_world import ACCOUNT, LaunchWorld
 from tests.studies.recorded_study import cell_of
@@ -33,7 +34,7 @@ SETTINGS = CellSettings(max_wallclock_time=600)
 CELL = cell_of(0)
 #: Ten minutes of tuning, an hour's margin, and SageMaker's own.
 TUNER_COST = TUNER_HOUR * (600 + 3600 + STOP_GRACE) / 3600
-TRIAL_COST = TRIAL_HOUR * (600 + 1800) / 3600
+TRIAL_COST = TRIAL_HOUR * (600 + 1800 + STOP_GRACE) / 3600
 
 
 def launcher_of(world: LaunchWorld, settings: CellSettings = SETTINGS) -> RemoteLauncher:
@@ -136,7 +137,7 @@ def test_a_cell_is_admitted(world: LaunchWorld) -> None:
 def test_a_cell_for_which_there_is_not_enough(world: LaunchWorld) -> None:
     """A tuner that could start no trial would cost all the same: it takes its job and one trial."""
     budget = opened(world, TUNER_COST + TRIAL_COST - 0.001)
-    with pytest.raises(BudgetUsedUp, match=r"of the study's \$0\.63, \$0\.00 are committed, .* may cost \$0\.63"):
+    with pytest.raises(BudgetUsedUp, match=r"of the study's \$0\.65, \$0\.00 are committed, .* may cost \$0\.65"):
         budget.admit(CELL.name, launcher_of(world))
     assert budget.book().shares == {}
     opened(world, TUNER_COST + TRIAL_COST + 0.001).admit(CELL.name, launcher_of(world))
@@ -197,11 +198,11 @@ def test_a_tuner_of_this_machine(world: LaunchWorld) -> None:
     tuner = CellTuners(world.catalogue, SETTINGS, ACCOUNT).tuner(cell)
     share_budget_here(tuner, cell, ACCOUNT, None)
     assert not isinstance(tuner.stop_criterion, SharedBudget)  # there is no limit
-    with pytest.raises(BudgetUsedUp, match=r"one trial may cost \$0\.49"):
+    with pytest.raises(BudgetUsedUp, match=r"one trial may cost \$0\.52"):
         share_budget_here(tuner, cell, ACCOUNT, 0.1)
-    share_budget_here(tuner, cell, ACCOUNT, 0.5)
+    share_budget_here(tuner, cell, ACCOUNT, 0.55)
     assert isinstance(tuner.stop_criterion, SharedBudget)
-    share = opened(world, 0.5).book().share(cell.name)
+    share = opened(world, 0.55).book().share(cell.name)
     assert (share.tuner, share.trials) == (0, micros(TRIAL_COST))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cloudtune.aws.training_jobs import STOP_GRACE
 from cloudtune.backend.sagemaker_backend import SageMakerBackend
 from cloudtune.localcloud.jobs.training_job import TrainingJob
 from cloudtune.studies.budget import open_budget
@@ -231,7 +232,7 @@ def test_a_limit_of_money(world: LaunchWorld) -> None:
     """It costs no more than that; what one experiment commits, with the trial for which its tuner has money ready."""
     found = looked(world, max_cost=100.0)
     assert (found.most, found.likely) == (100.0, 100.0)
-    each = 9 * 5.5 * TRIAL_HOUR + TUNER
+    each = 9 * (5.5 * 3600 + STOP_GRACE) / 3600 * TRIAL_HOUR + TUNER
     assert found.committed_by_each == pytest.approx(each)
     assert f"an experiment with all workers busy commits ${each:.2f}, with one trial ahead" in told(found)
     assert "cost at most: $100.00, max_cost" in told(found)
@@ -255,7 +256,7 @@ def test_so_many_at_once_for_the_money(world: LaunchWorld) -> None:
 def test_a_limit_that_lets_nothing_begin(world: LaunchWorld) -> None:
     """A tuner's job and one trial have to be within it."""
     [problem] = looked(world, max_cost=4.0).problems
-    assert "max_cost is $4.00, and committing one experiment takes $4.74" in problem
+    assert "max_cost is $4.00, and committing one experiment takes $4.77" in problem
 
 
 def test_an_earlier_launchs_limit(world: LaunchWorld) -> None:
@@ -487,3 +488,10 @@ def test_a_method_that_does_not_take_an_argument(world: LaunchWorld) -> None:
     assert [problem.split(" cannot be made with brackets")[0] for problem in found.problems] == [
         f"the method {name}" for name in PLAN.methods
     ]
+
+
+def test_tuners_jobs_that_aws_does_not_tell_of(world: LaunchWorld) -> None:
+    """What runs is perhaps not seen: that is said."""
+    world.launch(replace(PLAN, methods=("RS",)))
+    world.cloud.faults.add("access_denied", operation="sagemaker:ListTrainingJobs")
+    assert any("tuners' training jobs are not looked at" in note for note in looked(world).notes)

@@ -92,7 +92,7 @@ def test_an_experiment_that_has_ended_for_want_of_money(world: LaunchWorld) -> N
     over = ended(begun, cell.name, "tuner", spent, 10_000, begun.share(cell.name).tuner)
     budget.ledger.change(lambda _book: over)
     world.end(cell, "interrupted", "the study's money is used up")
-    with pytest.raises(NotAllLaunched, match=r"of the study's \$0\.63, \$0\.41 are committed"):
+    with pytest.raises(NotAllLaunched, match=r"of the study's \$0\.65, \$0\.41 are committed"):
         world.launch(plan)
     assert len(world.jobs()) == 1
     assert world.launch(plan, max_cost=3.0).continued == names_of(plan)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from cloudtune.aws.prices import cost, price_per_hour
-from cloudtune.aws.training_jobs import JobState
+from cloudtune.aws.training_jobs import STOP_GRACE, JobState
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Machines, Phase
 from cloudtune.backend.sagemaker_backend.desk import Desk
 from cloudtune.trial import Bill
@@ -63,7 +63,7 @@ class Bills:
             attempt.instance_type, attempt.instance_count = state.instance_type, state.instance_count
             attempt.hourly_price = self.hourly_price(_machines(state))
             if state.max_run is not None:
-                attempt.max_seconds = float(state.max_run)
+                attempt.max_seconds = float(state.max_run + STOP_GRACE)
             if attempt.hourly_price is None:
                 return  # what other tuners have chosen: it counts as the dearest that this one knows
         attempt.may_get = ()

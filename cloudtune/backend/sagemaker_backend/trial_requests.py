@@ -12,6 +12,7 @@ from cloudtune.agent import protocol
 from cloudtune.agent.forms import Task
 from cloudtune.aws.errors import InvalidRequest
 from cloudtune.aws.s3 import Bucket
+from cloudtune.aws.training_jobs import STOP_GRACE
 from cloudtune.aws.trial_request import ResolvedTemplate, digest
 from cloudtune.backend.arguments import command_line, config_json, plain
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Machines
@@ -107,7 +108,7 @@ class TrialRequests:
         # Groups of instances cannot be chosen by the configuration, nor have they anything to fall back on.
         machines = template.machines if template.has_groups else [(instance_type, attempt.instance_count)]
         attempt.hourly_price = self._bills.hourly_price(machines)
-        attempt.max_seconds = template.max_run
+        attempt.max_seconds = template.max_run + STOP_GRACE
 
     def prepare(self, attempt: Attempt, instance_type: str) -> dict[str, Any]:
         """Writes the attempt's task to S3, and returns the request for its job.

@@ -20,7 +20,7 @@ from cloudtune.aws.packaging import DEFAULT_LIMIT, build_bundle, upload_bundle
 from cloudtune.aws.prices import cost
 from cloudtune.aws.s3 import Bucket, Got
 from cloudtune.aws.synced_checkpoints import SyncedCheckpoints
-from cloudtune.aws.training_jobs import TrainingJobs
+from cloudtune.aws.training_jobs import STOP_GRACE, TrainingJobs
 from cloudtune.aws.trial_request import resolve
 from cloudtune.backend.sagemaker_backend.attempt import Attempt, Phase
 from cloudtune.backend.sagemaker_backend.bills import Bills
@@ -397,7 +397,7 @@ class Work:
         known = [price for price in prices if price is not None]
         if len(known) < len(prices):
             return None
-        return cost(max(known), template.max_run, retained_seconds=template.keep_alive_period)
+        return cost(max(known), template.max_run + STOP_GRACE, retained_seconds=template.keep_alive_period)
 
     def wind_down(self) -> bool:
         """Gives warm pools back; True when no machine is held, and all bills and errands are done.

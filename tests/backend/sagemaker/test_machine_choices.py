@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cloudtune.aws.prices import price_per_hour
+from cloudtune.aws.training_jobs import STOP_GRACE
 from cloudtune.backend.sagemaker_backend.machine_choices import instance_types, most_instances
 from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning
 from cloudtune.config_domains import ConfigSpaceError
@@ -96,7 +97,7 @@ def test_a_trial_may_cost_what_its_dearest_machine_does(local_cloud: LocalCloud,
     try:
         price = price_per_hour("ml.m5.xlarge", "us-east-1")
         assert price is not None
-        assert backend.trial_cost_limit() == pytest.approx(price * 3 * 2)
+        assert backend.trial_cost_limit() == pytest.approx(price * 3 * (7200 + STOP_GRACE) / 3600)
     finally:
         backend.close(stop_running=False)
 
@@ -115,7 +116,8 @@ def test_a_trial_of_groups_may_cost_what_all_of_them_do(local_cloud: LocalCloud,
     try:
         prices = [price_per_hour(one, "us-east-1") for one in ("ml.m5.large", other)]
         if known:
-            assert backend.trial_cost_limit() == pytest.approx(2 * ((prices[0] or 0) + 3 * (prices[1] or 0)))
+            hourly = (prices[0] or 0) + 3 * (prices[1] or 0)
+            assert backend.trial_cost_limit() == pytest.approx(hourly * (7200 + STOP_GRACE) / 3600)
         else:
             assert backend.trial_cost_limit() is None
     finally:
@@ -144,6 +146,6 @@ def test_a_trial_whose_machine_is_not_known_yet_counts_as_the_dearest(
             dearest, count = "ml.p3.16xlarge", 2  # not even its configuration is known
         price = price_per_hour(dearest, "us-east-1")
         assert price is not None
-        assert backend.committed_cost() == pytest.approx(count * price)
+        assert backend.committed_cost() == pytest.approx(count * price * (3600 + STOP_GRACE) / 3600)
     finally:
         backend.close(stop_running=False)
