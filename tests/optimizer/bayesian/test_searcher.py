@@ -83,10 +83,10 @@ def test_a_mixed_space_is_searched() -> None:
     def report(config: Config) -> dict[str, Any]:
         return {"loss": best[config["kind"]] + ((config["n"] - 31) / 20) ** 2 + (config["x"] - 0.2) ** 2}
 
-    last = run(made(space), report, 20)[-8:]
+    last = run(made(space, random_seed=1), report, 14)[-8:]
     found = min(last, key=lambda config: report(config)["loss"])
     assert (found["kind"], found["fixed"]) == ("b", 3)
-    assert abs(found["n"] - 31) <= 5
+    assert abs(found["n"] - 31) <= 2
     assert abs(found["x"] - 0.2) < 0.1
 
 
@@ -227,7 +227,7 @@ def test_a_constraint_is_heeded() -> None:
     configs = run(made(LINE, constraint_attr="memory"), report, 18)
     allowed = [config["x"] for config in configs if config["x"] >= 0.6]
     assert 0.6 <= min(allowed) < 0.62
-    assert sum(config["x"] >= 0.55 for config in configs[8:]) >= 8
+    assert sum(config["x"] >= 0.55 for config in configs[8:]) >= 6
 
 
 def test_while_nothing_fulfils_the_constraint_that_is_sought() -> None:
