@@ -20,6 +20,9 @@ class TrialStatus(str, Enum):
     completed = "Completed"
     failed = "Failed"
 
+    # Enum's own is a function of Python, and counters by status are looked up many times for each report.
+    __hash__ = str.__hash__
+
     @property
     def is_running(self) -> bool:
         """True while the trial occupies a worker."""

@@ -124,7 +124,8 @@ class TuningLoop:
         self._read_clock()
         self._carry_on()
         while True:
-            self._count_money()
+            if self._counts_committed:
+                self._count_money()
             why = self._why_to_end()
             if why is not None:
                 break
@@ -134,8 +135,10 @@ class TuningLoop:
             events = self.backend.poll(self._timeout())
             self._read_clock()
             self._handle(events)
-            self._drop_checkpoints()
-            self._tick()
+            if self.backend.delete_checkpoints:
+                self._drop_checkpoints()
+            if not self._virtual:
+                self._tick()
         if self.interrupted_by is not None and self.leave_running():
             self.left_running = bool(self.status.running)
         else:
@@ -158,8 +161,6 @@ class TuningLoop:
 
     def _count_money(self) -> None:
         """Tells the status what running trials, and one more, may cost at most."""
-        if not self._counts_committed:
-            return
         limit = self.backend.trial_cost_limit()
         if limit is None:
             raise ValueError(
@@ -232,9 +233,7 @@ class TuningLoop:
         return [wish - self._time_origin for wish in wishes if wish is not None]
 
     def _tick(self) -> None:
-        """Periodic work of the callbacks, and the note of active time."""
-        if self._virtual:
-            return  # They go by this machine's clock, see _commit_virtual; and time without events cannot be lost.
+        """Periodic work of the callbacks, and the note of active time: not on a virtual clock, see _commit_virtual."""
         self._call_callbacks(self._now + self._time_origin)
         if self._now >= self._next_clock:
             self._log({"event": entries.CLOCK, "time": self._now})
@@ -255,7 +254,8 @@ class TuningLoop:
     def _commit(self) -> None:
         """Makes what was decided durable, then does it."""
         if self._virtual:
-            self._commit_virtual()
+            if perf_counter() >= self._next_commit:
+                self._commit_virtual()
         else:
             self._append()
             if self._effects:
@@ -268,10 +268,7 @@ class TuningLoop:
 
     def _commit_virtual(self) -> None:
         """Simulated trials are no effect outside: what is written, and who looks on, goes by this machine's clock."""
-        now = perf_counter()
-        if now < self._next_commit:
-            return
-        self._next_commit = now + _VIRTUAL_COMMIT_INTERVAL
+        self._next_commit = perf_counter() + _VIRTUAL_COMMIT_INTERVAL
         self._append()
         unix = self.backend.wall_time()
         self.store.maintain(unix)
@@ -394,8 +391,6 @@ class TuningLoop:
 
     def _drop_checkpoints(self) -> None:
         """Deletes what paused trials have saved that will hardly go on, where checkpoints are deleted at all."""
-        if not self.backend.delete_checkpoints:
-            return
         for trial_id in self.scheduler.expendable_checkpoints():
             if self.status.records[trial_id].status is TrialStatus.paused:
                 self._delete_checkpoint(trial_id)
@@ -411,6 +406,8 @@ class TuningLoop:
             return self.n_workers if not running and self.backend.busy_workers() == 0 else 0
         if self.start_without_delay:
             return self.n_workers - self.status.num_by_status[TrialStatus.in_progress]
+        if len(running) >= self.n_workers:
+            return 0  # no need to ask
         return self.n_workers - max(len(running), self.backend.busy_workers() + self._starting)
 
     def _fill_workers(self, new_trials: bool) -> None:
@@ -485,7 +482,8 @@ class TuningLoop:
         else:
             self._effects.append(lambda: self.backend.start_trial(trial, record.checkpoint_from))
         self._starting += 1
-        self._count_money()
+        if self._counts_committed:
+            self._count_money()
         for callback in self.callbacks:
             if resumed:
                 callback.on_resume_trial(trial)
@@ -520,7 +518,9 @@ class TuningLoop:
             events = self.backend.poll(min(self._timeout(), time_left))
             self._read_clock()
             self._handle(events)
-            self._tick()
+            if not self._virtual:
+                self._tick()
+        self._next_commit = 0.0
         self._commit()
 
     def _append(self) -> None:

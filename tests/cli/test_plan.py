@@ -69,9 +69,9 @@ def test_refusals(command: str, words: list[str], message: str) -> None:
 
 def test_ten_thousand_experiments(cloud: InProcessCloud) -> None:
     """A slip of the keyboard is asked about before anything is looked up; there is nobody to ask here."""
-    done = _run("launch", *STUDY, *DIGITS, "--num_seeds", "5000")
+    done = _run("launch", *STUDY, *DIGITS, "--num_seeds", "2500")
     assert done.exit_code == 1
-    assert done.output.startswith("Error: the plan has 10,000 experiments (2 methods x 5,000 seeds), and there is no")
+    assert done.output.startswith("Error: the plan has 10,000 experiments (4 methods x 2,500 seeds), and there is no")
     assert len(done.output.splitlines()) == 1
     assert cloud.call_counts().get("sagemaker:ListTrainingJobs", 0) == 0
 
@@ -104,6 +104,6 @@ def test_the_number_of_workers_makes_another_experiment(cloud: InProcessCloud) -
 @pytest.mark.parametrize("words", [["plan"], ["launch", "--dry_run"]])
 def test_ten_thousand_experiments_are_shown(words: list[str]) -> None:
     """Without a question: nothing is launched."""
-    shown = _run(*words, *STUDY, *DIGITS, "--num_seeds", "5000")
+    shown = _run(*words, *STUDY, *DIGITS, "--num_seeds", "2500")
     assert shown.exit_code == 0, shown.output
     assert shown.output.startswith("study t: 10,000 experiments, ")

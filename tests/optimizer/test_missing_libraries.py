@@ -42,6 +42,7 @@ def python(program: str, absent: list[str]) -> str:
     ("absent", "call", "extra"),
     [
         ("sklearn", "FIFOScheduler(space, 'bore', metric='loss')", "bore"),
+        ("botorch", "FIFOScheduler(space, 'bayesopt', metric='loss')", "bo"),
         ("optuna", "FIFOScheduler(space, 'optuna', metric='loss')", "optuna"),
         ("cmaes", "FIFOScheduler(space, 'optuna', metric='loss', search_options={'sampler': 'cmaes'})", "optuna"),
         ("torch", "FIFOScheduler(space, 'optuna', metric='loss', search_options={'sampler': 'gp'})", "bo"),

@@ -219,7 +219,7 @@ class SimulatorBackend(TrialBackend):
         Raises:
             BackendBroken: Nothing will ever happen, and there is no timeout.
         """
-        work = self._opened()
+        work = self._work or self._opened()
         if self._woken or work.left:
             self._woken = False
             left, work.left = work.left, []
@@ -247,7 +247,10 @@ class SimulatorBackend(TrialBackend):
             price = None if self.dollars_per_hour is None else self.dollars_per_hour / 3600
             events.append(attempt.report(VIRTUAL_START, price))
             work.levels[attempt.trial_id] = attempt.level_before(attempt.next)
-            self._foresee(work, attempt)
+            if attempt.next < attempt.stop:
+                work.foresee(attempt.made_at(attempt.next) + self.delays.report, attempt)
+            else:
+                self._foresee(work, attempt)
             return
         trial_id, number = attempt.trial_id, attempt.number
         del work.attempts[trial_id]

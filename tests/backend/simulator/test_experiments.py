@@ -217,6 +217,7 @@ def test_continued_experiment_goes_on_where_its_log_ends(tmp_path: Path) -> None
     assert all(time >= 12 for _, _, _, time, _ in after[len(before) :])
     assert len({row[:2] for row in after}) == len(after)
     assert {trial for trial, epoch, *_ in after if epoch == 9} >= set(first.status.interrupted)
+    assert not any("replay" in entry for entry in log_of(tmp_path / "x"))
     assert second.status.wallclock_time == 40
 
 

@@ -23,7 +23,7 @@ FINITE: dict[str, Any] = {"kind": choice(["a", "b", "c"]), "max_epochs": 9, "wid
 
 class BayesianContract(SchedulerContract):
     programs = FEW_STEPS
-    max_examples = 3
+    max_examples = 2
 
 
 class TestBayesianOptimization(BayesianContract):

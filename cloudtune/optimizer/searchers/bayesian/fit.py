@@ -80,10 +80,10 @@ def negative_log_posterior(
 
 
 def fit(kernel: Kernel, rows: torch.Tensor, values: torch.Tensor, warm: Array | None, max_steps: int = 60) -> Fit:
-    """The most likely parameters that are found from the better of two starts: :meth:`Kernel.initial`, and ``warm``.
+    """The most likely parameters that are found from :meth:`Kernel.starts` and ``warm``.
 
-    Where the covariance matrix of a start cannot be factorised, all is done again with more jitter. If that fails to
-    the end, the start is returned and said to have failed.
+    Where the covariance matrices of all starts cannot be factorised, all is done again with more jitter. If that fails
+    to the end, the first start is returned and said to have failed.
 
     Args:
         kernel: What to fit.
@@ -92,20 +92,18 @@ def fit(kernel: Kernel, rows: torch.Tensor, values: torch.Tensor, warm: Array | 
         warm: Parameters of an earlier fit, or None.
         max_steps: Of the minimisation.
     """
-    starts = kernel.initial()[None] if warm is None else np.stack([warm, kernel.initial()])
+    starts = kernel.starts() if warm is None else np.concatenate([warm[None], kernel.starts()])
     lower, upper = np.array(kernel.bounds).T
+    starts = np.clip(starts, lower, upper)
     for jitter in JITTERS:
 
         def objective(points: Array, _: object, jitter: float = jitter) -> tuple[Array, Array]:
             return _each(kernel, points, rows, values, jitter)
 
-        at_starts = objective(starts, None)[0]
-        if not np.isfinite(at_starts).any():
-            logger.debug("a covariance matrix could not be factorised with a jitter of %g", jitter)
-            continue
-        start = starts[[int(at_starts.argmin())]]
-        found, _ = minimise(objective, start, lower, upper, first_step=0.5, max_steps=max_steps, tolerance=1e-5)
-        return Fit(found[0], jitter)
+        found, heights = minimise(objective, starts, lower, upper, first_step=0.5, max_steps=max_steps, tolerance=1e-5)
+        if np.isfinite(heights).any():
+            return Fit(found[int(heights.argmin())], jitter)
+        logger.debug("a covariance matrix could not be factorised with a jitter of %g", jitter)
     logger.warning(
         "the model of Bayesian optimisation could not be fitted to %d observations, whatever the jitter; "
         "it goes on with the parameters of the fit before",

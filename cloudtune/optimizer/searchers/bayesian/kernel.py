@@ -30,6 +30,10 @@ MIN_NOISE = 1e-6
 _CURVE_WEIGHT = 0.1
 _CURVE_LENGTH_SCALE = 0.5
 
+#: What is added to the logarithms of the length scales for a smooth start, and its logarithm of the noise.
+_SMOOTHER = 1.5
+_LITTLE_NOISE = math.log(1e-3)
+
 #: Of the exponents that warp inputs, BoTorch's default for its ``Warp``.
 _WARP_PRIOR = (0.0, math.sqrt(0.75))
 _WARP_MARGIN = 1e-6
@@ -118,8 +122,18 @@ class Kernel:
         """Length of a vector of parameters."""
         return len(self.bounds)
 
+    def starts(self) -> Array:
+        """Parameters to begin a fit with, shape ``(2, num_parameters)``: :meth:`initial`, and little noise and change.
+
+        With few data there often are two maxima: one where everything is noise, and one where it is smooth.
+        """
+        smooth = self.initial()
+        smooth[: self._num_scales] += _SMOOTHER
+        smooth[self._num_scales] = _LITTLE_NOISE
+        return np.stack([self.initial(), smooth])
+
     def initial(self) -> Array:
-        """Parameters to begin with: the most likely ones before there are data; no warping."""
+        """The most likely parameters before there are data; no warping."""
         start = np.empty(self.num_parameters)
         for where, prior in self._priors:
             start[where] = prior.location if where.start == self._exponents else prior.mode
