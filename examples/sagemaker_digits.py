@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 
 from benchmarking.definitions import BenchmarkDefinition, benchmark
-from benchmarking.demo import show
+from benchmarking.demo_local import show
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.backend.sagemaker_backend import Cadence, SageMakerBackend, TrainingJob
 from cloudtune.localcloud import Fault, LocalCloud
@@ -78,8 +78,8 @@ def make_tuner(
         hurry: Look and write more often than is sensible where machines take minutes to start.
     """
     job = TrainingJob(
-        entry_point=definition.script.name,
-        source_dir=definition.script.parent,
+        entry_point=definition.training_script.name,
+        source_dir=definition.training_script.parent,
         instance_type="ml.g4dn.xlarge",
         image_uri=None if not hurry else "123456789012.dkr.ecr.us-east-1.amazonaws.com/python:3",
         role=None if not hurry else "arn:aws:iam::123456789012:role/tuning",
