@@ -310,7 +310,7 @@ def _add_dependency(source: SourceFolder, path: Path) -> None:
 
 def _package_files(with_tables: bool = False) -> list[tuple[str, bytes]]:
     """The modules of cloudtune as this process has them: installed, in a checkout, or in an archive like this one."""
-    endings = (".py", ".json", "py.typed") if with_tables else (".py",)
+    endings = (".py", ".json", ".npz", "py.typed") if with_tables else (".py",)
     found: list[tuple[str, bytes]] = []
 
     def read(folder: Traversable, below: str) -> None:

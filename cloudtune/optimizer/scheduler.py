@@ -152,6 +152,10 @@ class TrialScheduler(ABC):
         """
         return ()
 
+    def libraries(self) -> Sequence[str]:
+        """Packages, as they are imported, that it imports only when needed: where a tuner is sent, they come too."""
+        return ()
+
     @abstractmethod
     def metric_names(self) -> list[str]:
         """The metrics that scripts must report."""

@@ -111,7 +111,8 @@ def pack_together(
             listed[place] = beside.read_text(encoding="utf-8", errors="replace")
         else:
             scripts.append(script)
-    imports = frozenset[str]().union(*(pickle.imports for pickle in pickles))
+    later = (tuner.scheduler.libraries() for tuner in tuners)
+    imports = frozenset[str]().union(*(pickle.imports for pickle in pickles), *later)
     needs = needs_of((pickle.data for pickle in pickles), imports, scripts, cargo.modules())
     for name in sorted(needs.local):
         cargo.add_module(name, needs.local[name])

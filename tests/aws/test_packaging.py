@@ -418,6 +418,7 @@ def test_only_a_program_gets_the_tables_of_the_package(tmp_path: Path) -> None:
         inside = set(archive.namelist())
         assert archive.read("source/start.py") == b"go"
     assert {"cloudtune/aws/data/prices.json", "cloudtune/aws/data/images.json", "source/train.py"} <= inside
+    assert "cloudtune/blackbox/tables/digits_mlp.npz" in inside
     with zipfile.ZipFile(io.BytesIO(build_bundle(folder, "train.py").body)) as archive:
         assert inside - set(archive.namelist()) >= {"cloudtune/aws/data/prices.json"}
         assert not any(name.endswith(".json") for name in archive.namelist())

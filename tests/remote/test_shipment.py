@@ -8,6 +8,8 @@ import random
 import shutil
 import threading
 import zipfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,10 @@ from cloudtune.aws.packaging import BundleError, build_bundle
 from cloudtune.backend import LocalBackend, SageMakerBackend
 from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.config_space import uniform
-from cloudtune.optimizer.baselines import RandomSearch
+from cloudtune.optimizer.baselines import BORE, MOBSTER, BayesianOptimization, RandomSearch
+from cloudtune.optimizer.scheduler import TrialScheduler
+from cloudtune.optimizer.schedulers import FIFOScheduler, MedianStoppingRule
+from cloudtune.optimizer.schedulers.raytune import RayTuneScheduler
 from cloudtune.remote import shipment as shipment_module
 from cloudtune.remote.pickling import CannotShip
 from cloudtune.remote.shipment import Shipment, pack
@@ -43,6 +48,12 @@ def tuner_of(backend: TrialBackend, seed: int = 1, **options: Any) -> Tuner:
     """A tuner without anything of this module in it."""
     scheduler = RandomSearch({"x": uniform(0, 1)}, metric="loss", random_seed=seed)
     return Tuner(backend, scheduler, StoppingCriterion(max_num_trials_finished=1), 1, tuner_name="ship", **options)
+
+
+def tuner_with(scheduler: TrialScheduler) -> Tuner:
+    """A tuner with this scheduler, which has no trials yet."""
+    job = TrainingJob(entry_point=Path(__file__).name, source_dir=Path(__file__).parent, instance_type="ml.m5.large")
+    return Tuner(SageMakerBackend(job), scheduler, StoppingCriterion(max_num_trials_finished=1), 1, tuner_name="ship")
 
 
 def contents(shipment: Shipment) -> dict[str, bytes]:
@@ -164,6 +175,25 @@ def test_requirements_of_a_local_script_are_installed(tmp_path: Path) -> None:
     assert [line.partition("==")[0] for line in lines] == ["boto3", "click", "dill", "numpy", "rich"]
     assert contents(pack(tuner, requirements=["else==2", "more"]))["requirements.txt"] == b"else==2\nmore\n"
     assert "requirements.txt" not in contents(pack(tuner, requirements=[]))
+
+
+@pytest.mark.usefixtures("small_package")
+@pytest.mark.parametrize(
+    ("make", "needed"),
+    [
+        (BayesianOptimization, {"botorch"}),
+        (partial(MOBSTER, max_t=9), {"botorch"}),
+        (BORE, {"scikit-learn"}),
+        (partial(FIFOScheduler, searcher="optuna", search_options={"sampler": "cmaes"}), {"optuna", "cmaes"}),
+        (partial(RayTuneScheduler, resource_attr="epoch"), {"ray", "pyarrow"}),
+        (lambda space, **given: MedianStoppingRule(BORE(space, **given), "epoch"), {"scikit-learn"}),
+    ],
+)
+def test_libraries_of_methods_are_installed(make: Callable[..., TrialScheduler], needed: set[str]) -> None:
+    """Also those that a method imports only when it needs them, and its pickle does not name."""
+    scheduler = make({"x": uniform(0, 1)}, metric="loss", random_seed=1)
+    lines = pack(tuner_with(scheduler)).manifest["requirements"]
+    assert needed <= {line.partition("==")[0] for line in lines}
 
 
 @pytest.mark.usefixtures("small_package")

@@ -127,6 +127,10 @@ class MedianStoppingRule(TrialScheduler):
         """Given to the wrapped scheduler."""
         self.scheduler.take(result)
 
+    def libraries(self) -> Sequence[str]:
+        """The wrapped scheduler's."""
+        return self.scheduler.libraries()
+
     def expendable_checkpoints(self) -> Sequence[int]:
         """The wrapped scheduler's."""
         return self.scheduler.expendable_checkpoints()

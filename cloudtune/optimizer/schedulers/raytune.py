@@ -96,6 +96,10 @@ class RayTuneScheduler(FIFOScheduler):
         self._controller = RayController(self._ray)
         self._num_calls = 0
 
+    def libraries(self) -> Sequence[str]:
+        """Ray, and what Ray Tune needs; the searcher's."""
+        return ("ray", "pyarrow", *super().libraries())
+
     def metadata(self) -> dict[str, Any]:
         """As for every scheduler; also the class of Ray Tune's scheduler, and its settings."""
         return {**super().metadata(), "ray_scheduler": type(self._ray).__name__, "ray_settings": dict(self._settings)}

@@ -99,6 +99,10 @@ class SearcherScheduler(TrialScheduler):
         """Given to the searcher."""
         self.searcher.take(result)
 
+    def libraries(self) -> Sequence[str]:
+        """The searcher's."""
+        return self.searcher.libraries
+
     def _start(self, config: Config) -> TrialSuggestion:
         """A new trial with the configuration that the searcher has just proposed."""
         return TrialSuggestion.start_suggestion(config, memo=self.searcher.memo())

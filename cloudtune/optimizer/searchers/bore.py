@@ -53,6 +53,8 @@ class BoreSearcher(RandomSearcher):
         MissingExtra: scikit-learn is not installed.
     """
 
+    libraries = ("sklearn",)
+
     def __init__(
         self,
         config_space: Mapping[str, Any],

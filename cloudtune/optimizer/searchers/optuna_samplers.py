@@ -77,6 +77,9 @@ class SamplerSource:
             else:
                 self._original = _checked(sampler, options)
         self.name = type(self._original).__name__
+        further = [package for one, needed in SAMPLERS.values() if one == self.name for package, _ in needed]
+        #: What it imports, at once or later.
+        self.libraries = ("optuna", *further)
         #: Whether what it notes of trials is pickled, and must not come from a log.
         self.notes_are_pickles = self.name == "CmaEsSampler"
 

@@ -64,6 +64,7 @@ class OptunaSearcher(RandomSearcher):
     ) -> None:
         super().__init__(config_space, points_to_evaluate, random_seed, allow_duplicates)
         self._source = SamplerSource(sampler, sampler_options)
+        self.libraries = self._source.libraries
         self._options = described(sampler_options)
         with quiet():
             self._parameters = parameters(search_space(self.config_space))

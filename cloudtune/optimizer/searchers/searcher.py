@@ -34,6 +34,9 @@ class Searcher(ABC):
         ConfigSpaceError: The space, or one of the points, is wrong.
     """
 
+    #: Packages, as they are imported, that it imports only when it needs them: where a tuner is sent, they come too.
+    libraries: Sequence[str] = ()
+
     def __init__(
         self,
         config_space: Mapping[str, Any],

@@ -55,6 +55,8 @@ class BayesianSearcher(Searcher):
         MissingExtra: BoTorch is not installed.
     """
 
+    libraries = ("botorch",)
+
     def __init__(
         self,
         config_space: Mapping[str, Any],
