@@ -31,6 +31,8 @@ napoleon_use_rtype = False
 # Types that are not ours have no page here, and no other site is fetched while building. Everything of cloudtune must
 # resolve, but for the aliases that autodoc shows by their definition and private names.
 nitpick_ignore_regex = [
+    # Types of what is not part of the interface: they stand in signatures only.
+    (r"py:class", r"cloudtune\.(aws\.clients\.Aws|interruption\.SignalWatch|remote\.(launching\.Checks|parcel\.Parcel))"),
     (r"py:.*", r"(?!cloudtune\.).*"),
     (r"py:.*", r"cloudtune\..*\._.*"),
 ]

@@ -1,6 +1,6 @@
 """Gathers the results of a study from S3 into a copy on this machine: in parallel, and only what has changed.
 
-One listing of what tuners write beside the experiments (:mod:`cloudtune.store.results_object`) tells what is new; a
+One listing of what tuners write beside the experiments (``cloudtune.store.results_object``) tells what is new; a
 second one, of their folders, is made where something is, and every few minutes. The
 results of an experiment that has ended are one object. An experiment that still runs, whose tuner has died, or that an
 older version of cloudtune wrote, is read from its log, if that has grown. Nothing else is looked at: no checkpoints, no

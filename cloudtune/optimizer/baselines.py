@@ -376,8 +376,9 @@ class BayesianOptimization(FIFOScheduler):
         config_space, points_to_evaluate, random_seed, resource_attr, max_resource_attr: See :class:`RandomSearch`.
         metric: What scripts report and what is to be optimised.
         mode: ``"min"`` or ``"max"``.
-        num_init_random, max_size_data_for_model, input_warping, constraint_attr, cost_attr, cost_budget,
-            allow_duplicates: See :class:`~cloudtune.optimizer.searchers.bayesian.searcher.BayesianSearcher`.
+        num_init_random, max_size_data_for_model, input_warping, constraint_attr, cost_attr, cost_budget: See
+            :class:`~cloudtune.optimizer.searchers.bayesian.searcher.BayesianSearcher`.
+        allow_duplicates: See :class:`RandomSearch`.
     """
 
     @explain_former_names
@@ -427,8 +428,9 @@ class MOBSTER(HyperbandScheduler):
     Search" (arXiv:2003.10865).
 
     Args:
-        config_space, metric, mode, resource_attr, max_resource_attr, max_t, grace_period, reduction_factor, type,
-            brackets, rung_levels, max_num_checkpoints, points_to_evaluate, random_seed: See :class:`ASHA`.
+        config_space, metric, mode, resource_attr, max_resource_attr, max_t, grace_period: See :class:`ASHA`.
+        reduction_factor, type, brackets, rung_levels, max_num_checkpoints: See :class:`ASHA`.
+        points_to_evaluate, random_seed: See :class:`ASHA`.
         num_init_random, max_size_data_for_model, input_warping, allow_duplicates: See
             :class:`~cloudtune.optimizer.searchers.bayesian.searcher.BayesianSearcher`.
     """

@@ -124,9 +124,9 @@ class ParetoHyperbandScheduler(HyperbandScheduler):
     Args:
         metric: What scripts report and what is to be optimised, a list.
         mode: ``"min"`` or ``"max"``: one for all metrics, or a list of one for each.
-        config_space, searcher, resource_attr, max_resource_attr, max_t, grace_period, reduction_factor, brackets, type,
-            rung_levels, points_to_evaluate, random_seed, search_options: See
+        config_space, searcher, resource_attr, max_resource_attr, max_t, grace_period, reduction_factor: See
             :class:`~cloudtune.optimizer.schedulers.hyperband.HyperbandScheduler`.
+        brackets, type, rung_levels, points_to_evaluate, random_seed, search_options: Likewise.
 
     Raises:
         ConfigSpaceError: The config space or one of the points is wrong.
