@@ -32,7 +32,8 @@ napoleon_use_rtype = False
 # resolve, but for the aliases that autodoc shows by their definition and private names.
 nitpick_ignore_regex = [
     # Types of what is not part of the interface: they stand in signatures only.
-    (r"py:class", r"cloudtune\.(aws\.clients\.Aws|interruption\.SignalWatch|remote\.(launching\.Checks|parcel\.Parcel))"),
+    (r"py:class", r"cloudtune\.(aws\.clients\.Aws|interruption\.SignalWatch)"),
+    (r"py:class", r"cloudtune\.remote\.(launching\.Checks|parcel\.Parcel)"),
     (r"py:.*", r"(?!cloudtune\.).*"),
     (r"py:.*", r"cloudtune\..*\._.*"),
 ]
