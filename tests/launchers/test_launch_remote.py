@@ -42,9 +42,9 @@ def test_the_command_lines_of_the_tutorial(
     for number, workers in enumerate((2, 4, 8), start=1):
         done = run("launch_remote.py", *shlex.split(SEED.format(workers=workers)), folder=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert "10 experiments: 10 launched" in done.stdout
-        assert len(local_cloud.jobs()) == 10 * number
-        tuner = _tuner(local_cloud, f"tmlr-10-transformer-wikitext2-ASHA-w{workers}-4")
+        assert "20 experiments: 20 launched" in done.stdout
+        assert len(local_cloud.jobs()) == 20 * number
+        tuner = _tuner(local_cloud, f"tmlr-10-transformer-wikitext2-MOBSTER-w{workers}-4")
         hours[workers] = (tuner.stop_criterion.longest() or 0) / 3600
         assert tuner.n_workers == workers
     assert hours == {2: 10, 4: 5, 8: 5}
@@ -52,8 +52,8 @@ def test_the_command_lines_of_the_tutorial(
     assert again.returncode == 0, again.stderr
     told = json.loads(again.stdout)
     assert told["launched"] == []
-    assert len(told["running"]) == 10
-    assert len(local_cloud.jobs()) == 30
+    assert len(told["running"]) == 20
+    assert len(local_cloud.jobs()) == 60
 
 
 @pytest.mark.timeout(600)
@@ -68,6 +68,19 @@ def test_a_cloud_for_the_time_of_the_script(tmp_path: Path) -> None:
     (experiment,) = load_experiments("own")
     assert experiment.results["trial_id"].nunique() == 2
     assert experiment.metadata["method"] == "RS"
+
+
+@pytest.mark.timeout(600)
+def test_the_four_methods_over_recorded_curves(tmp_path: Path) -> None:
+    """Tuners as training jobs whose trials are simulated: each method of the tutorial ends its experiment."""
+    words = "--experiment_tag four --benchmark digits_mlp --backend simulator --n_workers 4 --max_num_trials_started 9"
+    done = run("launch_remote.py", *words.split(), "--local_cloud", "--json", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = [f"four-digits-mlp-{method}-w4-0" for method in ("RS", "BO", "ASHA", "MOBSTER")]
+    assert sorted(json.loads(done.stdout)["finished"]) == sorted(names)
+    for experiment in load_experiments("four"):
+        assert experiment.results["trial_id"].nunique() == 9
+        assert experiment.results["validation_error"].min() < 0.1
 
 
 @pytest.mark.timeout(600)
