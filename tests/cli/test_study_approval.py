@@ -47,9 +47,9 @@ def test_nothing_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
     """Where nothing costs, where yes was said before, and of plans of usual size."""
     approve_spending(_request(), costs=False)
     approve_spending(_request(yes=True), costs=True)
-    approve_size(_request(num_seeds=500))  # two methods
-    approve_size(_request(num_seeds=5000, yes=True))
-    approve_size(_request(num_seeds=5000, dry_run=True))
+    approve_size(_request(num_seeds=250))  # four methods
+    approve_size(_request(num_seeds=2500, yes=True))
+    approve_size(_request(num_seeds=2500, dry_run=True))
     assert capsys.readouterr() == ("", "")
 
 
@@ -59,7 +59,7 @@ def test_nobody_to_ask() -> None:
     with pytest.raises(click.ClickException, match=r"launching costs money, and there is no terminal.*: add --yes"):
         approve_spending(_request(), costs=True)
     with pytest.raises(click.ClickException, match=r"has 10,000 experiments.*, and there is no terminal.*: add --yes"):
-        approve_size(_request(num_seeds=5000))
+        approve_size(_request(num_seeds=2500))
 
 
 def test_an_answer_at_the_terminal(answer: Callable[[str], None], capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,6 +72,6 @@ def test_an_answer_at_the_terminal(answer: Callable[[str], None], capsys: pytest
         with pytest.raises(click.Abort):
             approve_spending(_request(), costs=True)
     answer("y")
-    approve_size(_request(num_seeds=5000))
-    expected = "The plan has 10,000 experiments (2 methods x 5,000 seeds); is that meant?"
+    approve_size(_request(num_seeds=2500))
+    expected = "The plan has 10,000 experiments (4 methods x 2,500 seeds); is that meant?"
     assert expected in capsys.readouterr().err
