@@ -25,8 +25,8 @@ SETUPS: Mapping[str, Sequence[Setup]] = {
     "models": [
         Setup("random search", "RandomSearch", whole_trials=12),
         Setup("BO", "BayesianOptimization", whole_trials=12),
-        Setup("ASHA", "ASHA", whole_trials=4),
-        Setup("MOBSTER", "MOBSTER", whole_trials=4),
+        Setup("ASHA", "ASHA", whole_trials=8),
+        Setup("MOBSTER", "MOBSTER", whole_trials=8),
     ],
     "cost": [
         Setup("random search, 8 workers", "RandomSearch", 8, whole_trials=10),
@@ -105,7 +105,7 @@ QUICK = Plan(
         "pasha": RECORDED,
         "models": (DIGITS, TASKSET[2]),
         "cost": (DIGITS, TASKSET[2]),
-        REGRET: ("branin", "categorical"),
+        REGRET: ("branin", "hartmann6", "categorical"),
     },
     peers=("cloudtune", "random", "optuna-gp", "optuna-tpe"),
     evaluations=30,

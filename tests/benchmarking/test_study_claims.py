@@ -123,7 +123,11 @@ def test_a_claim_holds_only_if_all_of_it_does() -> None:
 
 
 GOOD, BAD, SAME = {"rank": 10, "at": 5.0}, {"rank": 40, "at": 90.0}, {"rank": 20, "at": 90.0}
-LINEAR = {"1_worker": {"seconds": 800}, "2_workers": {"seconds": 402}, "4_workers": {"seconds": 205}}
+LINEAR: dict[str, dict[str, float]] = {
+    "1_worker": {"seconds": 800},
+    "2_workers": {"seconds": 402},
+    "4_workers": {"seconds": 205},
+}
 OUTCOMES: list[tuple[str, str, dict[str, dict[str, float]]]] = [
     ("workers", HOLDS, {**LINEAR, "8_workers": {"seconds": 104}}),
     ("workers", FAILS, {**LINEAR, "8_workers": {"seconds": 160}}),
