@@ -71,6 +71,10 @@ CLAIMS: Sequence[Claim] = (
         "With stragglers, asynchronous Hyperband gets further than synchronous in the same time.",
         Question("stragglers", "asynchronous, stragglers", "synchronous, stragglers", "rank", "below"),
         Question("stragglers", "asynchronous, stragglers", "synchronous, stragglers", "epochs"),
+        Question("stragglers", "asynchronous, one bracket, stragglers", "synchronous, one bracket, stragglers", "rank"),
+        Question(
+            "stragglers", "asynchronous, one bracket, stragglers", "synchronous, one bracket, stragglers", "epochs"
+        ),
         Question("stragglers", "asynchronous", "synchronous", "rank"),
         Question("stragglers", "asynchronous", "synchronous", "epochs"),
     ),

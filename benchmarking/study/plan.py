@@ -14,6 +14,7 @@ _SAMPLED = {"max_num_trials_started": 256}
 _SLOW_SHARE, _SLOW_FACTOR = 0.1, 8.0
 #: As many brackets as synchronous Hyperband has by itself, up to four of them.
 _BRACKETS = {"brackets": 4}
+_ONE = {"brackets": 1}
 
 SETUPS: Mapping[str, Sequence[Setup]] = {
     "workers": [
@@ -37,6 +38,8 @@ SETUPS: Mapping[str, Sequence[Setup]] = {
         Setup("asynchronous", "ASHA", 8, {**_PROMOTION, **_BRACKETS}, whole_trials=8),
         Setup("synchronous, stragglers", "SyncHyperband", 8, _BRACKETS, {}, 8, _SLOW_SHARE, _SLOW_FACTOR),
         Setup("asynchronous, stragglers", "ASHA", 8, {**_PROMOTION, **_BRACKETS}, {}, 8, _SLOW_SHARE, _SLOW_FACTOR),
+        Setup("synchronous, one bracket, stragglers", "SyncHyperband", 8, _ONE, {}, 8, _SLOW_SHARE, _SLOW_FACTOR),
+        Setup("asynchronous, one bracket, stragglers", "ASHA", 8, _PROMOTION, {}, 8, _SLOW_SHARE, _SLOW_FACTOR),
     ],
 }
 PEERS = ("cloudtune", "random", "optuna-gp", "optuna-tpe", "botorch")
@@ -105,7 +108,7 @@ QUICK = Plan(
         "pasha": RECORDED,
         "models": (DIGITS, TASKSET[2]),
         "cost": (DIGITS, TASKSET[2]),
-        REGRET: ("branin", "hartmann6", "categorical"),
+        REGRET: PROBLEMS,
     },
     peers=("cloudtune", "random", "optuna-gp", "optuna-tpe"),
     evaluations=30,

@@ -31,7 +31,8 @@ def summary(plan: Plan, records: Records) -> str:
     if REGRET in plan.tables:
         rows.append((PEERS_TEXT, _seeds(REGRET, plan, records), judged_peers(plan, records)[1]))
     return _table(
-        ("claim", "seeds", "verdict"), [(text, str(seeds), f"**{verdict}**") for text, seeds, verdict in rows]
+        ("claim", "seeds", "verdict"),
+        [(text, str(seeds), f"**{verdict}**" if seeds else "not run yet") for text, seeds, verdict in rows],
     )
 
 
@@ -45,9 +46,12 @@ def of_claim(claim: Claim, plan: Plan, records: Records) -> str:
     """What was asked for a claim, and what came out, over all tables and for each."""
     found, verdict = judged(claim, plan, records)
     rows = [_row(question, answer) for question, of in found.items() for answer in of]
+    if not rows:
+        return _NOT_RUN
     return f"Verdict: **{verdict}**.\n\n{_table(_HEAD, rows)}"
 
 
+_NOT_RUN = "Not run yet."
 _HEAD = ("compared", "what", "table", "seeds", "mean [95 % interval]", "wanted", "verdict")
 
 
@@ -67,6 +71,8 @@ def _number(shown: Interval) -> str:
 def of_peers(plan: Plan, records: Records) -> str:
     """Median regrets of all, and how ours compares with each peer's."""
     found, verdict = judged_peers(plan, records)
+    if not any(found.values()):
+        return _NOT_RUN
     by_pair = {(q.theirs, q.measure, answer.table): answer for q, of in found.items() for answer in of}
     rows = []
     for problem in plan.tables[REGRET]:
