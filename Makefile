@@ -7,12 +7,14 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -qq
 STAMPS := .venv/stamps
 TEST_WORKERS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
+STUDY_PROCESSES ?= $(TEST_WORKERS)
+
 # Of the chaos tests. Drawn once, so that a test which is repeated meets the same faults.
 ifndef CLOUDTUNE_CHAOS_SEED
 CLOUDTUNE_CHAOS_SEED := $(shell date +%s)
 endif
 
-.PHONY: help demo demo-local demo-remote test test-long test-sdk check format bench docs clean
+.PHONY: help demo demo-local demo-remote test test-long test-sdk check format bench study study-full docs clean
 
 help:
 	@echo "make demo       a study on the local cloud: launched, tuned, interrupted, compared; about two minutes"
@@ -24,6 +26,8 @@ help:
 	@echo "make check      formatting, lint, types, import rules"
 	@echo "make format     let ruff format and fix what it can"
 	@echo "make bench      our speed against a bare loop, as ratios of one run"
+	@echo "make study      what the methods are worth, simulated: 3 seeds, within a quarter of an hour on two cores"
+	@echo "make study-full the same with 20 seeds, for docs/study.md; goes on where it was interrupted"
 	@echo "make docs       the documentation as HTML, in docs/_build/html"
 	@echo "make clean      remove everything that make has made, .venv included"
 
@@ -63,6 +67,14 @@ format: $(STAMPS)/dev
 
 bench: $(STAMPS)/dev
 	$(BIN)/python -m benchmarking.overhead
+
+# A study that was interrupted goes on; one that has ended begins anew.
+study: $(STAMPS)/dev $(STAMPS)/torch $(STAMPS)/methods
+	$(BIN)/python -m benchmarking.study run --plan quick --fresh --processes $(STUDY_PROCESSES)
+
+study-full: $(STAMPS)/dev $(STAMPS)/torch $(STAMPS)/methods
+	$(BIN)/python -m benchmarking.study run --plan full --processes $(STUDY_PROCESSES)
+	$(BIN)/python -m benchmarking.study page
 
 docs: $(STAMPS)/docs
 	$(BIN)/python -m sphinx -E -W --keep-going -n -q -b html docs docs/_build/html
