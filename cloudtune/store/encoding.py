@@ -26,6 +26,10 @@ def plain_number(value: object) -> int | float:
 #: An entry as one line of ASCII, without the newline. Raises TypeError: a value is nothing that JSON has a form for.
 encode = json.JSONEncoder(separators=(",", ":"), default=plain_number).encode
 
+#: How keys of reports are written, with their colon; as many as no sensible experiment has.
+_keys: dict[str, str] = {}
+_MOST_KEYS = 1000
+
 _REPORT_KEYS = ("event", "trial", "attempt", "run", "number", "time", "decision", "status", "metrics")
 
 
@@ -47,8 +51,27 @@ def encode_lines(entries: Sequence[dict[str, Any]]) -> bytes:
             ):
                 lines.append(
                     f'{{"event":"report","trial":{trial},"attempt":{attempt},"run":{run},"number":{number},'
-                    f'"time":{time!r},"decision":"{decision}","status":"{status}","metrics":{encode(metrics)}}}\n'
+                    f'"time":{time!r},"decision":"{decision}","status":"{status}","metrics":{_metrics(metrics)}}}\n'
                 )
                 continue
         lines.append(encode(entry) + "\n")
     return "".join(lines).encode()
+
+
+def _metrics(metrics: dict[str, Any]) -> str:
+    """Metrics as :func:`encode` writes them: most are finite numbers, and have the same few keys again and again."""
+    cells = []
+    for key, value in metrics.items():
+        kind = type(value)
+        # Infinite less infinite is NaN; only what is finite less itself is 0.
+        if (kind is not float or value - value != 0) and kind is not int:
+            return encode(metrics)
+        known = _keys.get(key)
+        if known is None:
+            if type(key) is not str:
+                return encode(metrics)
+            known = encode(key) + ":"
+            if len(_keys) < _MOST_KEYS:
+                _keys[key] = known
+        cells.append(f"{known}{value!r}")
+    return f"{{{','.join(cells)}}}"

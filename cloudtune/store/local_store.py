@@ -18,7 +18,9 @@ from cloudtune.store.encoding import encode, encode_lines, plain_number
 from cloudtune.store.entries import EPOCH, LOG_FORMAT
 from cloudtune.store.lease import FileLease
 from cloudtune.store.log import LogView, count_entries, segment_path
-from cloudtune.store.results import Columns, is_result, write_results
+from cloudtune.store.results import write_results
+from cloudtune.store.results_draft import ResultsDraft
+from cloudtune.store.results_rows import Columns, is_result
 from cloudtune.store.store import Entry, Store
 
 logger = logging.getLogger(__name__)
@@ -68,6 +70,8 @@ class LocalStore(Store):
         #: An earlier owner may not have come to write the newest results.
         self._results_are_old = False
         self._columns = Columns()
+        #: Where the log was begun by this store.
+        self._draft: ResultsDraft | None = None
         self._background: ThreadPoolExecutor | None = None
         self._sync_job: Future[None] | None = None
         self._results_job: Future[None] | None = None
@@ -155,7 +159,10 @@ class LocalStore(Store):
         self._size += written
         self._length += len(entries)
         self._dirty = True
-        self._rows_new += sum([is_result(entry) for entry in entries])
+        if self._draft is not None:
+            self._rows_new += self._draft.add(entries)
+        else:
+            self._rows_new += sum([is_result(entry) for entry in entries])
 
     def flush(self) -> None:
         """Returns at once: what was appended survives a crash of this process already.
@@ -237,6 +244,8 @@ class LocalStore(Store):
             self._finish_results()
         finally:
             os.close(self._fd)
+            if self._draft is not None:
+                self._draft.close()
             lease.release()
             self._reset()
 
@@ -268,6 +277,9 @@ class LocalStore(Store):
         _sync_path(self.log_folder)
         self._epoch, self._size, self._length = number, len(data), length + 1
         self._fd = os.open(segment_path(self.log_folder, number), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        if length == 0:
+            self._draft = ResultsDraft(self.path)
+            self._draft.add([header])
         self._results_stale = length > 0 or not (self.path / "results.csv.zip").exists()
 
     def _create_segment(self, path: Path, header: bytes) -> bool:
@@ -369,7 +381,11 @@ class LocalStore(Store):
 
     def _write_results(self, _rows_new: int) -> None:
         def write(file: BinaryIO) -> None:
-            self._rows_written = write_results(LogView(self.log_folder).blocks, file, self._columns)
+            blocks = LogView(self.log_folder).blocks
+            draft = self._draft
+            self._rows_written = (
+                write_results(blocks, file, self._columns) if draft is None else draft.write(blocks, file)
+            )
 
         self._replace("results.csv.zip", write)
         self._results_stale = False

@@ -25,7 +25,8 @@ import numpy as np
 from cloudtune import __version__
 from cloudtune.errors import CloudtuneError, NewerFormat
 from cloudtune.store.encoding import plain_number
-from cloudtune.store.results import STANDARD_COLUMNS, ResultsTable
+from cloudtune.store.results import ResultsTable
+from cloudtune.store.results_rows import STANDARD_COLUMNS
 from cloudtune.store.typed_columns import INT, Column, NotPacked
 
 #: Version of this format. A reader refuses a higher one.

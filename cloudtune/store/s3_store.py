@@ -17,7 +17,8 @@ from cloudtune.errors import Fenced, StorageFull
 from cloudtune.store import entries as events
 from cloudtune.store.encoding import plain_number
 from cloudtune.store.last_seconds import LastSeconds
-from cloudtune.store.results import Columns, is_result, write_results
+from cloudtune.store.results import write_results
+from cloudtune.store.results_rows import Columns, is_result
 from cloudtune.store.s3_file import OwnedObject
 from cloudtune.store.s3_lease import S3Lease
 from cloudtune.store.s3_log import LogReader, S3LogView, log_exists

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cloudtune.store import entries
-from cloudtune.store.results import is_result
+from cloudtune.store.results_rows import is_result
 from tests.bad_input import messages
 from tests.bad_input.place import EARLIER_REPORTS, PREAMBLE, Place, alive, wait_until
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudtune.experiments.frames import results_frame
-from cloudtune.store.results import Columns, read_results, write_results
+from cloudtune.store.results import read_results, write_results
+from cloudtune.store.results_rows import Columns
 from cloudtune.store.store import Entry
 from tests.contracts.store_contract import report, suggest
 

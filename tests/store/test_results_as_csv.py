@@ -11,7 +11,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtune.store.results import Columns, write_results
+from cloudtune.store.results import write_results
+from cloudtune.store.results_rows import Columns
 
 _TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=6)
 _VALUES = st.one_of(
