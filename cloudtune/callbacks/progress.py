@@ -51,6 +51,10 @@ _DRAWN = "cloudtune_drawn"
 class Clock(Protocol):
     """Whose time the display goes by."""
 
+    @property
+    def is_virtual(self) -> bool:
+        """Whether trials are simulated."""
+
     def wall_time(self) -> float:
         """Unix seconds."""
 
@@ -89,9 +93,10 @@ class Shown(Protocol):
 class ProgressCallback(TunerCallback):
     """Live display on a terminal; elsewhere the status table in the log every ``print_update_interval`` seconds.
 
-    The tuner adds one if there is none among its callbacks. Where logging is not configured, the tuner shows its log
-    on standard error while it runs. To see errors only, pass ``ProgressCallback(live=False)`` as a callback, and
-    ``logging.getLogger("cloudtune").setLevel(logging.ERROR)``.
+    Trials that start and complete are logged as well; simulated ones at the level DEBUG, since thousands do so in a
+    second. The tuner adds a progress callback if there is none among its callbacks. Where logging is not configured,
+    the tuner shows its log on standard error while it runs. To see errors only, pass ``ProgressCallback(live=False)``
+    as a callback, and ``logging.getLogger("cloudtune").setLevel(logging.ERROR)``.
 
     Args:
         print_update_interval: Seconds between two tables in the log.
@@ -122,9 +127,10 @@ class ProgressCallback(TunerCallback):
         self._failures: deque[str] = deque(maxlen=3)
         self._best: tuple[float, int, float | None] | None = None
         self._note = ""
+        self._trial_level = logging.INFO
 
     def __getstate__(self) -> dict[str, Any]:
-        of_run = ("_tuner", "_display", "_open", "_due", "_notice", "_failures", "_best", "_note")
+        of_run = ("_tuner", "_display", "_open", "_due", "_notice", "_failures", "_best", "_note", "_trial_level")
         return {name: value for name, value in self.__dict__.items() if name not in of_run}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -133,6 +139,8 @@ class ProgressCallback(TunerCallback):
 
     def on_tuning_start(self, tuner: Shown) -> None:
         self._tuner = tuner
+        if tuner.trial_backend.is_virtual:
+            self._trial_level = logging.DEBUG
         now = tuner.trial_backend.wall_time()
         console = self._console()
         if console is not None:
@@ -202,11 +210,12 @@ class ProgressCallback(TunerCallback):
             console.print(notice, style="bold", markup=False, highlight=False)
 
     def on_start_trial(self, trial: Trial) -> None:
-        logger.info("(trial %d) - scheduled config %s", trial.trial_id, trial.config)
+        logger.log(self._trial_level, "(trial %d) - scheduled config %s", trial.trial_id, trial.config)
         self._redraw_soon()
 
     def on_resume_trial(self, trial: Trial) -> None:
-        logger.info("(trial %d) - goes on as attempt %d, config %s", trial.trial_id, trial.attempt, trial.config)
+        text = "(trial %d) - goes on as attempt %d, config %s"
+        logger.log(self._trial_level, text, trial.trial_id, trial.attempt, trial.config)
         self._redraw_soon()
 
     def on_trial_result(self, trial: Trial, status: str, result: dict[str, Any], decision: str) -> None:
@@ -221,7 +230,7 @@ class ProgressCallback(TunerCallback):
         if status is TrialStatus.failed:
             self._failures.append(printable(f"trial {trial.trial_id} failed: {reason.partition(chr(10))[0]}"))
         elif status is TrialStatus.completed:
-            logger.info("Trial trial_id %d completed.", trial.trial_id)
+            logger.log(self._trial_level, "Trial trial_id %d completed.", trial.trial_id)
         self._redraw_soon()
 
     def _redraw_soon(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -359,3 +360,22 @@ def test_same_configuration_again(tmp_path: Path) -> None:
     tuner.run()
     losses = {record.last_result["loss"] for record in tuner.status.records.values()}
     assert (len(tuner.status.records), losses) == (6, {3 / 5})
+
+
+def test_trials_are_logged_for_debugging_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Thousands of simulated trials do not bury what else the log says; whoever wants to see them can."""
+    blackbox = crossing_table()
+    for level, shown in ((logging.INFO, 0), (logging.DEBUG, 4)):
+        caplog.clear()
+        with caplog.at_level(level, "cloudtune"):
+            limit = StoppingCriterion(max_num_trials_completed=4)
+            folder = tmp_path / str(level)
+            make_tuner(
+                folder,
+                SimulatorBackend(blackbox),
+                random_search(blackbox),
+                stop_criterion=limit,
+                callbacks=[ProgressCallback(live=False)],
+            ).run()
+        assert caplog.text.count(" completed.") == shown
+        assert "Tuning ended" in caplog.text
