@@ -68,7 +68,7 @@ format: $(STAMPS)/dev
 bench: $(STAMPS)/dev
 	$(BIN)/python -m benchmarking.overhead
 
-# A study that was interrupted goes on; one that has ended begins anew.
+# A study that was interrupted goes on; one that has ended begins anew. What other code has recorded does not count.
 study: $(STAMPS)/dev $(STAMPS)/torch $(STAMPS)/methods
 	$(BIN)/python -m benchmarking.study run --plan quick --fresh --processes $(STUDY_PROCESSES)
 
