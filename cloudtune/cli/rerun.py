@@ -163,10 +163,13 @@ def _holds_study(tag: str, experiments: Sequence[ExperimentResult]) -> bool:
 def _copied(tag: str, s3_path: str | None, has_tag: Callable[[Mapping[str, Any]], bool]) -> list[ExperimentResult]:
     """What was fetched from S3 before."""
     from cloudtune.errors import ExperimentNotFound
+    from cloudtune.experiments.copied import SeveralPlaces
     from cloudtune.experiments.loading import load_experiments
 
     try:
         return load_experiments(tag, metadata_filter=has_tag, s3_path=s3_path, download_from_s3=False)
+    except SeveralPlaces:
+        raise
     except ExperimentNotFound:
         return []
 

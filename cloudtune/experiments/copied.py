@@ -106,6 +106,10 @@ class Copied:
         return None
 
 
+class SeveralPlaces(ExperimentNotFound):
+    """A name stands for experiments at several places in S3; the message lists them."""
+
+
 def fitting(root: Path, wanted: str, s3_path: str | None = None) -> list[Copied]:
     """The experiments in copies that a name stands for.
 
@@ -116,7 +120,7 @@ def fitting(root: Path, wanted: str, s3_path: str | None = None) -> list[Copied]
         s3_path: Only copies of this place. Default: of all; of several, that of ``$CLOUDTUNE_S3_PATH`` counts.
 
     Raises:
-        ExperimentNotFound: Copies of several places have experiments that it stands for: they are of several studies,
+        SeveralPlaces: Copies of several places have experiments that it stands for: they are of several studies,
             whatever their names are.
     """
     return _of_one_place(wanted, _fitting(root, wanted, s3_path))
@@ -144,7 +148,7 @@ def _of_one_place(wanted: str, found: list[Copied]) -> list[Copied]:
     usual = os.environ.get(ENV_S3_PATH, "").rstrip("/")
     if usual in places:
         return [one for one in found if one.copy.s3_path == usual]
-    raise ExperimentNotFound(
+    raise SeveralPlaces(
         f"the copies on this machine have experiments {wanted!r} of several places in S3: name the one that is "
         f"meant as s3_path (--s3-path), or set {ENV_S3_PATH}: {', '.join(places)}"
     )

@@ -94,10 +94,10 @@ class RemoteTuning:
             tuner: Which.
             meanwhile: Called when all that its job reads is there, right before the job is.
         """
-        aws, environment = aws_for(None, None), {"GATES": str(self.gates)}
-        launcher = RemoteLauncher(tuner, **JOB, s3_path=f"s3://{BUCKET}", environment=environment)
-        (parcel,) = make_parcels(aws, [tuner], bucket_of(aws, f"s3://{BUCKET}"))
-        return launcher.run_with(parcel, Checks(meanwhile, lambda: None))
+        job: dict[str, Any] = {**JOB, "s3_path": f"s3://{BUCKET}", "environment": {"GATES": str(self.gates)}}
+        aws = aws_for(None, None)
+        (parcel,) = make_parcels(aws, [tuner], bucket_of(aws, job["s3_path"]))
+        return RemoteLauncher(tuner, **job).run_with(parcel, Checks(meanwhile, lambda: None))
 
     def release(self, *trials: int) -> None:
         """Lets scripts go on that wait."""
