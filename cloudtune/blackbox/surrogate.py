@@ -54,6 +54,7 @@ class SurrogateBlackbox(Blackbox):
         self.config_space = table.config_space
         self.metrics = table.metrics
         self.resource_attr = table.resource_attr
+        self.min_resource = table.min_resource
         self.max_resource = table.max_resource
         self.num_seeds = table.num_seeds
         self._features = np.array([encode(self.config_space, table.config_at(row)) for row in range(table.num_configs)])

@@ -64,7 +64,7 @@ class TabularBlackbox(Blackbox):
         self.num_configs = len(next(iter(self.columns.values())))
         self.values = checks.checked_values(values, (self.num_configs, len(self.resources), len(self.metrics)))
         self.num_seeds = self.values.shape[1]
-        self.max_resource = int(self.resources[-1])
+        self.min_resource, self.max_resource = int(self.resources[0]), int(self.resources[-1])
         self.about = about
         if (elapsed is None) == (time_model is None):
             raise ValueError(

@@ -47,6 +47,14 @@ def test_nearest_neighbour_is_near() -> None:
         assert surrogate.curve(beside, 1) == table.curve_at(row, 1)
 
 
+def test_reaches_as_far_as_its_table() -> None:
+    """First and last resource, and the repetitions, are the table's."""
+    table = small_table(resources=[2, 4, 6, 8, 10])
+    surrogate = add_surrogate(table)
+    assert (surrogate.min_resource, surrogate.max_resource, surrogate.num_seeds) == (2, 10, 2)
+    assert (table.min_resource, table.max_resource, table.num_seeds) == (2, 10, 2)
+
+
 def test_neighbours_are_averaged() -> None:
     """Values and times of several neighbours are averaged, equally or by the inverse of their distance."""
     configs = {"x": [0.0, 0.4, 1.0], "width": [1, 1, 1], "kind": ["a", "a", "a"]}

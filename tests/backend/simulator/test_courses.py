@@ -17,6 +17,7 @@ from cloudtune.backend.simulator_backend import SimulatedDelays, SimulatorBacken
 from cloudtune.backend.simulator_backend.backend import VIRTUAL_START
 from cloudtune.backend.trial_backend import LeftRunning
 from cloudtune.blackbox import Curve
+from cloudtune.blackbox.curve_checks import WrongCurve
 from cloudtune.config_space import ConfigSpaceError, randint
 from cloudtune.errors import BackendBroken
 from cloudtune.trial import Bill, End, Outcome, Report, Trial
@@ -290,14 +291,52 @@ def test_pickles_while_it_is_closed() -> None:
         ({"x": randint(1, 3), "epochs": 5}, "parameter 'width' of the blackbox is missing"),
         (SPACE, "max_resource_attr 'epochs' is missing; add it as a constant, for instance 'epochs': 5"),
         ({**SPACE, "epochs": 27}, "'epochs' .* is 27, but the curves of the blackbox end at epoch = 5"),
+        ({**SPACE, "epochs": 1}, "'epochs' .* is 1, but the curves of the blackbox begin at epoch = 2; raise it"),
         ({**SPACE, "epochs": 0}, "a number of 1 or more, got 0"),
         ({**SPACE, "epochs": "five"}, "a number of 1 or more, got 'five'"),
     ],
 )
 def test_spaces_that_do_not_fit_are_refused(space: dict[str, Any], message: str) -> None:
     """An experiment whose configurations the blackbox cannot train is refused before it begins."""
+    blackbox = Ramp()
+    blackbox.min_resource = 2
     with pytest.raises(ConfigSpaceError, match=message):
-        opened(SimulatorBackend(Ramp()), space, max_resource_attr="epochs")
+        opened(SimulatorBackend(blackbox), space, max_resource_attr="epochs")
+
+
+def test_trial_that_ends_before_its_first_report_is_refused() -> None:
+    """Where the space has a domain for how far to train, a trial that gets to no report says what to change."""
+
+    class Late(Ramp):
+        def curve(self, config: Mapping[str, Any], seed: int = 0) -> Curve:
+            return Curve([3, 5], {"loss": [2.0, 1.0]}, [30.0, 50.0])
+
+    backend = opened(SimulatorBackend(Late()), {**SPACE, "epochs": randint(1, 5)}, max_resource_attr="epochs")
+    backend.start_trial(trial(0, 1, epochs=3))
+    with pytest.raises(ConfigSpaceError, match=r"'width': 2.* trains to 'epochs' .* = 2, but its curve begins at ep"):
+        backend.start_trial(trial(1, 2, epochs=2))
+    assert goes_on(backend) == [(30, 0, 3), (30, 0, "completed")]
+
+
+def test_curves_are_checked_once() -> None:
+    """A curve that no training makes is refused as its trial starts; it is not looked at again when that resumes."""
+    asked = []
+
+    class Counting(Ramp):
+        def curve(self, config: Mapping[str, Any], seed: int = 0) -> Curve:
+            asked.append(config["width"])
+            return Curve([1, 2, 3], {"loss": [1, 2, 3]}, [10, math.nan if config["width"] == 9 else 20, 30])
+
+    backend = opened(SimulatorBackend(Counting()))
+    backend.start_trial(trial(0, 1))
+    happens(backend)
+    backend.pause_trial(0)
+    happens(backend)
+    backend.resume_trial(trial(0, 1, attempt=1))
+    with pytest.raises(WrongCurve, match=r"'width': 9.*time nan at report 1"):
+        backend.start_trial(trial(1, 9))
+    assert goes_on(backend) == [(20, 0, 2), (30, 0, 3), (30, 0, "completed")]
+    assert asked == [1, 9]
 
 
 @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf])
