@@ -24,6 +24,7 @@ class TabularBlackbox(Blackbox):
     """Recorded learning curves of ``n_configs`` configurations, ``n_seeds`` repetitions each.
 
     NaN and infinite metric values are what real runs give: they are kept, and reported by the trials of a simulator.
+    The arrays of a table are read-only.
 
     Args:
         config_space: A domain for each parameter; no constants. The configurations of the table lie in it.
