@@ -168,7 +168,7 @@ def checked_names(metrics: Sequence[str], resource_attr: str) -> tuple[str, ...]
 
 def _read_only(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """The same numbers; whose array it was may still write to it."""
-    view = array.view()
+    view: npt.NDArray[Number] = array.view()
     view.flags.writeable = False
     return view
 

@@ -7,12 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cloudtune.backend.simulator_backend import option_checks as checks
 from cloudtune.backend.simulator_backend.attempt import SimulatedAttempt
 from cloudtune.backend.simulator_backend.delays import SimulatedDelays
 from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning, TrialBackend
 from cloudtune.blackbox.blackbox import Blackbox, Curve
 from cloudtune.blackbox.curve_checks import checked_curve
-from cloudtune.config_domains import ConfigSpaceError, Domain
+from cloudtune.config_domains import ConfigSpaceError, Domain, plain
 from cloudtune.errors import BackendBroken
 from cloudtune.trial import Bill, Config, End, Outcome, Trial, TrialEvent
 
@@ -43,7 +44,8 @@ class SimulatorBackend(TrialBackend):
         delete_checkpoints: Whether the tuner shall delete a trial's checkpoint when it will not go on any more.
 
     Raises:
-        ValueError: The price is negative or not finite, or no blackbox has that name.
+        TypeError: ``blackbox`` is no blackbox, or ``delays`` are none.
+        ValueError: Another argument is wrong; the message names it. No blackbox has that name.
     """
 
     is_virtual = True
@@ -61,10 +63,17 @@ class SimulatorBackend(TrialBackend):
         dollars_per_hour: float | None = None,
         delete_checkpoints: bool = False,
     ) -> None:
-        if dollars_per_hour is not None and not (math.isfinite(dollars_per_hour) and dollars_per_hour >= 0):
-            raise ValueError(f"dollars_per_hour must be a number, 0 or more, got {dollars_per_hour!r}")
+        seed, dollars_per_hour = plain(seed), plain(dollars_per_hour)
+        checks.check_seed(seed)
+        checks.check_max_resource_attr(max_resource_attr)
+        checks.check_delays(delays)
+        checks.check_switches(
+            checkpoints=checkpoints, count_scheduler_time=count_scheduler_time, delete_checkpoints=delete_checkpoints
+        )
+        checks.check_price(dollars_per_hour)
         self.blackbox_name = blackbox if isinstance(blackbox, str) else None
         self.blackbox = _named(blackbox) if isinstance(blackbox, str) else blackbox
+        checks.check_blackbox(self.blackbox)
         self.seed = seed
         self.max_resource_attr = max_resource_attr
         self.delays = delays or SimulatedDelays()

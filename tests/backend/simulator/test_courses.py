@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from cloudtune.backend.simulator_backend import SimulatedDelays, SimulatorBackend
 from cloudtune.backend.simulator_backend.backend import VIRTUAL_START
 from cloudtune.backend.trial_backend import LeftRunning
-from cloudtune.blackbox import Curve
+from cloudtune.blackbox import Blackbox, Curve
 from cloudtune.blackbox.curve_checks import WrongCurve
 from cloudtune.config_space import ConfigSpaceError, randint
 from cloudtune.errors import BackendBroken
@@ -339,14 +340,60 @@ def test_curves_are_checked_once() -> None:
     assert asked == [1, 9]
 
 
-@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf])
-def test_delays_and_prices_are_checked(seconds: float) -> None:
-    """Delays and prices are finite and not negative."""
+@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, "5", True])
+def test_delays_and_prices_are_checked(seconds: Any) -> None:
+    """Delays and prices are numbers, finite and not negative."""
     for name in ("start", "report", "stop", "end"):
         with pytest.raises(ValueError, match=f"{name} must be a number of seconds"):
             SimulatedDelays(**{name: seconds})
     with pytest.raises(ValueError, match="dollars_per_hour"):
         SimulatorBackend(Ramp(), dollars_per_hour=seconds)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seed": "a"}, "seed must be a whole number, .* got 'a'"),
+        ({"seed": None}, "seed must be a whole number, .* got None"),
+        ({"seed": 1.0}, "seed must be a whole number"),
+        ({"seed": True}, "seed must be a whole number"),
+        ({"max_resource_attr": 27}, "max_resource_attr must be a key of the config space, or None, got 27"),
+        ({"max_resource_attr": ""}, "max_resource_attr must be a key"),
+        ({"delays": 5.0}, r"delays must be SimulatedDelays\(\.\.\.\), in virtual seconds, got 5.0"),
+        ({"checkpoints": "no"}, "checkpoints must be True or False, got 'no'"),
+        ({"count_scheduler_time": 1}, "count_scheduler_time must be True or False, got 1"),
+        ({"delete_checkpoints": None}, "delete_checkpoints must be True or False, got None"),
+        ({"blackbox": None}, r"blackbox must be a Blackbox or the name of one, got None; load a table with"),
+        ({"blackbox": Path("table.npz")}, r"got .*table\.npz'\); load a table with .* TabularBlackbox.load\(path\)"),
+        ({"blackbox": Ramp}, "blackbox must be a Blackbox or the name of one, got <class"),
+    ],
+)
+def test_arguments_are_checked(arguments: dict[str, Any], message: str) -> None:
+    """A wrong argument is refused where it is given, by name, not in the midst of an experiment."""
+    with pytest.raises((TypeError, ValueError), match=message):
+        SimulatorBackend(**{"blackbox": Ramp(), **arguments})
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """A seed or a price that comes from an array is taken as the plain number."""
+    backend = SimulatorBackend(Ramp(), seed=np.int64(3), dollars_per_hour=np.float32(0.5))
+    assert (type(backend.seed), backend.seed) == (int, 3)
+    assert (type(backend.dollars_per_hour), backend.dollars_per_hour) == (float, 0.5)
+
+
+def test_blackbox_of_ones_own_must_keep_the_contract() -> None:
+    """One that does not say how its reports count the resource is refused at once."""
+
+    class Silent(Blackbox):
+        config_space = SPACE
+        metrics = ("loss",)
+        max_resource = 5
+
+        def curve(self, config: Mapping[str, Any], seed: int = 0) -> Curve:
+            return Ramp().curve(config, seed)
+
+    with pytest.raises(TypeError, match="blackbox: Silent has no resource_attr; a Blackbox sets config_space, metrics"):
+        SimulatorBackend(Silent())
 
 
 def test_closed_backend_is_refused() -> None:
