@@ -128,7 +128,14 @@ def test_a_point_with_one_value_that_is_no_number_ranks_worst(value: float) -> N
 
 def test_diverged_trials_are_stopped_where_most_are() -> None:
     """Where so many diverge that one of them is among the best share, it goes on only as the very first."""
-    points = [(math.nan, 1.0), (1.0, math.inf), (2.0, 2.0), (-math.inf, 0.0), (math.nan, math.nan), (3.0, 3.0)]
+    points: list[tuple[float, ...]] = [
+        (math.nan, 1.0),
+        (1.0, math.inf),
+        (2.0, 2.0),
+        (-math.inf, 0.0),
+        (math.nan, math.nan),
+        (3.0, 3.0),
+    ]
     assert answers(moasha(), points) == [CONTINUE, STOP, CONTINUE, STOP, STOP, CONTINUE]
 
 
