@@ -50,6 +50,8 @@ class Encoder:
         ]
         #: Columns of numbers, those with few values included.
         self.ordered = [begin for begin, end in self._ranges if end == begin + 1]
+        #: For the number of each domain of categories its columns, from the first to before the last.
+        self.categories = {number: ends for number, ends in enumerate(self._ranges) if ends[1] > ends[0] + 1}
         #: Numbers of the domains with few values.
         self.listed = [number for number, values in enumerate(self._values) if values is not None]
 
@@ -86,6 +88,15 @@ class Encoder:
                 nearest = np.abs(snapped[:, begin, None] - values[:, 0]).argmin(axis=1)
             snapped[:, begin:end] = values[nearest]
         return snapped
+
+    def with_category(self, rows: Array, number: int, category: int) -> Array:
+        """The rows with this category of one domain, each once."""
+        begin, end = self._ranges[number]
+        changed = rows.copy()
+        changed[:, begin:end] = np.eye(end - begin)[category]
+        _, first = np.unique(changed, axis=0, return_index=True)
+        changed = changed[np.sort(first)]
+        return changed
 
     def alternatives(self, row: Array, number: int) -> Array:
         """The row with other values for one listed domain: all categories, or values near by and at the ends."""

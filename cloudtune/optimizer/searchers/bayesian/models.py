@@ -96,7 +96,9 @@ class Models:
         rows = torch.from_numpy(self._inputs(self._rows[where], self._levels[where].tolist()))
         values_there = torch.from_numpy(values[subset])
         warm = self._snapshot.warm.get(name)
-        found = fit(self._kernel, rows, values_there, None if warm is None else np.array(warm))
+        # A log of another version may hold parameters of another kernel.
+        usable = warm is not None and len(warm) == self._kernel.num_parameters
+        found = fit(self._kernel, rows, values_there, np.array(warm) if usable else None)
         self.failed_fits += found.failed
         self.parameters[name] = [float(f"{parameter:.6g}") for parameter in found.parameters]
         return Posterior(self._kernel, found, rows, values_there, torch.from_numpy(self._pending), normals)
