@@ -28,8 +28,8 @@ def rows_of(kinds: str, rng: np.random.Generator) -> Any:
 
 def test_without_categories_or_without_anything_else_it_is_plain_matern() -> None:
     """To the last bit, and with no further parameter."""
-    for owners in ([0, 1, 2], [0, 0, 0]):
-        kernel = Kernel(owners)
+    for owners, categories in (([0, 1, 2], list[int]()), ([0, 0, 0], [0])):
+        kernel = Kernel(owners, categories=categories)
         rows = torch.tensor(np.random.default_rng(0).random((6, 3)))
         parameters = torch.tensor(kernel.initial())
         assert kernel.num_parameters == max(owners) + 2
@@ -37,14 +37,16 @@ def test_without_categories_or_without_anything_else_it_is_plain_matern() -> Non
         assert torch.equal(kernel.matrix(parameters, scaled, scaled), matern(scaled[0], scaled[0]))
 
 
-@pytest.mark.parametrize("owners", [[0, 0, 0, 1, 2], [0, 0, 1, 1, 1, 2], [0, 0, 1, 1, 1]])
-def test_covariances_are_those_of_something_of_unit_variance(owners: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("owners", "categories"),
+    [([0, 0, 0, 1, 2], [0]), ([0, 0, 1, 1, 1, 2], [0, 1]), ([0, 0, 1, 1, 1], [0, 1]), ([0, 1, 2], [1])],
+)
+def test_covariances_are_those_of_something_of_unit_variance(owners: list[int], categories: list[int]) -> None:
     """Whatever the weights, the variance is 1, no eigenvalue is negative, and the gradient is that of the value."""
     rng = np.random.default_rng(0)
     rows, values = torch.tensor(rng.random((9, len(owners)))), torch.tensor(rng.standard_normal(9))
-    kernel = Kernel(owners)
-    numbers = [column for column, owner in enumerate(owners) if owners.count(owner) == 1]
-    assert kernel.num_parameters == max(owners) + 2 + 1 + bool(numbers)
+    kernel = Kernel(owners, categories=categories)
+    assert kernel.num_parameters == max(owners) + 2 + 1 + (len(set(owners)) > len(categories))
     for _ in range(5):
         parameters = rng.uniform(-2, 2, kernel.num_parameters)
         scaled = kernel.scaled(torch.tensor(parameters), rows)
@@ -72,7 +74,7 @@ def test_what_is_learned_with_one_category_holds_for_another() -> None:
 
     values = truth(rows)
     mean, deviation = values.mean(), values.std()
-    kernel = Kernel([0, 0, 0, 1, 2])
+    kernel = Kernel([0, 0, 0, 1, 2], categories=[0])
     data = torch.tensor(rows), torch.tensor((values - mean) / deviation)
     found = fit(kernel, *data, None)
     posterior = Posterior(kernel, found, *data, NOTHING, NO_NORMALS)

@@ -9,7 +9,7 @@ what is modelled has unit variance.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,9 +77,16 @@ class Kernel:
         resource: Whether there is such a last column.
         warped: Columns that are warped by the distribution function of Kumaraswamy (Snoek et al. 2014, "Input Warping
             for Bayesian Optimization of Non-stationary Functions", ICML).
+        categories: Numbers of the hyperparameters whose values have no order.
     """
 
-    def __init__(self, owners: Sequence[int], resource: bool = False, warped: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        owners: Sequence[int],
+        resource: bool = False,
+        warped: Sequence[int] = (),
+        categories: Collection[int] = (),
+    ) -> None:
         self._owners = torch.tensor(list(owners), dtype=torch.long)
         self._width = len(owners)
         self._resource = resource
@@ -103,7 +110,7 @@ class Kernel:
             self._priors.append((slice(len(bounds), end), LogNormal(*_WARP_PRIOR)))
             bounds += [(math.log(0.1), math.log(10.0))] * (2 * len(warped))
         self._weights = len(bounds)
-        self._mixture = Mixture.of(owners)
+        self._mixture = Mixture.of(owners, categories)
         if self._mixture is not None:
             end = len(bounds) + self._mixture.num_weights
             self._priors.append((slice(len(bounds), end), LogNormal(*_WEIGHT_PRIOR)))

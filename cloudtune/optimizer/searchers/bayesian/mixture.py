@@ -8,7 +8,7 @@ and a search stays with the category that it knows. So there are sums as well, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ class Mixture:
 
     Args:
         numbers: Columns of numbers, perhaps none.
-        categories: For each hyperparameter of categories its columns, which are 1 for one category and else 0.
+        categories: For each hyperparameter of categories its columns.
     """
 
     def __init__(self, numbers: Sequence[int], categories: Sequence[Sequence[int]]) -> None:
@@ -32,14 +32,16 @@ class Mixture:
         self.num_weights = 1 + bool(numbers)
 
     @classmethod
-    def of(cls, owners: Sequence[int]) -> Mixture | None:
-        """For columns of these hyperparameters; None where all together is all there is to tell apart."""
-        columns: dict[int, list[int]] = {}
-        for column, owner in enumerate(owners):
-            columns.setdefault(owner, []).append(column)
-        numbers = [own[0] for own in columns.values() if len(own) == 1]
-        categories = [own for own in columns.values() if len(own) > 1]
-        return cls(numbers, categories) if categories and len(categories) + bool(numbers) > 1 else None
+    def of(cls, owners: Sequence[int], categories: Collection[int]) -> Mixture | None:
+        """For columns of these hyperparameters; None where all together is all there is to tell apart.
+
+        Args:
+            owners: For each column the number of its hyperparameter.
+            categories: Numbers of those whose values have no order.
+        """
+        numbers = [column for column, owner in enumerate(owners) if owner not in categories]
+        columns = [[column for column, owner in enumerate(owners) if owner == one] for one in sorted(categories)]
+        return cls(numbers, columns) if columns and len(columns) + bool(numbers) > 1 else None
 
     def matrix(self, logarithms: Any, a: Any, b: Any) -> Any:
         """Covariances of scaled rows, shape ``(n, m)``, given the logarithms of the weights."""

@@ -44,7 +44,7 @@ class Models:
         top = math.log(levels[-1]) if levels and levels[-1] > 1 else 1.0
         self._places = [math.log(level) / top for level in levels]
         warped = snapshot.encoder.ordered if options.input_warping else []
-        self._kernel = _kernel(snapshot.encoder.owners, bool(levels), tuple(warped))
+        self._kernel = _kernel(snapshot.encoder.owners, bool(levels), tuple(warped), snapshot.encoder.categories)
         shown = snapshot.observations
         self._rows = np.stack([one.row for one in shown])
         self._levels = np.array([one.level for one in shown])
@@ -145,8 +145,10 @@ class Models:
 
 
 @lru_cache(maxsize=16)
-def _kernel(owners: tuple[int, ...], resource: bool, warped: tuple[int, ...]) -> Kernel:
-    return Kernel(owners, resource, warped)
+def _kernel(
+    owners: tuple[int, ...], resource: bool, warped: tuple[int, ...], categories: tuple[int, ...]
+) -> Kernel:
+    return Kernel(owners, resource, warped, categories)
 
 
 def _is_feasible(constraint: float | None) -> bool:

@@ -31,10 +31,10 @@ def neglected(encoder: Encoder, tried: Iterable[Array], number: int) -> tuple[in
         return None
     rows = np.stack(list({row.tobytes(): row for row in tried}.values()))
     worst: tuple[float, int, int] | None = None
-    for domain, (begin, end) in encoder.categories.items():
-        counts = rows[:, begin:end].sum(0)
+    for domain in encoder.categories:
+        counts = encoder.counts(rows, domain)
         category = int(counts.argmin())
-        share = float(counts[category]) / math.sqrt(len(rows) / (end - begin))
+        share = float(counts[category]) / math.sqrt(len(rows) / len(counts))
         if share < 1.0 and (worst is None or share < worst[0]):
             worst = share, domain, category
     return None if worst is None else worst[1:]

@@ -9,6 +9,7 @@ import torch
 
 from cloudtune.config_space import ConfigSampler, config_key
 from cloudtune.optimizer.searchers.bayesian.candidates import candidate_rows, new_config
+from cloudtune.optimizer.searchers.bayesian.encoder import Array
 from cloudtune.optimizer.searchers.bayesian.initial_design import sobol
 from cloudtune.optimizer.searchers.bayesian.maximum import best_first
 from cloudtune.optimizer.searchers.bayesian.models import Models
@@ -50,14 +51,15 @@ def _by_model(snapshot: Snapshot, options: ModelOptions) -> Proposal:
     encoder = snapshot.encoder
     rows = candidate_rows(snapshot.space, encoder, incumbents, snapshot.known, snapshot.rng(2))
     tried = [*(one.row for one in snapshot.observations), *(row for row, _ in snapshot.pending)]
+
+    def best_of(rows: Array, kept: int | None = None) -> Config | None:
+        return _first_new(snapshot, map(encoder.config, best_first(acquisition, encoder, rows, snapshot.rng(3), kept)))
+
     best = None
     if (wanted := neglected(encoder, tried, snapshot.number)) is not None:
-        there = encoder.with_category(rows, *wanted)
-        best = _first_new(
-            snapshot, map(encoder.config, best_first(acquisition, encoder, there, snapshot.rng(3), wanted[0]))
-        )
+        best = best_of(encoder.with_category(rows, *wanted), wanted[0])
     if best is None:
-        best = _first_new(snapshot, map(encoder.config, best_first(acquisition, encoder, rows, snapshot.rng(3))))
+        best = best_of(rows)
     config = _by_chance(snapshot) if best is None else best
     return Proposal(snapshot.number, config, models.parameters, models.failed_fits, by_chance=best is None)
 

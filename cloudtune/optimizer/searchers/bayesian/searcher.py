@@ -24,7 +24,8 @@ class BayesianSearcher(Searcher):
     Model: Matérn 5/2 with BoTorch's default priors (Hvarfner et al. 2024, ICML), refitted for every proposal from where
     the fit before has ended. Acquisition: the logarithm of the expected improvement (Ament et al. 2023, NeurIPS) over
     the best mean so far, which noise does not mislead, averaged over fantasies of what running trials will show.
-    Integers, ordinals and categories are only ever evaluated at values that they have.
+    Integers, ordinals and categories are only ever evaluated at values that they have. Categories add to what numbers
+    contribute, or change it (Ru et al. 2020, ICML); up to every third proposal is for a category that was tried seldom.
 
     A trial that fails, or whose value is not finite, counts like the worst finite one. Bad outliers are drawn in.
 
