@@ -214,9 +214,33 @@ def test_a_fit_that_fails_is_counted_and_told(
     assert caplog.text.count("could not be fitted to") == 2
     memo = scheduler.searcher.memo()
     assert (memo["failed_fits"], memo["parameters"]) == (2, before)
-    continued = made(PLANE).searcher
-    continued.restore({"x": 0.5, "y": 0.5}, memo)
-    assert continued.num_failed_fits == 2
+    continued = made(PLANE)
+    continued.searcher.restore({"x": 0.5, "y": 0.5}, memo)
+    assert continued.outcome() == scheduler.outcome() == {"failed_fits": 2, "by_chance": 0}
+
+
+def test_a_random_configuration_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all that the model would have tried is known there is a new one, which counts as none of the model's."""
+    monkeypatch.setattr("cloudtune.optimizer.searchers.bayesian.proposal.best_first", lambda *_: iter(()))
+    scheduler = made(PLANE)
+    configs = run(scheduler, bowl, 6)
+    assert len({config_key(PLANE, config) for config in configs}) == 6
+    memo = scheduler.searcher.memo()
+    assert memo["by_chance"] == 2
+    continued = made(PLANE)
+    continued.searcher.restore({"x": 0.5, "y": 0.5}, memo)
+    assert continued.outcome() == scheduler.outcome() == {"failed_fits": 0, "by_chance": 2}
+
+
+def test_parameters_of_another_kernel_are_not_taken_over() -> None:
+    """A log of a version whose kernel had fewer parameters is continued: the fit begins anew."""
+    scheduler = made(PLANE)
+    run(scheduler, bowl, 5)
+    memo = {**scheduler.searcher.memo(), "parameters": {"objective": [0.1, 0.2]}}
+    scheduler.searcher.restore({"x": 0.5, "y": 0.5}, memo)
+    run(scheduler, bowl, 1)
+    assert len(scheduler.searcher.memo()["parameters"]["objective"]) == 3
+    assert scheduler.searcher.num_failed_fits == 0
 
 
 # ---------------------------------------------------------------------- constraints and costs
