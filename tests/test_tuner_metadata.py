@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from typing import Any
+
+import pytest
 
 from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
 from cloudtune.optimizer.searchers import RandomSearcher

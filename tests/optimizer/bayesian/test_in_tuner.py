@@ -52,8 +52,8 @@ def test_events_are_handled_while_a_model_is_fitted(monkeypatch: pytest.MonkeyPa
         return honest(snapshot)
 
     monkeypatch.setattr(proposal, "propose", watched)
-    machine = Machine(Program(curve))
-    # Three workers: two trials run while the third configuration is computed.
+    # Trials take so different times that one goes on when two have ended, which is when there is a model.
+    machine = Machine(Program(curve, seconds=lambda config: 1.0 + 9.0 * config["x"]))
     make_tuner(machine, bayesian(), n_workers=3, callbacks=[tells]).run()
     assert by_model == [True]
     suggested = of_kind(machine, entries.SUGGEST)

@@ -55,9 +55,7 @@ def test_covariances_are_those_of_something_of_unit_variance(owners: list[int], 
         assert float(torch.linalg.eigvalsh(matrix)[0]) > -1e-9
         _, gradient = negative_log_posterior(kernel, parameters, rows, values)
         for number, step in enumerate(1e-5 * np.eye(kernel.num_parameters)):
-            up, down = (
-                negative_log_posterior(kernel, parameters + sign * step, rows, values)[0] for sign in (1, -1)
-            )
+            up, down = (negative_log_posterior(kernel, parameters + sign * step, rows, values)[0] for sign in (1, -1))
             assert gradient[number] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-5)
 
 

@@ -145,9 +145,7 @@ class Models:
 
 
 @lru_cache(maxsize=16)
-def _kernel(
-    owners: tuple[int, ...], resource: bool, warped: tuple[int, ...], categories: tuple[int, ...]
-) -> Kernel:
+def _kernel(owners: tuple[int, ...], resource: bool, warped: tuple[int, ...], categories: tuple[int, ...]) -> Kernel:
     return Kernel(owners, resource, warped, categories)
 
 
