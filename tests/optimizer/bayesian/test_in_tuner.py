@@ -10,6 +10,7 @@ import pytest
 
 from benchmarking.regret.problems import PROBLEMS
 from cloudtune.callbacks import TunerCallback
+from cloudtune.config_space import randint, uniform
 from cloudtune.optimizer.baselines import MOBSTER, BayesianOptimization
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.optimizer.searchers.bayesian import fit as fitting
@@ -52,14 +53,18 @@ def test_events_are_handled_while_a_model_is_fitted(monkeypatch: pytest.MonkeyPa
         return honest(snapshot)
 
     monkeypatch.setattr(proposal, "propose", watched)
-    # Trials take so different times that one goes on when two have ended, which is when there is a model.
-    machine = Machine(Program(curve, seconds=lambda config: 1.0 + 9.0 * config["x"]))
-    make_tuner(machine, bayesian(), n_workers=3, callbacks=[tells]).run()
+    # There is a model when the two short trials have ended; the long one reports on.
+    space = {"x": uniform(0, 1), "max_epochs": randint(1, 5000)}
+    points = [{"x": x, "max_epochs": epochs} for x, epochs in ((0.1, 1), (0.5, 1), (0.9, 5000))]
+    machine = Machine(Program(curve))
+    scheduler = BayesianOptimization(
+        space, metric="loss", resource_attr="epoch", random_seed=0, points_to_evaluate=points, num_init_random=2
+    )
+    criterion = StoppingCriterion(max_num_trials_completed=3)
+    make_tuner(machine, scheduler, n_workers=3, callbacks=[tells], stop_criterion=criterion).run()
     assert by_model == [True]
-    suggested = of_kind(machine, entries.SUGGEST)
-    assert len(suggested) == 6
-    late = [entry for entry in suggested if entry["computed_at"] <= machine.log.index(entry) - 3]
-    assert late
+    fourth = of_kind(machine, entries.SUGGEST)[3]
+    assert fourth["computed_at"] <= machine.log.index(fourth) - 3
 
 
 def test_a_continued_experiment_goes_on_as_one_that_was_not_interrupted() -> None:

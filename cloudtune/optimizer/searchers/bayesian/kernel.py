@@ -65,8 +65,8 @@ class LogNormal:
 class Kernel:
     """Matérn 5/2 with a length scale per hyperparameter, and where there is one, over (configuration, resource).
 
-    Where there are categories and anything else, it is a :class:`~cloudtune.optimizer.searchers.bayesian.mixture.Mixture`
-    of such, in which each hyperparameter has one length scale.
+    Where there are categories and anything else, it is a weighted mean of such covariances; see
+    :class:`~cloudtune.optimizer.searchers.bayesian.mixture.Mixture`.
 
     With a resource, the last column of each row tells how far a configuration is trained, in [0, 1]. Then the
     covariance is that of the configurations times that of the resources, plus that of a curve which all
