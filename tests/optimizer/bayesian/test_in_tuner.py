@@ -43,7 +43,8 @@ class _Tells(TunerCallback):
 
 def test_events_are_handled_while_a_model_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first fit goes on until three reports have come meanwhile: it would for ever if the loop waited for it."""
-    tells, honest, by_model = _Tells(), proposal.propose, []
+    tells, honest = _Tells(), proposal.propose
+    by_model: list[bool] = []
 
     def watched(snapshot: Any) -> Any:
         if snapshot.model is not None and not by_model:

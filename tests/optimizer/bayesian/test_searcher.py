@@ -66,12 +66,13 @@ def branin(config: Config) -> dict[str, Any]:
     return {"loss": bent * bent + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10}
 
 
-def test_it_finds_a_minimum_without_a_failed_fit() -> None:
-    """Branin within 0.1 of its minimum after 22 evaluations; every proposal was the model's."""
-    scheduler = made(PLANE)
+@pytest.mark.parametrize("seed", range(3))
+def test_it_finds_a_minimum_without_a_failed_fit(seed: int) -> None:
+    """Branin within 0.01 of its minimum after 22 evaluations; every proposal was the model's."""
+    scheduler = made(PLANE, random_seed=seed)
     configs = run(scheduler, branin, 22)
-    assert min(branin(config)["loss"] for config in configs) < 0.398 + 0.1
-    assert scheduler.searcher.num_failed_fits == 0
+    assert min(branin(config)["loss"] for config in configs) < 0.398 + 0.01
+    assert scheduler.outcome() == {"failed_fits": 0, "by_chance": 0}
     assert scheduler.searcher.memo() is not None
 
 
@@ -247,15 +248,18 @@ def test_parameters_of_another_kernel_are_not_taken_over() -> None:
 
 
 def test_a_constraint_is_heeded() -> None:
-    """Where the loss is least the constraint is broken: the best that fulfils it is found."""
+    """Where the loss is least the constraint is broken: the best that fulfils it is found.
+
+    Of the last ten, three see whether the constraint is fulfilled somewhere else, where the loss is less.
+    """
 
     def report(config: Config) -> dict[str, Any]:
         return {"loss": config["x"], "memory": 0.6 - config["x"]}
 
     configs = run(made(LINE, constraint_attr="memory"), report, 18)
     allowed = [config["x"] for config in configs if config["x"] >= 0.6]
-    assert 0.6 <= min(allowed) < 0.62
-    assert sum(config["x"] >= 0.55 for config in configs[8:]) >= 6
+    assert 0.6 <= min(allowed) < 0.602
+    assert sum(config["x"] >= 0.55 for config in configs[8:]) >= 7
 
 
 def test_while_nothing_fulfils_the_constraint_that_is_sought() -> None:
@@ -277,11 +281,11 @@ def test_cheap_configurations_are_preferred_until_the_budget_is_spent() -> None:
         return {"loss": min(abs(x - 0.2), abs(x - 0.8)), "seconds": 50.0 if x > 0.5 else 1.0}
 
     def dear(**options: Any) -> int:
-        configs = run(made(LINE, **options), report, 10)
+        configs = run(made(LINE, **options), report, 14)
         return sum(config["x"] > 0.5 for config in configs[4:])
 
-    assert dear(cost_attr="seconds") < dear()
-    assert dear(cost_attr="seconds", cost_budget=1e-3) == dear()
+    assert dear(cost_attr="seconds") == 0
+    assert dear(cost_attr="seconds", cost_budget=1e-3) == dear() >= 3
 
 
 @pytest.mark.parametrize("option", ["constraint_attr", "cost_attr"])

@@ -107,7 +107,8 @@ class Encoder:
         changed = rows.copy()
         changed[:, begin:end] = values[category]
         _, first = np.unique(changed, axis=0, return_index=True)
-        return changed[np.sort(first)]
+        distinct: Array = changed[np.sort(first)]
+        return distinct
 
     def alternatives(self, row: Array, number: int) -> Array:
         """The row with other values for one listed domain: all categories, or values near by and at the ends."""
