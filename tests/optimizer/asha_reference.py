@@ -86,6 +86,10 @@ class Reference:
         for rung in reversed(range(self.open_rungs())):
             results = self.rungs[rung]
             order = sorted(range(len(results)), key=lambda i: (results[i][0], i))
+            # The paper has no diverged results: they go no further, unless there are no others.
+            share = len(results) * self.levels[rung] // self.levels[rung + 1]
+            if results and results[order[0]][0] < math.inf:
+                order = [i for i in order[:share] if results[i][0] < math.inf]
             for i in order[: len(results) * self.levels[rung] // self.levels[rung + 1]]:
                 trial = results[i][1]
                 if self.waiting.get(trial) == rung:

@@ -155,3 +155,16 @@ def test_a_share_may_be_any_float() -> None:
     for value in range(12):
         share.add(float(value))
     assert share.worst() == 1
+
+
+def test_diverged_trials_wait_for_ever_where_others_have_not() -> None:
+    """Of ten results three may be promoted, but eight have diverged; without the two finite ones they would go on."""
+    values = [math.inf] * 8 + [2.0, 1.0]
+    rung = PromotionRung(1, 3)
+    for trial_id, value in enumerate(values):
+        rung.wait(trial_id, rung.record(value))
+        assert rung.promotable() == (None if trial_id < 2 else 0 if value == math.inf else trial_id)
+    for trial_id in (9, 8):
+        assert rung.promotable() == trial_id
+        rung.leave(trial_id)
+    assert rung.promotable() is None

@@ -54,7 +54,8 @@ class ParetoStoppingRung:
 class ParetoPromotionRung:
     """A rung at which trials pause until their rank is at most ``floor(n * level / next_level)`` among its n results.
 
-    With one objective it decides as :class:`~cloudtune.optimizer.schedulers.rungs.PromotionRung` does.
+    With one objective it decides as :class:`~cloudtune.optimizer.schedulers.rungs.PromotionRung` does. Trials that have
+    diverged, infinity in each coordinate, make a front of their own, the last.
 
     Args:
         level: Resource at which trials pause.
@@ -104,7 +105,7 @@ class ParetoPromotionRung:
         fronts = self._fronts
         room = fronts.size * self.level // self.next_level
         for front, numbers in enumerate(fronts.numbers):
-            if room <= 0:
+            if room <= 0 or (front > 0 and math.inf in fronts.points[front][0]):
                 return None
             waiting = [number for number in numbers.tolist() if number in self._waiting]
             if waiting and room < len(numbers):

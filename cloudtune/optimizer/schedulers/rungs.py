@@ -148,12 +148,14 @@ class StoppingRung:
 class PromotionRung:
     """A rung at which trials pause until they are among the best ``floor(n * level / next_level)`` of its n results.
 
+    Those that have diverged (rank value infinity) wait for ever, unless all have: then training may recover.
+
     Args:
         level: Resource at which trials pause.
         next_level: Resource to which a promoted trial runs.
     """
 
-    __slots__ = ("_best", "_ready", "_sorted", "_waiting", "level", "next_level")
+    __slots__ = ("_all_diverged", "_best", "_ready", "_sorted", "_waiting", "level", "next_level")
 
     def __init__(self, level: int, next_level: int) -> None:
         self.level = level
@@ -163,6 +165,7 @@ class PromotionRung:
         # Everything that waits, best first; what has left since is dropped when it comes to the top.
         self._ready: list[tuple[float, int, int]] = []
         self._sorted: list[Entry] | None = None
+        self._all_diverged = True
 
     def keep_ranks(self) -> None:
         """To be called before the first result if :meth:`rank` will be asked."""
@@ -182,6 +185,8 @@ class PromotionRung:
         """Adds a result; of equal ones the earlier ranks first."""
         entry = (value, self._best.size)
         self._best.add(entry)
+        if value != math.inf:
+            self._all_diverged = False
         if self._sorted is not None:
             insort(self._sorted, entry)
         return entry
@@ -204,5 +209,7 @@ class PromotionRung:
             return None
         worst = self._best.worst()
         if worst is None or ready[0][:2] > worst:
+            return None
+        if ready[0][0] == math.inf and not self._all_diverged:
             return None
         return ready[0][2]
