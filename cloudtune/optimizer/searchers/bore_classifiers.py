@@ -64,7 +64,8 @@ def _of_leaves(forest: Any) -> Classifier:
 
     def probability(features: Array) -> Array:
         rows = np.ascontiguousarray(features, dtype=np.float32)
-        return np.mean([shares[tree.apply(rows)] for tree, shares in trees], axis=0)
+        found: Array = np.mean([shares[tree.apply(rows)] for tree, shares in trees], axis=0)
+        return found
 
     return probability
 
