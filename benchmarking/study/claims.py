@@ -56,6 +56,8 @@ CLAIMS: Sequence[Claim] = (
         "the epochs.",
         Question("pasha", "PASHA", "ASHA", "rank trained to the end", "below", MARGIN),
         Question("pasha", "PASHA", "ASHA", "epochs", "below", 0.5),
+        Question("pasha", "ASHA to epoch 3", "ASHA", "epochs"),
+        Question("pasha", "ASHA to epoch 3", "ASHA", "rank trained to the end"),
     ),
     _claim(
         "models",

@@ -14,7 +14,7 @@ from cloudtune.optimizer.goal import Goal
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler
 from cloudtune.optimizer.searchers.bore import BoreSearcher, _good_ones
-from cloudtune.optimizer.searchers.bore_classifiers import CLASSIFIERS
+from cloudtune.optimizer.searchers.bore_classifiers import CLASSIFIERS, _of_leaves
 from cloudtune.optimizer.searchers.candidates import CandidateSearch
 from cloudtune.optimizer.searchers.observed_costs import ObservedCosts
 from cloudtune.trial import Trial
@@ -47,14 +47,43 @@ def run(scheduler: TrialScheduler, num_trials: int) -> list[dict[str, Any]]:
     return configs
 
 
+#: What a classifier's proposals lose, as a share of what random ones lose, at most: three standard errors above the
+#: mean over these ten seeds, 0.46, 0.46 and 0.76. A single seed gives anything from 0.1 to 0.96.
+MARGINS = {"random_forest": 0.67, "gradient_boosting": 0.67, "mlp": 0.94}
+
+
+def losses(searcher: str, seed: int, num_trials: int, options: dict[str, Any] | None = None) -> list[float]:
+    """Of one trial after another."""
+    scheduler = FIFOScheduler(SPACE, searcher, metric="loss", random_seed=seed, search_options=options)
+    return [loss(config) for config in run(scheduler, num_trials)]
+
+
 @pytest.mark.parametrize("classifier", list(CLASSIFIERS))
-def test_it_finds_what_random_search_does_not(classifier: str) -> None:
-    """Of 24 trials of a mixed space the last are much better than random ones, with any classifier."""
+def test_it_proposes_better_than_random_search(classifier: str) -> None:
+    """After ten random trials of a mixed space, six proposals are better than random ones, for most of ten seeds."""
     options = {"classifier": classifier, "num_init_random": 10, "num_candidates": 60}
-    learned = run(FIFOScheduler(SPACE, "bore", metric="loss", random_seed=1, search_options=options), 24)
-    random = run(FIFOScheduler(SPACE, "random", metric="loss", random_seed=1), 40)
-    assert np.median([loss(config) for config in learned[-8:]]) < 0.75 * np.median([loss(c) for c in random])
-    assert all(config["epochs"] == 9 for config in learned)
+    random = np.median([loss for seed in range(10) for loss in losses("random", seed, 60)])
+    shares = [np.median(losses("bore", seed, 16, options)[10:]) / random for seed in range(10)]
+    assert np.mean(shares) < MARGINS[classifier]
+    assert sum(share < 1 for share in shares) >= 8
+
+
+@pytest.mark.parametrize("classifier", list(CLASSIFIERS))
+def test_constants_stay_what_they_are(classifier: str) -> None:
+    """What is not searched is as the space has it, with any classifier."""
+    options = {"classifier": classifier, "num_init_random": 2, "num_candidates": 5}
+    configs = run(FIFOScheduler(SPACE, "bore", metric="loss", random_seed=1, search_options=options), 6)
+    assert all(config["epochs"] == 9 for config in configs)
+
+
+def test_leaves_say_what_the_forest_says() -> None:
+    """The short way to a forest's probabilities gives those of ``predict_proba``."""
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    rng = np.random.default_rng(1)
+    features, rows = rng.random((30, 4)), rng.random((50, 4))
+    forest = ExtraTreesClassifier(10, random_state=1).fit(features, features[:, 0] < 0.3)
+    assert np.allclose(_of_leaves(forest)(rows), forest.predict_proba(rows)[:, 1], atol=1e-12)
 
 
 def test_a_finite_space_is_used_up_without_duplicates() -> None:
@@ -166,8 +195,8 @@ def test_what_is_computed_aside_is_what_would_have_been_suggested() -> None:
     assert one.suggest() == two.suggest()
 
 
-def test_it_learns_under_a_scheduler_with_rungs() -> None:
-    """With successive halving the classifier learns from the first rung on, and the constants stay what they are."""
+def under_promotion(seed: int, num_suggestions: int) -> list[dict[str, Any]]:
+    """Configurations that begin under successive halving, each trained to the first rung at once."""
     scheduler = HyperbandScheduler(
         SPACE,
         "bore",
@@ -175,11 +204,11 @@ def test_it_learns_under_a_scheduler_with_rungs() -> None:
         resource_attr="epoch",
         max_resource_attr="epochs",
         type="promotion",
-        random_seed=1,
+        random_seed=seed,
         search_options={"num_init_random": 6, "num_candidates": 50},
     )
     configs = []
-    for number in range(24):
+    for number in range(num_suggestions):
         suggestion = scheduler.suggest()
         assert suggestion is not None
         if suggestion.config is None or suggestion.trial_id is not None:
@@ -189,8 +218,18 @@ def test_it_learns_under_a_scheduler_with_rungs() -> None:
         scheduler.on_trial_add(trial)
         scheduler.on_trial_result(trial, {"loss": loss(trial.config), "epoch": 1})
         scheduler.on_trial_remove(trial)
-    assert {config["epochs"] for config in configs} == {1}
-    assert np.mean([loss(config) for config in configs[-6:]]) < 0.9 * np.mean([loss(c) for c in configs[:6]])
+    return configs
+
+
+def test_it_learns_under_a_scheduler_with_rungs() -> None:
+    """With successive halving the classifier learns from the first rung on: later trials are better, over ten seeds."""
+    shares = []
+    for seed in range(10):
+        configs = under_promotion(seed, 18)
+        assert {config["epochs"] for config in configs} == {1}
+        first, later = ([loss(config) for config in some] for some in (configs[:6], configs[6:]))
+        shares.append(np.mean(later) / np.mean(first))
+    assert np.mean(shares) < 0.88
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,11 @@ class BoreSearcher(RandomSearcher):
     highest level that ``num_init_random`` trials have reached (as in BOHB). The probability is maximised over random
     draws and then over steps from the best of these and the best trials. Running trials do not count.
 
+    A classifier tells good from bad, not good from better: after ten trials its proposals are much better than random
+    ones, but within the region of the good ones it hardly prefers any, so that the very best value improves slowly.
+    Where trials are few and the metric is smooth, Bayesian optimisation is the better choice. Of the classifiers the
+    network needs the most trials.
+
     Args:
         config_space, points_to_evaluate, random_seed: See :class:`~cloudtune.optimizer.searchers.searcher.Searcher`.
         classifier: ``"random_forest"``, ``"gradient_boosting"`` or ``"mlp"``.
