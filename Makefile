@@ -5,9 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -qq
 STAMPS := .venv/stamps
-TEST_WORKERS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
-
-STUDY_PROCESSES ?= $(TEST_WORKERS)
+CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+# Tests of remote tuners wait for jobs most of the time: with half as many more at work the cores are busy.
+TEST_WORKERS ?= $(shell echo $$(( ($(CORES) * 3 + 1) / 2 )))
+STUDY_PROCESSES ?= $(CORES)
 
 # Of the chaos tests. Drawn once, so that a test which is repeated meets the same faults.
 ifndef CLOUDTUNE_CHAOS_SEED
@@ -68,7 +69,7 @@ format: $(STAMPS)/dev
 bench: $(STAMPS)/dev
 	$(BIN)/python -m benchmarking.overhead
 
-# A study that was interrupted goes on; one that has ended begins anew.
+# A study that was interrupted goes on; one that has ended begins anew. What other code has recorded does not count.
 study: $(STAMPS)/dev $(STAMPS)/torch $(STAMPS)/methods
 	$(BIN)/python -m benchmarking.study run --plan quick --fresh --processes $(STUDY_PROCESSES)
 

@@ -50,6 +50,13 @@ class Criterion:
         """Whether one more attempt, of a new trial or of one that was interrupted, is within committed money."""
         return True
 
+    def waits(self) -> bool:
+        """Whether by the last verdict nothing starts until others give what it takes.
+
+        While nothing runs either, the active tuning time stands still.
+        """
+        return False
+
     def cut_short(self) -> str:
         """Why the last verdict ends the experiment before it is done, so that it can be continued; "" if it is done."""
         return ""
@@ -99,6 +106,9 @@ class _Combined(Criterion):
     def affords(self, status: TuningStatus) -> bool:
         combine = all if self._choose is max else any
         return combine(part.affords(status) for part in self._parts)
+
+    def waits(self) -> bool:
+        return any(part.waits() for part in self._parts)
 
     def describe(self) -> list[tuple[str, float, Callable[[TuningStatus], float]]]:
         return [line for part in self._parts for line in part.describe()]

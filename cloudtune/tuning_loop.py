@@ -104,6 +104,7 @@ class TuningLoop:
         self._suggestions = Suggestions(scheduler, backend.wake, aside=not backend.is_virtual)
         self._time_origin = backend.time() - status.wallclock_time
         self._now = status.wallclock_time
+        status.waited_time = 0.0
         self._virtual = backend.is_virtual
         self._next_clock = self._now + CLOCK_INTERVAL
         self._exhausted = False
@@ -197,11 +198,20 @@ class TuningLoop:
         return entries.FAILED if self.status.num_trials_failed > self.max_failures else entries.FINISHED
 
     def _read_clock(self) -> None:
+        if self._counts_committed and self.criterion.waits() and not self.status.running:
+            self._stand_still()
         # To the microsecond, at a third of the price of round().
         now = int((self.backend.time() - self._time_origin) * 1e6 + 0.5) / 1e6
         if now > self._now:
             self._now = now
         self.status.wallclock_time = self._now
+
+    def _stand_still(self) -> None:
+        """What has passed since the last look at the clock was no tuning."""
+        waited = self.backend.time() - self._time_origin - self._now
+        if waited > 0:
+            self._time_origin += waited
+            self.status.waited_time += waited
 
     @property
     def scheduler_seconds(self) -> float:

@@ -196,6 +196,8 @@ class TuningStatus:
         self.next_attempt_cost = 0.0
         #: Active tuning time in seconds, of the newest entry or as set by the tuner.
         self.wallclock_time = 0.0
+        #: Seconds of this run of the tuner that are no active time: nothing ran, and nothing could be started.
+        self.waited_time = 0.0
         self.metric_min: dict[str, float] = {}
         self.metric_max: dict[str, float] = {}
         #: For each metric its best value so far as (value, trial id, resource level or None).

@@ -9,11 +9,13 @@ import numpy as np
 
 from benchmarking.study.experiment import Experiment
 from benchmarking.study.plan import REGRET, Plan
-from benchmarking.study.questions import FAILS, HOLDS, OPEN, Answer, Answers, Question, answers, of_all
+from benchmarking.study.questions import FAILS, HOLDS, OPEN, Answer, Answers, Question, answers, of_all, over_all
 from benchmarking.study.records import Records
 
 #: Of the ideal speed-up, what still counts as linear.
 LINEAR = 0.9
+#: As good is a rank that is surely less than so many times the other.
+MARGIN = 1.25
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,16 @@ CLAIMS: Sequence[Claim] = (
     ),
     _claim(
         "asha",
-        "ASHA reaches random search's final quality in less than half of its time.",
-        Question("asha", "ASHA", "random search", "share of the time", "below", 0.5),
+        "ASHA reaches random search's final quality in less than half of the time that random search needs for it.",
+        Question("asha", "ASHA", "random search", "time to their final rank", "below", 0.5),
         Question("asha", "ASHA", "random search", "rank"),
         Question("asha", "ASHA", "random search", "rank trained to the end"),
     ),
     _claim(
         "pasha",
-        "PASHA matches ASHA's final quality, within its interval, with less than half of the epochs.",
-        Question("pasha", "PASHA", "ASHA", "rank trained to the end", "within"),
+        f"PASHA matches ASHA's final quality, with a rank less than {MARGIN:g} times ASHA's, with less than half of "
+        "the epochs.",
+        Question("pasha", "PASHA", "ASHA", "rank trained to the end", "below", MARGIN),
         Question("pasha", "PASHA", "ASHA", "epochs", "below", 0.5),
     ),
     _claim(
@@ -85,9 +88,10 @@ PEERS_TEXT = (
 
 
 def judged(claim: Claim, plan: Plan, records: Records) -> tuple[Answers, str]:
-    """The answers to the questions of a claim, and its verdict, by the first answer to each: over all tables."""
+    """The answers to the questions of a claim, and its verdict: by those over all tables of the plan."""
     found = {question: answers(question, plan, records) for question in claim.questions}
-    return found, of_all([of[0].verdict if of else OPEN for question, of in found.items() if question.wanted])
+    decisive = [over_all(of, plan.tables[claim.name]) for question, of in found.items() if question.wanted]
+    return found, of_all([OPEN if answer is None else answer.verdict for answer in decisive])
 
 
 def judged_peers(plan: Plan, records: Records) -> tuple[Answers, str]:

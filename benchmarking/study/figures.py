@@ -27,7 +27,7 @@ def draw(claim: str, plan: Plan, records: Records, path: Path) -> bool:
         False if no seed is complete, and nothing was drawn.
     """
     seeds = [seed for seed in range(plan.seeds) if _complete(claim, plan, records, seed)]
-    if not seeds:
+    if not seeds or not plan.tables[claim]:
         return False
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

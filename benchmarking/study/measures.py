@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from benchmarking.study.playing import Record
 
@@ -12,30 +11,12 @@ from benchmarking.study.playing import Record
 _LEAST_REGRET = 1e-9
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A number for a pair of records.
-
-    Args:
-        of_pair: From ours and theirs.
-        of_one: From one record alone, such that ``of_pair`` is its difference. None: there is no such number.
-        is_logarithm: Means are taken of logarithms, and told as factors.
-    """
-
-    of_pair: Callable[[Record, Record], float]
-    of_one: Callable[[Record], float] | None = None
-    is_logarithm: bool = True
-
-    def shown(self, value: float) -> float:
-        """As readers want it: a factor where it is a logarithm."""
-        return math.exp(value) if self.is_logarithm else value
+#: From ours and theirs: the logarithm of a factor, so that means of it are geometric means.
+Measure = Callable[[Record, Record], float]
 
 
 def _ratio(of_one: Callable[[Record], float]) -> Measure:
-    def logarithm(record: Record) -> float:
-        return math.log(of_one(record))
-
-    return Measure(lambda ours, theirs: logarithm(ours) - logarithm(theirs), logarithm)
+    return lambda ours, theirs: math.log(of_one(ours)) - math.log(of_one(theirs))
 
 
 def final_rank(record: Record) -> float:
@@ -59,18 +40,15 @@ def time_to(record: Record, rank: float) -> float | None:
     return next((time for time, place in record["steps"] if place <= rank), None)
 
 
-def _time_fraction(ours: Record, theirs: Record) -> float:
-    """Of their time, what ours need for their final quality; 1 if they do not reach it."""
-    reached = time_to(ours, final_rank(theirs))
-    return 1.0 if reached is None else min(1.0, reached / theirs["seconds"])
+def _time_to_their_rank(ours: Record, theirs: Record) -> float:
+    """Until each has their final rank for the first time. Ours that never has it: twice its whole time."""
+    rank = final_rank(theirs)
+    reached, first = time_to(ours, rank), time_to(theirs, rank)
+    return math.log(2 * ours["seconds"] if reached is None else reached) - math.log(first or theirs["seconds"])
 
 
 def _regret_after(evaluations: int) -> Measure:
     return _ratio(lambda record: max(record["regret"][evaluations - 1], _LEAST_REGRET))
-
-
-def _speed_up(ours: Record, theirs: Record) -> float:
-    return math.log(theirs["seconds"] / ours["seconds"])
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -78,8 +56,8 @@ MEASURES: Mapping[str, Measure] = {
     "rank trained to the end": _ratio(lambda record: record["end_rank"]),
     "epochs": _ratio(lambda record: record["epochs"]),
     "worker-seconds": _ratio(lambda record: record["worker_seconds"]),
-    "speed-up": Measure(_speed_up),
-    "share of the time": Measure(_time_fraction, is_logarithm=False),
+    "speed-up": _ratio(lambda record: 1 / record["seconds"]),
+    "time to their final rank": _time_to_their_rank,
     "regret after 30": _regret_after(30),
     "regret after 60": _regret_after(60),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from benchmarking.study.claims import CLAIMS
@@ -15,19 +15,21 @@ from benchmarking.study.told import of_claim, of_peers, summary
 _PART = re.compile(r"(<!-- study: (?P<name>[a-z]+) -->\n).*?(<!-- study ends -->)", re.DOTALL)
 
 
-def rewrite(page: Path, plan: Plan, records: Records) -> None:
+def rewrite(page: Path, plan: Plan, records: Records, other_code: Collection[str] = ()) -> None:
     """Writes what the records show into the parts of the page, and draws its figures beside it.
+
+    Arguments are those of :func:`benchmarking.study.told.summary`.
 
     Raises:
         ValueError: The page has no part for something that is to be told, or one that nothing is known about.
     """
-    text = replaced(page.read_text(encoding="utf-8"), parts(plan, records, page.parent))
+    text = replaced(page.read_text(encoding="utf-8"), parts(plan, records, page.parent, other_code))
     page.write_text(text, encoding="utf-8")
 
 
-def parts(plan: Plan, records: Records, folder: Path) -> dict[str, str]:
+def parts(plan: Plan, records: Records, folder: Path, other_code: Collection[str] = ()) -> dict[str, str]:
     """The text of each part; figures of claims that have records are drawn."""
-    found = {"summary": summary(plan, records)}
+    found = {"summary": summary(plan, records, other_code)}
     for claim in (claim for claim in CLAIMS if claim.name in plan.tables):
         image = f"images/study-{claim.name}.png"
         text = of_claim(claim, plan, records)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from benchmarking.study.experiment import Experiment, Setup
 from benchmarking.study.tables import DIGITS, LONG, TASKSET, is_there
@@ -57,6 +57,8 @@ class Plan:
         peers: Optimizers whose regrets are compared.
         evaluations: After which they are compared.
         setups: For each claim.
+        former_code: Whether records count that were made by other code than there is now.
+        left_out: For each claim tables that cannot be had here, and that no record is of.
     """
 
     seeds: int
@@ -64,6 +66,8 @@ class Plan:
     peers: Sequence[str] = PEERS
     evaluations: int = 60
     setups: Mapping[str, Sequence[Setup]] = field(default_factory=lambda: SETUPS)
+    former_code: bool = False
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def setups_of(self, claim: str) -> Sequence[Setup]:
         """What is compared for a claim."""
@@ -83,8 +87,30 @@ class Plan:
 
     def only(self, claims: Sequence[str]) -> Plan:
         """The same for some of the claims."""
-        tables = {claim: self.tables[claim] for claim in claims}
-        return Plan(self.seeds, tables, self.peers, self.evaluations, self.setups)
+        return replace(self, tables={claim: self.tables[claim] for claim in claims})
+
+    def without_missing(self, known: Container[str]) -> Plan:
+        """What can be judged here: the same without the tables that cannot be had, which it names as left out.
+
+        Args:
+            known: Keys of the records. A table counts as there if one seed is complete in them.
+        """
+        left_out = {
+            claim: [table for table in tables if not is_there(table) and not self._has_seed(claim, table, known)]
+            for claim, tables in self.tables.items()
+            if claim != REGRET
+        }
+        left = {
+            claim: [table for table in tables if table not in left_out.get(claim, ())]
+            for claim, tables in self.tables.items()
+        }
+        return replace(self, tables=left, left_out=left_out)
+
+    def _has_seed(self, claim: str, table: str, known: Container[str]) -> bool:
+        return any(
+            all(Experiment(claim, table, setup, seed).key in known for setup in self.setups_of(claim))
+            for seed in range(self.seeds)
+        )
 
     def missing_tables(self) -> list[str]:
         """Tables that cannot be had here, sorted."""
@@ -97,6 +123,7 @@ _ALL = dict.fromkeys(("workers", "asha", "stragglers"), RECORDED)
 FULL = Plan(
     20,
     {**_ALL, "pasha": (*RECORDED, LONG), "models": RECORDED, "cost": RECORDED, REGRET: PROBLEMS},
+    former_code=True,
 )
 #: For every change: small enough for a quarter of an hour; models are what takes time.
 QUICK = Plan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +19,7 @@ from benchmarking.study.records import Records
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not shown"
 ALL_TABLES = "all tables"
 
-Wanted = Literal["below", "above", "within", ""]
+Wanted = Literal["below", "above", ""]
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,8 @@ class Question:
         ours: Name of a setup.
         theirs: Name of the setup that it is compared with.
         measure: Name of a measure.
-        wanted: ``"below"`` or ``"above"`` the bound; ``"within"``: not above the interval that theirs have by
-            themselves; "": only told.
-        bound: On the scale on which the measure is told: 1 is no difference for a factor.
+        wanted: ``"below"`` or ``"above"`` the bound; "": only told.
+        bound: A factor: 1 is no difference.
     """
 
     claim: str
@@ -50,7 +50,7 @@ class Answer:
     Args:
         table: Its name.
         seeds: How many were compared.
-        shown: Mean and interval, as factors where the measure is one.
+        shown: Mean and interval, as factors.
         verdict: What is to be thought of what was wanted; "" if nothing was.
     """
 
@@ -60,14 +60,13 @@ class Answer:
     verdict: str
 
 
-def verdict(found: Interval, wanted: Wanted, bound: float, theirs: Interval | None = None) -> str:
+def verdict(found: Interval, wanted: Wanted, bound: float) -> str:
     """Whether an interval shows what was wanted.
 
     Args:
         found: Of the measure.
         wanted: See :class:`Question`.
-        bound: No difference, or how great a difference is wanted.
-        theirs: Interval around no difference that the others have by themselves; for ``"within"``.
+        bound: No difference, or how great a difference is wanted or allowed.
 
     Returns:
         ``"not shown"`` where the interval covers the bound, or there is none; "" where nothing is wanted.
@@ -76,11 +75,6 @@ def verdict(found: Interval, wanted: Wanted, bound: float, theirs: Interval | No
         return ""
     if np.isnan(found.lower):
         return OPEN
-    if wanted == "within":
-        assert theirs is not None
-        if found.lower > bound:
-            return FAILS
-        return HOLDS if found.centre <= theirs.upper else OPEN
     if wanted == "above":
         return HOLDS if found.lower > bound else FAILS if found.upper < bound else OPEN
     return HOLDS if found.upper < bound else FAILS if found.lower > bound else OPEN
@@ -90,7 +84,7 @@ def answers(question: Question, plan: Plan, records: Records) -> list[Answer]:
     """Over all tables, and for each. For all of them a seed counts once, with its mean over tables, if it has all."""
     tables = plan.tables[question.claim]
     pairs = {table: _pairs(question, plan, records, table) for table in tables}
-    complete = sorted(set.intersection(*(set(of_table) for of_table in pairs.values())))
+    complete = [seed for seed in range(plan.seeds) if all(seed in of_table for of_table in pairs.values())]
     found: list[Answer] = []
     if len(tables) > 1 and complete:
         found.append(_answer(question, ALL_TABLES, [[pairs[table][seed] for table in tables] for seed in complete]))
@@ -117,16 +111,16 @@ def _pairs(question: Question, plan: Plan, records: Records, table: str) -> dict
 
 def _answer(question: Question, table: str, by_seed: Sequence[Sequence[tuple[Record, Record]]]) -> Answer:
     measure = MEASURES[question.measure]
-    values = [float(np.mean([measure.of_pair(*pair) for pair in pairs])) for pairs in by_seed]
+    values = [float(np.mean([measure(*pair) for pair in pairs])) for pairs in by_seed]
     found = interval(values)
-    theirs = None
-    if question.wanted == "within":
-        assert measure.of_one is not None
-        alone = [float(np.mean([measure.of_one(theirs) for _, theirs in pairs])) for pairs in by_seed]
-        around = interval(alone)
-        theirs = Interval(*(measure.shown(end - around.centre) for end in (around.centre, around.lower, around.upper)))
-    shown = Interval(*(measure.shown(end) for end in (found.centre, found.lower, found.upper)))
-    return Answer(table, len(values), shown, verdict(shown, question.wanted, question.bound, theirs))
+    shown = Interval(*(math.exp(end) for end in (found.centre, found.lower, found.upper)))
+    return Answer(table, len(values), shown, verdict(shown, question.wanted, question.bound))
+
+
+def over_all(found: Sequence[Answer], tables: Sequence[str]) -> Answer | None:
+    """The answer over all of these tables, for a single one its own; None: no seed has all of them."""
+    wanted = tables[0] if len(tables) == 1 else ALL_TABLES
+    return next((answer for answer in found if answer.table == wanted), None)
 
 
 def of_all(verdicts: Sequence[str]) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarking.study.experiment import Experiment
-from benchmarking.study.plan import REGRET
+from benchmarking.study.fingerprint import fingerprint
+from benchmarking.study.plan import REGRET, Plan
 from benchmarking.study.playing import Record
 from benchmarking.study.tables import ground, is_there
 
@@ -50,21 +52,47 @@ def digest_of(experiment: Experiment) -> str | None:
     return experiment.digest(ground(experiment.table).digest) if is_there(experiment.table) else None
 
 
-def valid(path: Path, experiments: Iterable[Experiment]) -> tuple[Records, int]:
-    """The records of these experiments as they are set up now, by key, and how many lines had other settings.
+@dataclass(frozen=True)
+class Valid:
+    """What a file holds of some experiments.
 
-    Those are passed over, and the experiment counts as not run.
+    Args:
+        records: Of their settings as they are now; of two the one of the code as it is now, then the later one.
+        other_settings: How many lines had others; they are passed over, and the experiment counts as not run.
+        other_code: Keys of the records that other code has made, or code that they do not name.
     """
+
+    records: Records
+    other_settings: int
+    other_code: frozenset[str]
+
+    def of_present_code(self) -> Records:
+        """Those of the code as it is now."""
+        return {key: record for key, record in self.records.items() if key not in self.other_code}
+
+    def counted(self, plan: Plan) -> Records:
+        """Those that count in a plan."""
+        return self.records if plan.former_code else self.of_present_code()
+
+
+def valid(path: Path, experiments: Iterable[Experiment]) -> Valid:
+    """The records of these experiments, by key."""
     lines = read(path)
     found: Records = {}
-    passed_over = 0
+    other_settings = 0
+    other_code: set[str] = set()
     for experiment in experiments:
         of_key = lines.get(experiment.key)
         if of_key is None:
             continue
         digest = digest_of(experiment)
         fitting = [record for record in of_key if digest in (None, record["digest"])]
-        passed_over += len(of_key) - len(fitting)
-        if fitting:
-            found[experiment.key] = fitting[-1]
-    return found, passed_over
+        other_settings += len(of_key) - len(fitting)
+        if not fitting:
+            continue
+        code = fingerprint(experiment)
+        present = [record for record in fitting if record.get("code") == code]
+        found[experiment.key] = (present or fitting)[-1]
+        if not present:
+            other_code.add(experiment.key)
+    return Valid(found, other_settings, frozenset(other_code))

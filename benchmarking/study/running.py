@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarking.study.experiment import Experiment
+from benchmarking.study.fingerprint import fingerprint
 from benchmarking.study.peers import regret_course
 from benchmarking.study.plan import REGRET
 from benchmarking.study.playing import Record, play
@@ -23,12 +24,14 @@ Told = Callable[[int, int, Record], None]
 def record_of(experiment: Experiment) -> Record:
     """Runs an experiment; ``took`` are the real seconds, all else is the same whenever and wherever it runs."""
     logging.getLogger("cloudtune").setLevel(logging.ERROR)
+    # Before its modules are loaded, some of which are only when they are needed.
+    made_by = {"digest": digest_of(experiment), "code": fingerprint(experiment)}
     begin = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         outcome = regret_course(experiment) if experiment.claim == REGRET else play(experiment)
     took = round(time.perf_counter() - begin, 2)
-    return {"key": experiment.key, "digest": digest_of(experiment), **outcome, "took": took}
+    return {"key": experiment.key, **made_by, **outcome, "took": took}
 
 
 def run(
@@ -37,6 +40,7 @@ def run(
     processes: int = 2,
     time_limit: float | None = None,
     told: Told | None = None,
+    fresh_code: bool = False,
 ) -> int:
     """Runs the experiments that have no record, and appends theirs as they finish.
 
@@ -46,11 +50,13 @@ def run(
         processes: How many work; 1: this one does.
         time_limit: Seconds after which no further experiment begins.
         told: Called after each with how many are done, of how many, and the record.
+        fresh_code: A record that other code has made is as none.
 
     Returns:
         How many experiments have no record still.
     """
-    there, _ = valid(path, experiments)
+    found = valid(path, experiments)
+    there = found.of_present_code() if fresh_code else found.records
     missing = [experiment for experiment in experiments if experiment.key not in there]
     until = None if time_limit is None else time.monotonic() + time_limit
     due = _until(missing, until)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 
 from benchmarking.study.bootstrap import Interval
 from benchmarking.study.claims import CLAIMS, PEERS_TEXT, Claim, judged, judged_peers, median_regret
@@ -12,43 +13,67 @@ from benchmarking.study.questions import ALL_TABLES, Answer, Question
 from benchmarking.study.records import Records
 
 
-def told(plan: Plan, records: Records) -> str:
-    """All claims of a plan, one after another."""
-    parts = [f"{summary(plan, records)}"]
+def told(plan: Plan, records: Records, other_code: Collection[str] = ()) -> str:
+    """All claims of a plan, one after another. Arguments are those of :func:`summary`."""
+    parts = [summary(plan, records, other_code)]
     parts += [f"## {claim.name}\n\n{of_claim(claim, plan, records)}" for claim in CLAIMS if claim.name in plan.tables]
     if REGRET in plan.tables:
         parts.append(f"## {REGRET}\n\n{of_peers(plan, records)}")
     return "\n\n".join(parts)
 
 
-def summary(plan: Plan, records: Records) -> str:
-    """A line for each claim."""
+def summary(plan: Plan, records: Records, other_code: Collection[str] = ()) -> str:
+    """A line for each claim, and which records are of other code.
+
+    Args:
+        plan: Without the tables that cannot be had.
+        records: Those that count.
+        other_code: Keys of records that other code has made than there is now.
+    """
     rows = [
-        (claim.text, _seeds(claim.name, plan, records), judged(claim, plan, records)[1])
+        _line(claim.name, claim.text, judged(claim, plan, records)[1], plan, records)
         for claim in CLAIMS
         if claim.name in plan.tables
     ]
     if REGRET in plan.tables:
-        rows.append((PEERS_TEXT, _seeds(REGRET, plan, records), judged_peers(plan, records)[1]))
-    return _table(
-        ("claim", "seeds", "verdict"),
-        [(text, str(seeds), f"**{verdict}**" if seeds else "not run yet") for text, seeds, verdict in rows],
-    )
+        rows.append(_line(REGRET, PEERS_TEXT, judged_peers(plan, records)[1], plan, records))
+    table = _table(("claim", "tables", "seeds", "verdict"), rows)
+    former = [key for key in other_code if key in records]
+    return f"{table}\n\n{of_other_code(former, len(records), counted=True)}" if former else table
+
+
+def _line(name: str, text: str, verdict: str, plan: Plan, records: Records) -> Sequence[str]:
+    there, left_out = len(plan.tables[name]), len(plan.left_out.get(name, ()))
+    tables = f"{there} of {there + left_out}" if left_out else str(there)
+    seeds = _seeds(name, plan, records)
+    return text, tables, str(seeds), f"**{verdict}**" if seeds else "not run yet"
 
 
 def _seeds(claim: str, plan: Plan, records: Records) -> int:
     """How many seeds are complete."""
     missing = {one.seed for one in plan.only([claim]).experiments() if one.key not in records}
-    return plan.seeds - len(missing)
+    return plan.seeds - len(missing) if plan.tables[claim] else 0
+
+
+def of_other_code(keys: Collection[str], of: int, counted: bool) -> str:
+    """Says plainly which records were not made by the code as it is now, and what that means."""
+    by_claim = Counter(key.partition("/")[0] for key in keys)
+    each = ", ".join(f"{claim} {count}" for claim, count in sorted(by_claim.items()))
+    return (
+        f"{len(keys)} of {of} records were made by other code than there is now, of methods, simulator, tables or "
+        f"libraries ({each}); " + ("`run --fresh-code` makes them again." if counted else "they do not count.")
+    )
 
 
 def of_claim(claim: Claim, plan: Plan, records: Records) -> str:
     """What was asked for a claim, and what came out, over all tables and for each."""
     found, verdict = judged(claim, plan, records)
     rows = [_row(question, answer) for question, of in found.items() for answer in of]
+    missing = ", ".join(plan.left_out.get(claim.name, ()))
+    left_out = f" Left out are tables that are not there: {missing}." if missing else ""
     if not rows:
-        return _NOT_RUN
-    return f"Verdict: **{verdict}**.\n\n{_table(_HEAD, rows)}"
+        return _NOT_RUN + left_out
+    return f"Verdict: **{verdict}**.{left_out}\n\n{_table(_HEAD, rows)}"
 
 
 _NOT_RUN = "Not run yet."
@@ -56,7 +81,7 @@ _HEAD = ("compared", "what", "table", "seeds", "mean [95 % interval]", "wanted",
 
 
 def _row(question: Question, answer: Answer) -> Sequence[str]:
-    wanted = {"": "", "within": "in its interval"}.get(question.wanted, f"{question.wanted} {question.bound:g}")
+    wanted = f"{question.wanted} {question.bound:g}" if question.wanted else ""
     table = f"**{answer.table}**" if answer.table == ALL_TABLES else answer.table
     compared = f"{question.ours} / {question.theirs}"
     return (compared, question.measure, table, str(answer.seeds), _number(answer.shown), wanted, answer.verdict)

@@ -116,7 +116,10 @@ def _request(catalogue: Catalogue, tag: str, values: Mapping[str, Any]) -> Study
                 "or add --backend sagemaker"
             )
     benchmarks = values["benchmark"] or tuple(catalogue.benchmarks)
-    return study_request(catalogue, {**values, "experiment_tag": tag, "benchmark": benchmarks})
+    # Of those that nobody has named only the winners' count, which the results tell.
+    return study_request(
+        catalogue, {**values, "experiment_tag": tag, "benchmark": benchmarks}, to_make=values["benchmark"]
+    )
 
 
 def _experiments(tag: str, request: StudyRequest, in_s3: bool) -> list[ExperimentResult]:
@@ -160,10 +163,13 @@ def _holds_study(tag: str, experiments: Sequence[ExperimentResult]) -> bool:
 def _copied(tag: str, s3_path: str | None, has_tag: Callable[[Mapping[str, Any]], bool]) -> list[ExperimentResult]:
     """What was fetched from S3 before."""
     from cloudtune.errors import ExperimentNotFound
+    from cloudtune.experiments.copied import SeveralPlaces
     from cloudtune.experiments.loading import load_experiments
 
     try:
         return load_experiments(tag, metadata_filter=has_tag, s3_path=s3_path, download_from_s3=False)
+    except SeveralPlaces:
+        raise
     except ExperimentNotFound:
         return []
 
@@ -177,6 +183,8 @@ def _look(rerun: Rerun, known: Sequence[ExperimentResult], request: StudyRequest
 
     remote = rerun.settings.backend == "sagemaker"
     results = next((one for one in reversed(known) if one.name == rerun.name and bool(one.place) == remote), None)
+    if results is not None:
+        rerun = rerun.going_on(results.metadata)
     seen = RerunSeen(rerun, results, RerunStanding())
     if not remote:
         return seen if results is None else replace(seen, standing=standing_on_this_machine(rerun, results.path))

@@ -106,6 +106,10 @@ class Copied:
         return None
 
 
+class SeveralPlaces(ExperimentNotFound):
+    """A name stands for experiments at several places in S3; the message lists them."""
+
+
 def fitting(root: Path, wanted: str, s3_path: str | None = None) -> list[Copied]:
     """The experiments in copies that a name stands for.
 
@@ -116,36 +120,46 @@ def fitting(root: Path, wanted: str, s3_path: str | None = None) -> list[Copied]
         s3_path: Only copies of this place. Default: of all; of several, that of ``$CLOUDTUNE_S3_PATH`` counts.
 
     Raises:
-        ExperimentNotFound: Copies of several places have experiments of one name.
+        SeveralPlaces: Copies of several places have experiments that it stands for: they are of several studies,
+            whatever their names are.
     """
+    return _of_one_place(wanted, _fitting(root, wanted, s3_path))
+
+
+def _fitting(root: Path, wanted: str, s3_path: str | None) -> list[Copied]:
+    """The same, of all places."""
     tag, slash, name = wanted.rpartition("/")
     there = _copies_of(root, s3_path)
     if slash:
-        found = [Copied(copy, name) for copy in there if copy.tag == tag and name in copy.names()]
-    else:
-        found = [Copied(copy, one) for copy in there if copy.tag == wanted for one in copy.names()]
-        if not found:
-            every = [Copied(copy, one) for copy in there for one in copy.names()]
-            found = [one for one in every if one.name == wanted or one.name.startswith(f"{wanted}-")]
-            found = [one for one in found if not is_of_other_study(wanted, one.name, one.copy.tag)]
+        return [Copied(copy, name) for copy in there if copy.tag == tag and name in copy.names()]
+    found = [Copied(copy, one) for copy in there if copy.tag == wanted for one in copy.names()]
+    if found:
+        return found
+    every = [Copied(copy, one) for copy in there for one in copy.names()]
+    found = [one for one in every if one.name == wanted or one.name.startswith(f"{wanted}-")]
+    return [one for one in found if not is_of_other_study(wanted, one.name, one.copy.tag)]
+
+
+def _of_one_place(wanted: str, found: list[Copied]) -> list[Copied]:
+    """All of them where they are of one place, or those of the usual one. Raises as :func:`fitting`."""
     places = sorted({one.copy.s3_path for one in found})
+    if len(places) < 2:
+        return found
     usual = os.environ.get(ENV_S3_PATH, "").rstrip("/")
-    if len(places) > 1 and usual in places:
+    if usual in places:
         return [one for one in found if one.copy.s3_path == usual]
-    names = [one.name for one in found]
-    if len(set(names)) < len(names):
-        raise ExperimentNotFound(
-            f"the copies on this machine have experiments {wanted!r} of several places in S3: name the one that is "
-            f"meant as s3_path (--s3-path), or set {ENV_S3_PATH}: {', '.join(places)}"
-        )
-    return found
+    raise SeveralPlaces(
+        f"the copies on this machine have experiments {wanted!r} of several places in S3: name the one that is "
+        f"meant as s3_path (--s3-path), or set {ENV_S3_PATH}: {', '.join(places)}"
+    )
 
 
 def exactly(root: Path, wanted: str) -> Copied | None:
     """The experiment of that name, or ``TAG/NAME``, if a copy has results of it. Raises as :func:`fitting`."""
     name = wanted.rpartition("/")[2]
-    found = [one for one in fitting(root, wanted) if one.name == name and one.is_readable]
-    return found[0] if found else None
+    found = [one for one in _fitting(root, wanted, None) if one.name == name and one.is_readable]
+    chosen = _of_one_place(wanted, found)
+    return chosen[0] if chosen else None
 
 
 def warn_of_old(loaded: Sequence[Copied]) -> None:

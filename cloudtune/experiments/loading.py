@@ -67,9 +67,9 @@ def load_experiment(
         CannotLoad: The tuner was asked for, and was made with other versions than those installed here.
     """
     if s3_path is not None and download_if_not_found and local_path is None:
-        from cloudtune.experiments.s3_finding import find_in_s3
+        from cloudtune.experiments.s3_finding import aws_in_reach, find_in_s3
 
-        return _load_from_s3(find_in_s3(name, s3_path), load_tuner)
+        return _load_from_s3(find_in_s3(name, s3_path, aws_in_reach()), load_tuner)
     path = _find(name, local_path)
     experiment = None if path is None else _load(path, load_tuner)
     if experiment is not None:
@@ -80,10 +80,10 @@ def load_experiment(
         return experiment
     if not download_if_not_found:
         raise _not_found(name, root)
-    from cloudtune.experiments.s3_finding import find_in_s3
+    from cloudtune.experiments.s3_finding import aws_in_reach, find_in_s3
 
     try:
-        found = find_in_s3(name, s3_path)
+        found = find_in_s3(name, s3_path, aws_in_reach())
     except CloudtuneError as error:
         raise _not_found(name, root, _nor_in_s3(error)) from error
     return _load_from_s3(found, load_tuner)

@@ -12,7 +12,7 @@ from cloudtune.aws.s3_folders import folders
 from cloudtune.errors import CloudtuneError, ExperimentNotFound
 from cloudtune.experiments.copied import Copied
 from cloudtune.experiments.gathering import gather
-from cloudtune.experiments.s3_finding import find_in_s3, find_study
+from cloudtune.experiments.s3_finding import aws_in_reach, find_in_s3, find_study
 from cloudtune.experiments.study_copy import StudyCopy
 from cloudtune.store.places import is_suffix
 from cloudtune.store.study_place import StudyPlace
@@ -33,10 +33,11 @@ def bring_here(wanted: str, root: Path, s3_path: str | None) -> str:
 
     Raises:
         ExperimentNotFound: There is no such experiment.
-        AwsError: S3 does not answer.
+        AwsError: S3 does not answer, or AWS not within seconds.
     """
+    aws = aws_in_reach()
     tag, slash, _ = wanted.rpartition("/")
-    place = find_study(tag if slash else wanted, s3_path)
+    place = find_study(tag if slash else wanted, s3_path, aws)
     try:
         return _bring(place, root)
     except ExperimentNotFound as error:
@@ -48,12 +49,12 @@ def bring_here(wanted: str, root: Path, s3_path: str | None) -> str:
     runs = [one for one in folders(place.bucket, above) if one.startswith(wanted) and is_suffix(one[len(wanted) :])]
     if not runs:
         try:
-            found = find_in_s3(wanted, s3_path)
+            found = find_in_s3(wanted, s3_path, aws)
         except ExperimentNotFound:
             raise not_found from None
         runs = [found.tag or found.name]
     for one in runs:
-        _bring(find_study(one, s3_path), root)
+        _bring(find_study(one, s3_path, aws), root)
     return _s3_path(place)
 
 

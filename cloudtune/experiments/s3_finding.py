@@ -25,6 +25,8 @@ from cloudtune.store.study_place import STUDY_FOLDER, StudyPlace
 
 #: Beside the tags: archives of code.
 _NO_TAG = "code"
+#: Seconds for which the first call is repeated where results are read: without a network nobody is to wait for long.
+_FIRST_PATIENCE = 5.0
 _URI = re.compile(r"(?P<path>s3://[^/]+(?:/.+?)??)/cloudtune/(?P<tag>[^/]+)/(?P<name>[^/]+)/?")
 
 
@@ -78,6 +80,17 @@ class S3Experiment:
     def code(self) -> str:
         """Prefix of the archives of code, with a slash at its end."""
         return f"{self.prefix}/cloudtune/code/" if self.prefix else "cloudtune/code/"
+
+
+def aws_in_reach() -> Aws:
+    """The account and region of the environment, once AWS has answered: where it cannot be reached, seconds tell.
+
+    Raises:
+        AwsError: It does not answer, or does not know the caller.
+    """
+    aws = aws_for()
+    aws.identify(patience=_FIRST_PATIENCE)
+    return aws
 
 
 def find_in_s3(name: str, s3_path: str | None = None, aws: Aws | None = None) -> S3Experiment:

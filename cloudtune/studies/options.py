@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,12 +39,15 @@ class StudyRequest:
     launch: LaunchArguments
 
 
-def study_request(catalogue: Catalogue, values: Mapping[str, Any]) -> StudyRequest:
+def study_request(
+    catalogue: Catalogue, values: Mapping[str, Any], to_make: Collection[str] | None = None
+) -> StudyRequest:
     """Makes a request of the values of flags.
 
     Args:
         catalogue: Whose benchmarks, methods and arguments of one's own there are.
         values: Name of each flag that was given -> its value; None or an empty tuple stand for one that was not.
+        to_make: Benchmarks of the plan whose definitions are made, to see whether its cells can be. Default: all.
 
     Raises:
         FlagsRefused: One is missing, or two contradict each other.
@@ -70,8 +73,10 @@ def study_request(catalogue: Catalogue, values: Mapping[str, Any]) -> StudyReque
     )
     _check_together(request, given)
     _check_simulated(catalogue, request, given)
-    # Of one seed: there may be very many.
-    catalogue.cells(replace(request.plan, num_seeds=1))
+    made = request.plan.benchmarks if to_make is None else tuple(to_make)
+    if made:
+        # Of one seed: there may be very many.
+        catalogue.cells(replace(request.plan, benchmarks=made, num_seeds=1))
     return request
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloudtune.config_space import config_digest
+from cloudtune.errors import ExperimentMismatch
 from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
 from cloudtune.studies.catalogue import Catalogue
 from cloudtune.studies.cell import Cell
-from cloudtune.studies.cell_tuner import Account, CellTuners
+from cloudtune.studies.cell_tuner import MASTER_SEED, Account, CellTuners
 from cloudtune.studies.plan import Plan
 from cloudtune.studies.seed_searcher import SeedSearcher
 from cloudtune.studies.settings import CellSettings
@@ -117,6 +119,25 @@ class Rerun:
     def name(self) -> str:
         """Of the experiment."""
         return self.cell.name
+
+    def going_on(self, metadata: Mapping[str, Any]) -> Rerun:
+        """The same on the seeds on which its experiment has begun.
+
+        Args:
+            metadata: Of the experiment.
+
+        Raises:
+            ExperimentMismatch: Another master seed was given.
+        """
+        begun, given = metadata.get(MASTER_SEED), self.settings.random_seed
+        if begun is None or begun == given:
+            return self
+        if given is not None:
+            raise ExperimentMismatch(
+                f"experiment '{self.name}' began with --random_seed {begun}, now it is {given}: leave it out; a higher "
+                "--num_seeds adds further seeds to those that there are"
+            )
+        return replace(self, settings=replace(self.settings, random_seed=begun))
 
     def tuners(self) -> CellTuners:
         """What makes its tuner, or launches it."""

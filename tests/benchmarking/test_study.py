@@ -17,7 +17,7 @@ from benchmarking.study import running
 from benchmarking.study.experiment import Experiment, Setup
 from benchmarking.study.plan import FULL, PLANS, REGRET, Plan
 from benchmarking.study.playing import play
-from benchmarking.study.records import append, digest_of, read, valid
+from benchmarking.study.records import Valid, append, digest_of, read, valid
 from benchmarking.study.stragglers import WithStragglers
 from benchmarking.study.tables import DIGITS, TASKSET_VARIABLE, ground, is_there, power_laws
 from cloudtune.optimizer import baselines
@@ -151,9 +151,9 @@ def test_a_record_of_other_settings_does_not_count(tmp_path: Path, change: Calla
     former = change(now)
     assert former.key == now.key
     append(file, {"key": now.key, "digest": digest_of(former), "steps": []})
-    assert valid(file, [now]) == ({}, 1)
+    assert valid(file, [now]) == Valid({}, 1, frozenset())
     assert running.run(file, [now], 1) == 0
-    assert valid(file, [now])[0][now.key]["steps"]
+    assert valid(file, [now]).records[now.key]["steps"]
     assert len(read(file)[now.key]) == 2
 
 
@@ -198,7 +198,7 @@ def test_tables_that_are_not_there_are_named(tmp_path: Path, monkeypatch: pytest
     experiment = Experiment("asha", FULL.missing_tables()[0], SETUPS["asha"][0], 0)
     file = tmp_path / "records.jsonl"
     append(file, {"key": experiment.key, "digest": "made where it was"})
-    assert experiment.key in valid(file, [experiment])[0]
+    assert experiment.key in valid(file, [experiment]).records
 
 
 @pytest.mark.parametrize("name", list(PLANS))

@@ -11,11 +11,14 @@ import pytest
 
 from cloudtune.cli import main
 from cloudtune.cli.rerun_text import expectation
+from cloudtune.errors import CloudtuneError
 from cloudtune.experiments import load_experiment
 from cloudtune.remote.standing import standing_of_folder
+from cloudtune.studies.benchmark import BenchmarkDefinition
 from cloudtune.studies.seeds import rerun_seeds
 from cloudtune.studies.winners import winners
 from tests.experiments.recorded import record, row, trial
+from tests.studies.noisy_study import CATALOGUE as CATALOGUE_ITSELF
 from tests.studies.noisy_study import MASTER, TAG, of_study, run_study
 
 CATALOGUE = "tests.studies.noisy_study"
@@ -50,6 +53,36 @@ def test_the_winner_on_new_seeds() -> None:
     assert more["name"] == first["name"]
     assert more["runs"][:2] == first["runs"]
     assert [run["seed"] for run in more["runs"]] == rerun_seeds(MASTER, "noisy", 3)
+
+
+def test_a_master_seed_counts_also_where_nothing_is_left_to_run() -> None:
+    """Another one than its runs have is refused, not ignored; without one it goes on with the seeds that there are."""
+    run_study()
+    line = (TAG, "--best", "--json", "--num_seeds")
+    first = told(rerun(*line, "1", "--random_seed", "11"))
+    assert [run["seed"] for run in first["runs"]] == rerun_seeds(11, "noisy", 1)
+    for number in ("1", "2"):
+        other = rerun(*line, number, "--random_seed", "12")
+        assert other.exit_code == 1
+        said = " ".join(other.output.split())
+        assert f"experiment '{first['name']}' began with --random_seed 11, now it is 12: leave it out; a higher" in said
+    more = told(rerun(*line, "2"))
+    assert [run["seed"] for run in more["runs"]] == rerun_seeds(11, "noisy", 2)
+
+
+def test_only_the_benchmark_of_the_winner_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one of the catalogue may lack what it needs on this machine; one that is named may not."""
+
+    def missing() -> BenchmarkDefinition:
+        raise CloudtuneError("its data are not on this machine")
+
+    run_study()
+    assert isinstance(CATALOGUE_ITSELF.benchmarks, dict)
+    monkeypatch.setitem(CATALOGUE_ITSELF.benchmarks, "missing", missing)
+    assert told(rerun(TAG, "--best", "--dry_run", "--json"))["benchmark"] == "noisy"
+    named = rerun(TAG, "--best", "--dry_run", "--benchmark", "noisy", "missing")
+    assert named.exit_code == 1
+    assert "its data are not on this machine" in named.output
 
 
 @pytest.mark.parametrize(("mode", "mean", "good"), [("min", 2.0, True), ("min", 0.5, False), ("max", 0.5, True)])

@@ -9,8 +9,9 @@ import click.testing
 import pytest
 
 from cloudtune.cli import main
+from cloudtune.experiments import sync
 from cloudtune.localcloud import LocalCloud
-from tests.experiments.in_s3 import account
+from tests.experiments.in_s3 import DEFAULT_BUCKET, account
 from tests.experiments.recorded import row, trial
 from tests.experiments.studies_in_s3 import ended
 
@@ -51,3 +52,24 @@ def test_a_study_in_s3_is_run_again_here(account: LocalCloud, monkeypatch: pytes
     assert len(offline["runs"]) == 3
     assert "what was fetched before counts, for the study cannot be read from S3 (" in said
     assert "not-there-any-more" in said
+
+
+def test_copies_of_several_places_where_s3_is_out_of_reach(
+    account: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which study is meant is to be said: none is taken, nor is it told that there is none."""
+    for number, place in enumerate((f"s3://{DEFAULT_BUCKET}", "s3://data/team")):
+        ended(
+            f"study-noisy-RS-w1-{number}",
+            trial(0, x=0.1, max_epochs=1),
+            row(0, 1.0, error=0.1, epoch=1),
+            place=place,
+            metric_names=["error"],
+            benchmark="noisy",
+            method="RS",
+        )
+        sync("study", place)
+    monkeypatch.setenv("CLOUDTUNE_S3_PATH", "s3://not-there-any-more")
+    result = click.testing.CliRunner().invoke(main, [*LINE, "--dry_run"])
+    assert result.exit_code == 1
+    assert "of several places in S3: name the one that is meant as s3_path (--s3-path)" in result.output

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cloudtune.aws.clients import Aws
+from cloudtune.aws.clients import aws_for
 from cloudtune.aws.s3 import Bucket
 from cloudtune.localcloud import LocalCloud
 from cloudtune.store.s3_place import S3Place
@@ -36,7 +36,7 @@ def header(name: str, **more: Any) -> Entry:
 def opened_in_s3(name: str, *entries: Entry, tag: str = "", place: str = f"s3://{DEFAULT_BUCKET}") -> S3Store:
     """Writes an experiment; its tuner is still at work."""
     where = S3Place.of(place)
-    store = S3Store(Bucket(Aws(), where.bucket_name, ACCOUNT), where.root(name, tag or None))
+    store = S3Store(Bucket(aws_for(), where.bucket_name, ACCOUNT), where.root(name, tag or None))
     store.open()
     store.append(list(entries))
     store.flush()

@@ -274,6 +274,7 @@ def test_s3_gives_up_in_the_middle(faults: CloudFaults, monkeypatch: pytest.Monk
     for number in range(4):
         ended(f"study-{number}")
     monkeypatch.setattr("cloudtune.aws.patience.Patience.pause_after", lambda self, error: None)
+    monkeypatch.setattr("cloudtune.aws.clients._ATTEMPTS", 1)  # botocore's own
     faults.add("throttle", operation="s3:GetObject", resource="*/study-2.table")
     with pytest.raises(Throttled):
         sync("study")

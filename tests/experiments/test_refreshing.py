@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from cloudtune.errors import ExperimentNotFound
+from cloudtune.aws.patience import Patience
+from cloudtune.errors import CloudtuneError, ExperimentNotFound
 from cloudtune.experiments import ComparativeResults, load_experiment, load_experiments, sync
 from cloudtune.localcloud import LocalCloud
 from cloudtune.localcloud.cloud import CloudFaults
@@ -71,6 +74,35 @@ def test_without_a_network_the_copy_serves_at_once(
     assert not caplog.records
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: load_experiments("study", download_from_s3=True),
+        lambda: load_experiments("study", s3_path=f"s3://{DEFAULT_BUCKET}"),
+        lambda: load_experiments("absent"),
+        lambda: load_experiment("absent"),
+        lambda: load_experiment("study-0", s3_path=f"s3://{DEFAULT_BUCKET}"),
+    ],
+)
+def test_without_a_network_a_download_is_given_up_soon(
+    read: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first call, which nothing answers, is repeated for seconds only, not for as long as calls are otherwise."""
+    patiences: list[float | None] = []
+
+    def none(seconds: float | None) -> Patience:
+        patiences.append(seconds)
+        return Patience(0.0)
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("cloudtune.aws.clients.Patience", none)
+    with pytest.raises(CloudtuneError, match="got no answer"):
+        read()
+    (patience,) = patiences
+    assert patience is not None
+    assert 0 < patience <= 10
+
+
 def test_what_has_gone_from_s3_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """It is kept, and read; a study with the same name in another account is the usual reason."""
     ended("study-0")
@@ -103,3 +135,20 @@ def test_copies_of_several_places(monkeypatch: pytest.MonkeyPatch) -> None:
         (one,) = load_experiments("study", download_from_s3=asked)
         assert one.place.startswith("s3://data/team/")
     assert load_experiment("study-0", download_if_not_found=False).place.startswith("s3://data/team/")
+
+
+def test_copies_of_several_places_never_mix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where no two of their experiments have one name: a tag at another place is another study."""
+    ended("study-0")
+    ended("study-1", place="s3://data/team")
+    ended("other-0", tag="other", place="s3://data/team")
+    for tag, place_of_it in (("study", None), ("study", "s3://data/team"), ("other", "s3://data/team")):
+        sync(tag, place_of_it)
+    for options in ({}, {"download_from_s3": False}):
+        with pytest.raises(ExperimentNotFound, match=r"'study' of several places .*: s3://data/team, s3://sagemaker-"):
+            load_experiments("study", **options)  # type: ignore[arg-type]
+    assert names("other", download_from_s3=False) == ["other-0"]
+    assert names("study", s3_path="s3://data/team", download_from_s3=False) == ["study-1"]
+    monkeypatch.setenv("CLOUDTUNE_S3_PATH", f"s3://{DEFAULT_BUCKET}")
+    assert names("study", download_from_s3=False) == ["study-0"]
+    assert load_experiment("study-1", download_if_not_found=False).place.startswith("s3://data/team/")

@@ -73,7 +73,8 @@ def test_a_cloud_for_the_time_of_the_script(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_the_four_methods_over_recorded_curves(tmp_path: Path) -> None:
     """Tuners as training jobs whose trials are simulated: each method of the tutorial ends its experiment."""
-    words = "--experiment_tag four --benchmark digits_mlp --backend simulator --n_workers 4 --max_num_trials_started 9"
+    words = "--experiment_tag four --benchmark digits_mlp --method RS BO ASHA MOBSTER --backend simulator "
+    words += "--n_workers 4 --max_num_trials_started 9"
     done = run("launch_remote.py", *words.split(), "--local_cloud", "--json", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     names = [f"four-digits-mlp-{method}-w4-0" for method in ("RS", "BO", "ASHA", "MOBSTER")]

@@ -17,6 +17,8 @@ from cloudtune.config_space import choice
 from cloudtune.localcloud import LocalCloud
 from cloudtune.optimizer.baselines import GridSearch
 from cloudtune.remote import RemoteLauncher
+from cloudtune.remote.launching import Checks
+from cloudtune.remote.parcel import bucket_of, make_parcels
 from cloudtune.remote.remote_launcher import RemoteExperiment
 from cloudtune.remote.tuner_job import TunerPlace
 from cloudtune.store.s3_log import S3LogView
@@ -84,6 +86,18 @@ class RemoteTuning:
         job = {**JOB, "s3_path": f"s3://{BUCKET}", "environment": {"GATES": str(self.gates)}, **options}
         takeover = job.pop("takeover", False)
         return RemoteLauncher(tuner, **job).run(wait=False, takeover=takeover)
+
+    def launch_amid(self, tuner: Tuner, meanwhile: Callable[[], object]) -> RemoteExperiment:
+        """Launches a tuner.
+
+        Args:
+            tuner: Which.
+            meanwhile: Called when all that its job reads is there, right before the job is.
+        """
+        job: dict[str, Any] = {**JOB, "s3_path": f"s3://{BUCKET}", "environment": {"GATES": str(self.gates)}}
+        aws = aws_for(None, None)
+        (parcel,) = make_parcels(aws, [tuner], bucket_of(aws, job["s3_path"]))
+        return RemoteLauncher(tuner, **job).run_with(parcel, Checks(meanwhile, lambda: None))
 
     def release(self, *trials: int) -> None:
         """Lets scripts go on that wait."""

@@ -135,11 +135,10 @@ def test_a_name_whose_experiment_is_another_one(tuning: RemoteTuning) -> None:
 
 def test_a_pickle_that_is_changed_in_s3(tuning: RemoteTuning) -> None:
     """It is not unpickled; the job's reason says so, and launching again goes on from the log."""
-    tuning.cloud.faults.add(Fault("slow_start", seconds=20.0, count=1))
     tuner = tuning.tuner(False, SPACE, trials=1)
-    launched = tuning.launch(tuner)
     key = tuning.place.keys.task_folder(0, 0) + PICKLE
-    tuning.bucket.put(key, b"cos\nsystem\n(S'touch /tmp/never'\ntR.")
+    pickle = b"cos\nsystem\n(S'touch /tmp/never'\ntR."
+    launched = tuning.launch_amid(tuner, lambda: tuning.bucket.put(key, pickle))
     job = tuning.wait_for_end(launched.job_name)
     assert job["status"] == "Failed"
     assert "launch again" in job["failure_reason"]
@@ -159,22 +158,25 @@ def _damaged_inside(body: bytes) -> bytes:
 @pytest.mark.parametrize("spoil", [_half, _damaged_inside, lambda _: b"garbage"])
 def test_an_archive_that_is_changed_in_s3(tuning: RemoteTuning, spoil: Callable[[bytes], bytes]) -> None:
     """The job's reason is one sentence that says so; launching again uploads it anew."""
-    fault = tuning.cloud.faults.add(Fault("slow_start", seconds=10.0, count=1))
+    whole: dict[str, bytes] = {}
+
+    def change() -> None:
+        (archive,) = tuning.bucket.list("cloudtune/code/")
+        whole[archive.key] = tuning.bucket.get(archive.key).body  # type: ignore[union-attr]
+        tuning.bucket.put(archive.key, spoil(whole[archive.key]))
+
     tuner = tuning.tuner(False, SPACE, trials=1)
-    launched = tuning.launch(tuner)
-    (archive,) = tuning.bucket.list("cloudtune/code/")
-    whole = tuning.bucket.get(archive.key).body  # type: ignore[union-attr]
-    tuning.bucket.put(archive.key, spoil(whole))
+    launched = tuning.launch_amid(tuner, change)
+    ((archive, before),) = whole.items()
     job = tuning.wait_for_end(launched.job_name)
     assert job["status"] == "Failed"
     assert re.fullmatch(
-        rf"AlgorithmError: the archive {archive.key} was changed or damaged after it was uploaded \(.*\): launch "
+        rf"AlgorithmError: the archive {archive} was changed or damaged after it was uploaded \(.*\): launch "
         "again, which replaces it, exit code: 1",
         job["failure_reason"],
     )
-    tuning.cloud.faults.remove(fault)
     again = tuning.launch(tuner)
-    assert tuning.bucket.get(archive.key).body == whole  # type: ignore[union-attr]
+    assert tuning.bucket.get(archive).body == before  # type: ignore[union-attr]
     assert tuning.wait_for_end(again.job_name)["status"] == "Completed"
     tuning.check_whole({0: 1})
 
@@ -226,13 +228,14 @@ def test_a_credential_in_the_jobs_environment(tuning: RemoteTuning, monkeypatch:
 @pytest.mark.defect("R7")
 def test_an_image_with_another_python(tuning: RemoteTuning) -> None:
     """It is told before pip is asked for packages that this Python does not have; both sides are named."""
-    tuner = tuning.tuner(False, SPACE, trials=1)
-    tuning.cloud.faults.add(Fault("slow_start", seconds=15.0, count=1))
-    launched = tuning.launch(tuner)
     key = tuning.place.keys.task(0, 0)
-    task = json.loads(tuning.bucket.get(key).body)  # type: ignore[union-attr]
-    assert task["python"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
-    tuning.bucket.put(key, json.dumps({**task, "python": "3.99"}).encode())
+
+    def change() -> None:
+        task = json.loads(tuning.bucket.get(key).body)  # type: ignore[union-attr]
+        assert task["python"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
+        tuning.bucket.put(key, json.dumps({**task, "python": "3.99"}).encode())
+
+    launched = tuning.launch_amid(tuning.tuner(False, SPACE, trials=1), change)
     job = tuning.wait_for_end(launched.job_name)
     assert job["status"] == "Failed"
     assert "pickled with Python 3.99" in job["failure_reason"]

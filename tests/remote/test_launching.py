@@ -84,19 +84,19 @@ def test_an_answer_that_is_lost_is_no_other_launch(tuning: RemoteTuning, operati
 
 def test_a_job_runs_nothing_but_its_own_launch(tuning: RemoteTuning) -> None:
     """A pickle and a manifest that fit each other, and are another launch's, are not unpickled."""
-    tuning.cloud.faults.add(Fault("slow_start", seconds=15.0, job="other-tuning-0-0"))
-    fault = tuning.cloud.faults.add(Fault("slow_start", seconds=15.0, job=f"{NAME}-tuning-0-0"))
-    launched = tuning.launch(tuning.tuner(False, SPACE, trials=1))
     tuning.launch(tuning.tuner(False, SPACE, trials=1, tuner_name="other"))
     theirs = TunerPlace(tuning.bucket, ROOT.replace(NAME, "other")).keys.task_folder(TRIAL, 0)
-    for name in (MANIFEST, PICKLE):
-        body = tuning.bucket.get(theirs + name).body  # type: ignore[union-attr]
-        tuning.bucket.put(tuning.place.keys.task_folder(TRIAL, 0) + name, body)
+
+    def change() -> None:
+        for name in (MANIFEST, PICKLE):
+            body = tuning.bucket.get(theirs + name).body  # type: ignore[union-attr]
+            tuning.bucket.put(tuning.place.keys.task_folder(TRIAL, 0) + name, body)
+
+    launched = tuning.launch_amid(tuning.tuner(False, SPACE, trials=1), change)
     job = tuning.wait_for_end(launched.job_name)
     assert job["status"] == "Failed"
     assert "is not what it was launched with" in job["failure_reason"]
     assert tuning.log() == []
-    tuning.cloud.faults.remove(fault)
     again = tuning.launch(tuning.tuner(False, SPACE, trials=1))
     assert tuning.wait_for_end(again.job_name)["status"] == "Completed"
     tuning.wait_for_end("other-tuning-0-0")
@@ -105,9 +105,8 @@ def test_a_job_runs_nothing_but_its_own_launch(tuning: RemoteTuning) -> None:
 @pytest.mark.parametrize("name", [MANIFEST, PICKLE])
 def test_a_job_whose_launch_was_deleted(tuning: RemoteTuning, name: str) -> None:
     """By a lifecycle rule before a spot job's next machine, say: its reason names what is missing, and what to do."""
-    tuning.cloud.faults.add(Fault("slow_start", seconds=10.0, job=f"{NAME}-tuning-0-0"))
-    launched = tuning.launch(tuning.tuner(False, SPACE, trials=1))
-    tuning.bucket.delete([tuning.place.keys.task_folder(TRIAL, 0) + name])
+    key = tuning.place.keys.task_folder(TRIAL, 0) + name
+    launched = tuning.launch_amid(tuning.tuner(False, SPACE, trials=1), lambda: tuning.bucket.delete([key]))
     job = tuning.wait_for_end(launched.job_name)
     assert job["status"] == "Failed"
     assert f"\n{name} is missing in " in job["failure_reason"]

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from cloudtune.aws.clients import Aws
+from cloudtune.aws.clients import Aws, aws_for
 from cloudtune.aws.rate_budget import RateBudget
 from cloudtune.aws.s3 import Bucket
 from cloudtune.localcloud.in_process import InProcessCloud
@@ -53,7 +53,7 @@ def said_of(cell: Cell, **more: Any) -> Overview:
 
 def job_of(cell: Cell, attempt: int = 0) -> str:
     """Name of the job of a cell's tuner."""
-    place = TunerPlace(Bucket(Aws(), BUCKET), f"cloudtune/{cell.tag}/{cell.name}/")
+    place = TunerPlace(Bucket(aws_for(), BUCKET), f"cloudtune/{cell.tag}/{cell.name}/")
     return place.job_name(cell.name, attempt)
 
 

@@ -37,13 +37,13 @@ def test_cells_share_a_small_budget(local_cloud: LocalCloud, tmp_path: Path, mon
     """
     max_cost = 3 * TUNER_COST + 2.1 * TRIAL_COST
     study = make_study(local_cloud, tmp_path, monkeypatch, max_cost)
-    jobs = [study.launch(name, trials=8) for name in NAMES[:2]]
+    jobs = [study.launch(name, trials=5) for name in NAMES[:2]]
     with pytest.raises(BudgetUsedUp, match=NAMES[2]):
-        study.launch(NAMES[2], trials=8)
+        study.launch(NAMES[2], trials=5)
     assert study.wait(*jobs) == ["Completed"] * 2
     assert 0 < study.bill() <= max_cost
     assert study.most_committed() <= max_cost + 1e-6
-    assert len(study.trial_jobs()) == 2 * 8
+    assert len(study.trial_jobs()) == 2 * 5
     book = study.book()
     assert list(book.shares) == NAMES[:2]
     assert all(share.ended for share in book.shares.values())
