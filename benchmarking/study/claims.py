@@ -53,6 +53,8 @@ CLAIMS: Sequence[Claim] = (
         "PASHA matches ASHA's final quality, within its interval, with less than half of the epochs.",
         Question("pasha", "PASHA", "ASHA", "rank trained to the end", "within"),
         Question("pasha", "PASHA", "ASHA", "epochs", "below", 0.5),
+        Question("pasha", "ASHA to epoch 3", "ASHA", "epochs"),
+        Question("pasha", "ASHA to epoch 3", "ASHA", "rank trained to the end"),
     ),
     _claim(
         "models",

@@ -22,7 +22,14 @@ SETUPS: Mapping[str, Sequence[Setup]] = {
         for n in (1, 2, 4, 8)
     ],
     "asha": [Setup("random search", "RandomSearch", whole_trials=16), Setup("ASHA", "ASHA", whole_trials=16)],
-    "pasha": [Setup("ASHA", "ASHA", options=_PROMOTION, limits=_SAMPLED), Setup("PASHA", "PASHA", limits=_SAMPLED)],
+    "pasha": [
+        Setup("ASHA", "ASHA", options=_PROMOTION, limits=_SAMPLED),
+        Setup("PASHA", "PASHA", limits=_SAMPLED),
+        # What PASHA comes to where its maximum never grows: the least that it can need.
+        Setup(
+            "ASHA to epoch 3", "ASHA", options={**_PROMOTION, "max_resource_attr": None, "max_t": 3}, limits=_SAMPLED
+        ),
+    ],
     "models": [
         Setup("random search", "RandomSearch", whole_trials=12),
         Setup("BO", "BayesianOptimization", whole_trials=12),

@@ -71,15 +71,15 @@ def play(experiment: Experiment) -> Record:
         blackbox = WithStragglers(blackbox, setup.slow_share, setup.slow_factor, experiment.seed)
     metric, seed = blackbox.metrics[0], experiment.seed
     method: Any = getattr(baselines, setup.method)
-    scheduler = method(
-        {**blackbox.config_space, _TO_TRAIN: blackbox.max_resource},
-        metric=metric,
-        resource_attr=blackbox.resource_attr,
-        max_resource_attr=_TO_TRAIN,
-        points_to_evaluate=[],
-        random_seed=seed,
+    arguments = {
+        "metric": metric,
+        "resource_attr": blackbox.resource_attr,
+        "max_resource_attr": _TO_TRAIN,
+        "points_to_evaluate": [],
+        "random_seed": seed,
         **setup.options,
-    )
+    }
+    scheduler = method({**blackbox.config_space, _TO_TRAIN: blackbox.max_resource}, **arguments)
     limit = None if setup.whole_trials is None else setup.whole_trials * on.whole_trial
     limits: dict[str, Any] = {**setup.limits, "max_wallclock_time": limit}
     best = _Best(metric, on, seed)

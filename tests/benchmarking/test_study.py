@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from benchmarking.study.records import append, digest_of, read, valid
 from benchmarking.study.stragglers import WithStragglers
 from benchmarking.study.tables import DIGITS, TASKSET_VARIABLE, ground, is_there, power_laws
 from cloudtune.optimizer import baselines
+from cloudtune.optimizer.schedulers.soft_ranking import SoftRanking
 
 ROOT = Path(__file__).parents[2]
 SHORT = {"max_num_trials_started": 6}
@@ -220,3 +222,13 @@ def test_an_error_of_an_experiment_names_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="grace_period"):
         running.run(file, [good, broken], 1)
     assert list(read(file)) == [good.key]
+
+
+def test_the_least_that_pasha_can_need_is_that_of_a_maximum_that_never_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every ranking counts as settled, PASHA trains exactly what the setup beside it trains."""
+    _, pasha, least = FULL.setups["pasha"]
+    monkeypatch.setattr(SoftRanking, "has_settled", lambda *_: True)
+    limits = {"max_num_trials_started": 40}
+    records = [play(Experiment("x", DIGITS, dataclasses.replace(setup, limits=limits), 3)) for setup in (pasha, least)]
+    assert records[0]["epochs"] == records[1]["epochs"]
+    assert records[0]["best"] == records[1]["best"]

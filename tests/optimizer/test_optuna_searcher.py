@@ -30,8 +30,9 @@ from cloudtune.config_space import (
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler
 from cloudtune.optimizer.searchers.optuna_domains import parameters
+from cloudtune.optimizer.searchers.optuna_samplers import SamplerSource, quiet
 from cloudtune.optimizer.searchers.optuna_searcher import OptunaSearcher
-from cloudtune.optimizer.searchers.optuna_study import Told
+from cloudtune.optimizer.searchers.optuna_study import OptunaStudy, Told
 from cloudtune.trial import Trial
 
 DOMAINS: dict[str, Any] = {
@@ -215,6 +216,123 @@ def test_a_continued_search_goes_on_as_it_would_have(sampler: str) -> None:
             scheduler.on_trial_result(trial, result)
             scheduler.on_trial_complete(trial, result)
     assert values(first, 4, 8) == values(second, 4, 8)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsgaii", "qmc"])
+def test_what_is_computed_aside_is_what_would_have_been_suggested(sampler: str) -> None:
+    """Asking the sampler in another thread's stead gives the same configurations and the same notes."""
+    options = {"gp": {"n_startup_trials": 4}, "nsgaii": {"population_size": 4}}.get(sampler, {})
+    aside, at_once = (searched(sampler, **options) for _ in range(2))
+    for number in range(7):
+        work = aside.work()
+        assert work is not None
+        aside.take(work())
+        one, other = aside.suggest(), at_once.suggest()
+        assert one is not None
+        assert one == other
+        for scheduler in (aside, at_once):
+            trial = Trial(number, one.config or {})
+            scheduler.on_trial_add(trial)
+            scheduler.on_trial_result(trial, {"loss": trial.config["x"]})
+            scheduler.on_trial_complete(trial, {"loss": trial.config["x"]})
+
+
+def test_what_happens_meanwhile_counts_for_the_suggestion_after() -> None:
+    """A trial that ends while the sampler is asked changes nothing in what is proposed, nor what follows from it."""
+    aside, before, restored = (searched("tpe", n_startup_trials=3) for _ in range(3))
+    schedulers = (aside, before, restored)
+    for number in range(6):
+        suggestion = aside.suggest()
+        assert suggestion is not None
+        for scheduler in (before, restored):
+            scheduler.restore(suggestion)
+        for scheduler in schedulers:
+            scheduler.on_trial_add(Trial(number, suggestion.config or {}))
+
+    def ends(number: int, scheduler: TrialScheduler) -> None:
+        result = {"loss": float(number)}
+        trial = Trial(number, {})
+        scheduler.on_trial_result(trial, result)
+        scheduler.on_trial_complete(trial, result)
+
+    for number in range(5):
+        for scheduler in schedulers:
+            ends(number, scheduler)
+    work = aside.work()
+    assert work is not None
+    ends(5, aside)
+    aside.take(work())
+    proposed = aside.suggest()
+    assert proposed == before.suggest()
+    ends(5, restored)
+    assert proposed is not None
+    restored.restore(proposed)
+    assert values(aside, 3, 7) == values(restored, 3, 7)
+
+
+def test_where_there_is_nothing_to_ask_nothing_is_computed_aside() -> None:
+    """For a point to evaluate, in a space that is used up, and for CMA-ES, which is asked again when it continues."""
+    options: dict[str, Any] = {"metric": "loss", "random_seed": 1, "search_options": {"sampler": "random"}}
+    scheduler = FIFOScheduler({"n": randint(1, 2)}, "optuna", points_to_evaluate=[{"n": 1}], **options)
+    assert scheduler.work() is None
+    scheduler.suggest()
+    assert scheduler.work() is not None
+    scheduler.suggest()
+    assert scheduler.work() is None
+    assert scheduler.suggest() is None
+    assert searched("cmaes").work() is None
+
+
+def test_optuna_makes_a_trial_anew_only_when_something_else_is_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suggestion costs two trials, one that runs and one that has ended, however many there have been."""
+    made: list[int] = []
+    frozen = OptunaStudy._frozen
+
+    def counted(self: OptunaStudy, number: int, *rest: Any) -> Any:
+        made.append(number)
+        return frozen(self, number, *rest)
+
+    monkeypatch.setattr(OptunaStudy, "_frozen", counted)
+    values(searched("random"), 30)
+    assert made == list(range(29))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes", "nsgaii", "qmc", "gp"])
+def test_a_study_of_borrowed_trials_is_one_of_optunas_own(sampler: str) -> None:
+    """Samplers propose and note the same as in Optuna's storage, and leave the trials they are lent as they were."""
+    import optuna
+
+    source = SamplerSource(sampler, {"population_size": 4} if sampler == "nsgaii" else None)
+    known = parameters({"x": uniform(0, 1), "n": randint(1, 30), "kind": choice(["a", "b"])})
+    distributions = {name: parameter.distribution for name, parameter in known.items()}
+    study = OptunaStudy(known, 1)
+    params: list[dict[str, Any]] = []
+    notes: list[dict[str, Any]] = []
+    told: list[Told] = []
+    study_notes: dict[str, Any] = {}
+    with quiet():
+        own = optuna.create_study(storage=optuna.storages.InMemoryStorage())
+    for number in range(14):
+        opened = study.open(params, notes, told, study_notes)
+        lent = [written_on(trial) for _, trial in study._made.values()]
+        asked = opened.ask(source.make(number, 7))
+        assert [written_on(trial) for _, trial in study._made.values()] == lent
+        with quiet():
+            own.sampler = source.make(number, 7)
+            trial = own.ask(fixed_distributions=distributions)
+        assert dict(trial.params) == asked.params
+        assert own._storage.get_trial(trial._trial_id).system_attrs == asked.trial_notes
+        params.append(asked.params)
+        notes.append(asked.trial_notes)
+        study_notes.update(asked.study_notes)
+        told.append(Told("COMPLETE", (asked.params["x"] + number % 3,)))
+        # Not told by the study itself, which would tell the sampler: that is what our trials do not do.
+        own._storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.COMPLETE, told[-1].costs)
+
+
+def written_on(trial: Any) -> tuple[Any, ...]:
+    """Everything that a sampler may write on a trial."""
+    return (trial.number, trial.state, dict(trial.params), dict(trial.system_attrs), dict(trial.intermediate_values))
 
 
 def test_a_sequence_goes_on_from_suggestion_to_suggestion() -> None:

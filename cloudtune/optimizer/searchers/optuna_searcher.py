@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from cloudtune.config_space import complete_config, config_key, search_space
 from cloudtune.optimizer.goal import Goal
@@ -24,6 +24,13 @@ _MAX_ASKS = 3
 _STREAM = 200
 
 
+class Proposal(NamedTuple):
+    """What a sampler has proposed that is new, at which attempt, from 0; None: nothing."""
+
+    attempt: int = 0
+    asked: Asked | None = None
+
+
 class OptunaSearcher(RandomSearcher):
     """Proposes what a sampler of Optuna proposes.
 
@@ -32,7 +39,7 @@ class OptunaSearcher(RandomSearcher):
     suggestion; CMA-ES, whose notes are pickles, is asked again instead. An experiment that is continued therefore goes
     on as it would have. What a sampler keeps in itself from one suggestion to the next is lost: Optuna's GP sampler
     fits each model from scratch. A sampler of one's own is reproducible if it draws from ``numpy.random.RandomState``
-    attributes and keeps its state in the study.
+    attributes and keeps its state in the study. Sampling is done beside the tuner's loop, but for CMA-ES.
 
     The sampler sees costs to be minimised. Running trials are running; a trial that was stopped has its last value.
     Failed trials, and values that are not finite, count as the worst value that there was. Under a scheduler with rung
@@ -77,8 +84,10 @@ class OptunaSearcher(RandomSearcher):
         self._study_notes: dict[str, Any] = {}
         self._running: set[int] = set()
         self._numbers: dict[int, int] = {}
-        # The proposal that was made last, and which of the sampler's it was.
-        self._asked: tuple[int, Asked] | None = None
+        # What was computed aside, with the number of the suggestion that it is for.
+        self._taken: tuple[int, Proposal] | None = None
+        # The proposal that was made last.
+        self._proposed: Proposal | None = None
         self._recalled: Mapping[str, Any] = {}
         self._memo: dict[str, Any] | None = None
 
@@ -102,25 +111,65 @@ class OptunaSearcher(RandomSearcher):
         """The sampler and its options."""
         return {**super().settings(), "sampler": self._source.name, "sampler_options": self._options}
 
+    def work(self) -> Callable[[], Proposal | None] | None:
+        """Asking the sampler.
+
+        Not where it must be asked again when the experiment continues (CMA-ES, which is quick): then it would be told
+        what trials have shown until the suggestion, and beside the loop what they had shown when that began.
+        """
+        self._taken = None
+        if self.num_suggestions < len(self.points_to_evaluate) or self._source.notes_are_pickles:
+            return None
+        return None if self._is_used_up() else self._search()
+
+    def take(self, result: Proposal | None) -> None:
+        """Keeps the proposal for the next suggestion."""
+        self._taken = None if result is None else (self.num_suggestions, result)
+
     def suggest(self) -> Config | None:
         """The sampler's proposal; a random configuration if it proposes but known ones; None if all are known."""
         random = super().suggest()
-        if random is None or self._study is None or not self._parameters:
+        if random is None:
+            return None
+        if self._taken is not None and self._taken[0] == self.num_suggestions:
+            proposed: Proposal | None = self._taken[1]
+        else:
+            search = self._search()
+            proposed = None if search is None else search()
+        if proposed is None or proposed.asked is None:
             return random
-        for attempt, asked in enumerate(self._asks()):
-            config = self._config(asked)
-            if self.allow_duplicates or self._is_new(config):
-                self._asked = attempt, asked
-                return config
-        return random
+        self._proposed = proposed
+        return self._config(proposed.asked)
 
-    def _asks(self) -> Iterator[Asked]:
-        """What the sampler proposes for the next suggestion, and what it proposes if that is not wanted."""
+    def _search(self) -> Callable[[], Proposal] | None:
+        """What makes the next proposal, on copies of what it needs; None if there is nothing to propose."""
+        if self._study is None or not self._parameters:
+            return None
+        asks = self._asks()
+        known = frozenset() if self.allow_duplicates else frozenset(self._seen)
+
+        def search() -> Proposal:
+            for attempt, asked in enumerate(asks()):
+                if config_key(self.config_space, self._config(asked)) not in known:
+                    return Proposal(attempt, asked)
+            return Proposal()
+
+        return search
+
+    def _asks(self) -> Callable[[], Iterator[Asked]]:
+        """What gives the sampler's proposal for the next suggestion, and those that it makes if that is not wanted."""
         assert self._study is not None
-        number = len(self._params)
-        study = self._study.open(self._params, self._notes, self._told(), self._study_notes)
-        for attempt in range(1, _MAX_ASKS + 1):
-            yield study.ask(self._source.make(self._seed(number, _STREAM + attempt), self._seed(0, _STREAM)))
+        study, number, source = self._study, len(self._params), self._source
+        trials = list(self._params), list(self._notes), self._told(), dict(self._study_notes)
+        seeds = [self._seed(number, _STREAM + attempt) for attempt in range(1, _MAX_ASKS + 1)]
+        seed_of_all = self._seed(0, _STREAM)
+
+        def asks() -> Iterator[Asked]:
+            opened = study.open(*trials)
+            for seed in seeds:
+                yield opened.ask(source.make(seed, seed_of_all))
+
+        return asks
 
     def _seed(self, number: int, attempt: int) -> int:
         return int(self.random.generator(number, attempt).integers(2**32))
@@ -161,7 +210,7 @@ class OptunaSearcher(RandomSearcher):
 
     def on_suggestion(self, config: Config) -> None:
         """The configuration is a running trial from now on, with what the sampler has noted of it."""
-        (attempt, asked), self._asked = self._asked or (None, None), None
+        (attempt, asked), self._proposed = self._proposed or Proposal(), None
         recalled, self._recalled = self._recalled, {}
         params = {name: parameter.encode(config[name]) for name, parameter in self._parameters.items()}
         if asked is not None:
@@ -176,7 +225,7 @@ class OptunaSearcher(RandomSearcher):
         self._notes.append(dict(recalled.get("trial", {})) if pickled is None else pickled.trial_notes)
         self._study_notes.update(recalled.get("study", {}))
 
-    def _noted(self, attempt: int | None, asked: Asked, params: Mapping[str, Any]) -> dict[str, Any]:
+    def _noted(self, attempt: int, asked: Asked, params: Mapping[str, Any]) -> dict[str, Any]:
         """The memo of a proposal. Pickles do not go there: who continues an experiment asks again instead."""
         memo: dict[str, Any] = {
             "params": {name: value for name, value in asked.params.items() if value != params[name]}
@@ -191,7 +240,7 @@ class OptunaSearcher(RandomSearcher):
 
     def _ask_again(self, config: Config, attempt: int) -> Asked | None:
         """What the sampler proposed; None if another version of it now proposes something else."""
-        asked = next(islice(self._asks(), attempt, None))
+        asked = next(islice(self._asks()(), attempt, None))
         return asked if self._config(asked) == config else None
 
     # ------------------------------------------------------------------ what becomes of trials

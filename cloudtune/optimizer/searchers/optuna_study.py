@@ -1,4 +1,4 @@
-"""The trials of an experiment as a study of Optuna, made anew for every suggestion."""
+"""The trials of an experiment as a study of Optuna, from which a sampler proposes the next one."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ class Asked(NamedTuple):
 
 
 class OptunaStudy:
-    """Makes studies that hold the same trials in the same order, whoever makes them, and asks samplers about them.
+    """Opens studies that hold the same trials in the same order, whoever opens them, and asks samplers about them.
 
     A sampler that keeps notes does so in the study (CMA-ES its distribution, NSGA-II the generation of a trial), so
-    that a study made of the same trials and notes gives the same proposals.
+    that a study made of the same trials and notes gives the same proposals. What Optuna makes of a trial is kept from
+    one study to the next, for as long as the same is told of it.
 
     Args:
         parameters: By name.
@@ -44,8 +45,8 @@ class OptunaStudy:
 
     def __init__(self, parameters: Mapping[str, Parameter], num_metrics: int) -> None:
         self._distributions = {name: parameter.distribution for name, parameter in parameters.items()}
-        self._directions = ["minimize"] * num_metrics
-        # Per trial: what was told of it, and what Optuna made of that.
+        self._num_metrics = num_metrics
+        # By number of the trial: what was told of it, and what Optuna made of that.
         self._made: dict[int, tuple[Told, Any]] = {}
 
     def open(
@@ -55,27 +56,24 @@ class OptunaStudy:
         told: Sequence[Told],
         study_notes: Mapping[str, Any],
     ) -> OpenStudy:
-        """A study of trials, each with parameters, notes and what is told of it."""
-        import optuna
-
+        """A study of trials, each with parameters, notes and what is told of it. The first two never change."""
         with quiet():
-            storage = optuna.storages.InMemoryStorage()
-            study = optuna.create_study(storage=storage, directions=self._directions)
-            study_id = storage.get_study_id_from_name(study.study_name)
-            for key, value in study_notes.items():
-                storage.set_study_system_attr(study_id, key, value)
-            for number, one in enumerate(told):
-                made = self._made.get(number)
-                if made is None or made[0] != one:
-                    made = self._made[number] = one, self._frozen(params[number], notes[number], one)
-                storage.create_new_trial(study_id, template_trial=made[1])
-        return OpenStudy(study, storage, study_id, self._distributions)
+            trials = [self._trial(number, params, notes, one) for number, one in enumerate(told)]
+        return OpenStudy(trials, self._num_metrics, study_notes, self._distributions)
 
-    def _frozen(self, params: dict[str, Any], notes: dict[str, Any], told: Told) -> Any:
+    def _trial(self, number: int, params: Sequence[Any], notes: Sequence[Any], told: Told) -> Any:
+        made = self._made.get(number)
+        if made is None or made[0] != told:
+            made = self._made[number] = told, self._frozen(number, params[number], notes[number], told)
+        return made[1]
+
+    def _frozen(self, number: int, params: dict[str, Any], notes: dict[str, Any], told: Told) -> Any:
         import optuna
+
+        from cloudtune.optimizer.searchers.optuna_storage import numbered
 
         pruned = told.state == "PRUNED"
-        return optuna.trial.create_trial(
+        trial = optuna.trial.create_trial(
             state=optuna.trial.TrialState[told.state],
             values=list(told.costs) if told.state == "COMPLETE" else None,
             params=params,
@@ -83,27 +81,43 @@ class OptunaStudy:
             system_attrs=notes,
             intermediate_values={int(told.resource): told.costs[0]} if pruned else None,
         )
+        return numbered(trial, number)
 
 
 class OpenStudy:
-    """A study that may be asked."""
+    """A study that may be asked.
 
-    def __init__(self, study: Any, storage: Any, study_id: int, distributions: Mapping[str, Any]) -> None:
-        self._study = study
-        self._storage = storage
-        self._study_id = study_id
+    Args:
+        trials: Optuna's frozen trials, which are left as they are.
+        num_metrics: All of which are minimised.
+        study_notes: System attributes of the study.
+        distributions: By parameter.
+    """
+
+    def __init__(
+        self, trials: Sequence[Any], num_metrics: int, study_notes: Mapping[str, Any], distributions: Mapping[str, Any]
+    ) -> None:
+        import optuna
+
+        from cloudtune.optimizer.searchers.optuna_storage import BorrowedTrials
+
+        directions = [optuna.study.StudyDirection.MINIMIZE] * num_metrics
+        self._storage = BorrowedTrials(trials, directions, study_notes)
         self._distributions = dict(distributions)
 
     def ask(self, sampler: Any) -> Asked:
         """The sampler's proposal, which is a running trial from now on."""
-        before = self._storage.get_study_system_attrs(self._study_id)
+        import optuna
+
+        from cloudtune.optimizer.searchers.optuna_storage import STUDY_NAME
+
+        before = self._storage.get_study_system_attrs(0)
         with quiet():
-            self._study.sampler = sampler
-            trial = self._study.ask(fixed_distributions=self._distributions)
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
-        after = self._storage.get_study_system_attrs(self._study_id)
+            study = optuna.load_study(study_name=STUDY_NAME, storage=self._storage, sampler=sampler)
+            trial = study.ask(fixed_distributions=self._distributions)
+        after = self._storage.get_study_system_attrs(0)
         changed = {key: value for key, value in after.items() if key not in before or before[key] != value}
-        return Asked(dict(trial.params), dict(self._storage.get_trial_system_attrs(trial_id)), changed)
+        return Asked(dict(trial.params), dict(self._storage.get_trial(trial.number).system_attrs), changed)
 
 
 def worst_instead(costs: Costs, worst: Costs) -> Told:

@@ -43,7 +43,7 @@ class RandomSearcher(Searcher):
 
     def suggest(self) -> Config | None:
         """A random configuration; None if the space is finite and used up."""
-        if self._size is not None and len(self._seen) >= self._size:
+        if self._is_used_up():
             return None
         number = self.num_suggestions
         config = self._sampler.from_uniform(self.random.uniform_row(number, self._sampler.dimension))
@@ -60,6 +60,9 @@ class RandomSearcher(Searcher):
         """Remembers the configuration, so that it does not come again."""
         if self._size is not None:
             self._seen.add(config_key(self.config_space, config))
+
+    def _is_used_up(self) -> bool:
+        return self._size is not None and len(self._seen) >= self._size
 
     def _is_new(self, config: Config) -> bool:
         return config_key(self.config_space, config) not in self._seen
