@@ -70,6 +70,21 @@ def test_code_compiles(page: Path) -> None:
         assert ast.parse(block).body, block
 
 
+METHODS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "methods.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "block", METHODS, ids=[re.findall(r"\w+(?=\($)", block, re.MULTILINE)[-1] for block in METHODS]
+)
+def test_the_methods_of_the_guide_can_be_made(block: str) -> None:
+    """Each block makes a scheduler, which has a first configuration to propose."""
+    defined: dict[str, Any] = {}
+    exec(block, defined)
+    suggestion = defined["scheduler"].suggest()
+    assert suggestion is not None
+    assert suggestion.config is not None
+
+
 PROGRAMS = [
     ("quickstart.md", ["tune.py"], r"validation_error"),
     ("quickstart.md", ["tune_function.py"], r"'y'"),
