@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +94,13 @@ def test_of_many_points_the_first_are_a_net_and_the_others_are_those_far_from_it
 def test_a_wide_front_costs_no_net_of_all_its_points(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many points may go on, the farthest one is looked for as often as for a few."""
     searches = []
-    monkeypatch.setattr(np, "argmax", lambda values, argmax=np.argmax: searches.append(1) or argmax(values))
+    argmax = np.argmax
+
+    def counted(values: Any) -> Any:
+        searches.append(len(values))
+        return argmax(values)
+
+    monkeypatch.setattr(np, "argmax", counted)
     ramp = np.arange(900.0)
     spread(np.stack([ramp, -ramp], axis=1), 300)
     assert len(searches) == EXACT
