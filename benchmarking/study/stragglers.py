@@ -37,6 +37,7 @@ class WithStragglers(Blackbox):
         self.config_space = blackbox.config_space
         self.metrics = blackbox.metrics
         self.resource_attr = blackbox.resource_attr
+        self.min_resource = blackbox.min_resource
         self.max_resource = blackbox.max_resource
         self.num_seeds = blackbox.num_seeds
 

@@ -19,11 +19,11 @@ class Curve:
     """What a trial of one configuration reports, from its first step to its last.
 
     Args:
-        resources: Resource (epochs) used at each report, increasing; n of them.
+        resources: Resource (epochs) used at each report, whole numbers from 1 on, increasing; n of them.
         metrics: Name -> value at each report, n each. NaN and infinities are what real runs give, and stay.
             None: that report lacks the metric.
-        elapsed: Seconds of training until each report, from the start of training, increasing; n of them.
-        failure: Why the trial fails after the last of them; "": it ends well.
+        elapsed: Seconds of training until each report, from the start of training, finite and increasing; n of them.
+        failure: Why the trial fails after the last of them; "": it ends well, and there is one report at least.
     """
 
     resources: Sequence[int]
@@ -40,6 +40,7 @@ class Blackbox(ABC):
         metrics: Names of what is reported.
         resource_attr: Key under which a report counts the resource.
         max_resource: At the last report of a curve.
+        min_resource: At the first report of a curve, at the earliest.
         num_seeds: How many repetitions of each configuration there are.
     """
 
@@ -47,6 +48,7 @@ class Blackbox(ABC):
     metrics: Sequence[str]
     resource_attr: str
     max_resource: int
+    min_resource: int = 1
     num_seeds: int = 1
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import os
 import re
@@ -21,6 +22,9 @@ _SUFFIX = ".npz"
 
 #: Blackboxes that only this process knows, or what makes them.
 _added: dict[str, Blackbox | Callable[[], Blackbox]] = {}
+
+#: The table that was loaded last, by its file: path, inode, bytes and time of the last change.
+_last: dict[tuple[str, int, int, int], TabularBlackbox] = {}
 
 
 class UnknownBlackbox(CloudtuneError, ValueError):
@@ -69,6 +73,8 @@ def add_blackbox(name: str, blackbox: Blackbox | str | Path | Callable[[], Black
 def load_blackbox(name: str) -> Blackbox:
     """The blackbox of a name: added by this process, in the user's folder, or shipped with cloudtune, in this order.
 
+    The table that was loaded last stays in memory, and its file is not read again until it changes.
+
     Raises:
         UnknownBlackbox: There is none; the message has the names that are known.
         DamagedTable: Its file is damaged.
@@ -79,8 +85,22 @@ def load_blackbox(name: str) -> Blackbox:
     for folder in (blackbox_folder(), SHIPPED):
         # Looked for among those there are: a name is never part of a path.
         if name in _tables_in(folder):
-            return TabularBlackbox.load(folder / f"{name}{_SUFFIX}")
+            return _load(folder / f"{name}{_SUFFIX}")
     raise UnknownBlackbox(_unknown(name))
+
+
+def _load(path: Path) -> TabularBlackbox:
+    """The table of a file, which shares what it holds with others of that file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return TabularBlackbox.load(path)  # which says so
+    key = (str(path), found.st_ino, found.st_size, found.st_mtime_ns)
+    table = _last.get(key)
+    if table is None:
+        _last.clear()  # first: two large tables may be more than fits into memory
+        table = _last[key] = TabularBlackbox.load(path)
+    return copy.copy(table)
 
 
 def known_blackboxes() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,14 @@ class SurrogateBlackbox(Blackbox):
         self.config_space = table.config_space
         self.metrics = table.metrics
         self.resource_attr = table.resource_attr
+        self.min_resource = table.min_resource
         self.max_resource = table.max_resource
         self.num_seeds = table.num_seeds
-        self._features = np.array([encode(self.config_space, table.config_at(row)) for row in range(table.num_configs)])
+
+    @cached_property
+    def _features(self) -> Array:
+        """The encoded configurations of the table, one per row. A search over a full grid never needs them."""
+        return np.array([encode(self.config_space, self.table.config_at(row)) for row in range(self.table.num_configs)])
 
     def curve(self, config: Mapping[str, Any], seed: int = 0) -> Curve:
         """See :meth:`Blackbox.curve`.

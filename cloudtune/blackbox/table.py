@@ -24,6 +24,7 @@ class TabularBlackbox(Blackbox):
     """Recorded learning curves of ``n_configs`` configurations, ``n_seeds`` repetitions each.
 
     NaN and infinite metric values are what real runs give: they are kept, and reported by the trials of a simulator.
+    The arrays of a table are read-only.
 
     Args:
         config_space: A domain for each parameter; no constants. The configurations of the table lie in it.
@@ -64,7 +65,7 @@ class TabularBlackbox(Blackbox):
         self.num_configs = len(next(iter(self.columns.values())))
         self.values = checks.checked_values(values, (self.num_configs, len(self.resources), len(self.metrics)))
         self.num_seeds = self.values.shape[1]
-        self.max_resource = int(self.resources[-1])
+        self.min_resource, self.max_resource = int(self.resources[0]), int(self.resources[-1])
         self.about = about
         if (elapsed is None) == (time_model is None):
             raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ from cloudtune.constants import CONFIG_PREFIX, RESERVED_PREFIX, TRIAL_ID
 
 _ELAPSED_AXES = ("n_configs", "n_seeds", "n_resources")
 _VALUES_AXES = (*_ELAPSED_AXES, "n_metrics")
+
+Number = TypeVar("Number", bound=np.number[Any])
 
 
 def checked_space(config_space: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,8 +37,8 @@ def checked_space(config_space: Mapping[str, Any]) -> dict[str, Any]:
     return space
 
 
-def checked_columns(space: Mapping[str, Domain], configs: Any) -> dict[str, list[Any]]:
-    """One list of values per parameter, in the order of the space; each value is its domain's own.
+def checked_columns(space: Mapping[str, Domain], configs: Any) -> dict[str, tuple[Any, ...]]:
+    """One tuple of values per parameter, in the order of the space; each value is its domain's own.
 
     Args:
         space: Of domains.
@@ -64,7 +66,7 @@ def checked_columns(space: Mapping[str, Domain], configs: Any) -> dict[str, list
     return {name: _cast(name, space[name], column) for name, column in columns.items()}
 
 
-def _cast(name: str, domain: Domain, column: Sequence[Any]) -> list[Any]:
+def _cast(name: str, domain: Domain, column: Sequence[Any]) -> tuple[Any, ...]:
     known: dict[Any, Any] = {}
     values = []
     for row, value in enumerate(column):
@@ -79,11 +81,11 @@ def _cast(name: str, domain: Domain, column: Sequence[Any]) -> list[Any]:
         except ConfigSpaceError as error:
             raise ConfigSpaceError(f"configs: row {row}, parameter {name!r}: {error}") from error
         values.append(known[key])
-    return values
+    return tuple(values)
 
 
 def checked_values(values: npt.ArrayLike, sizes: Sequence[int]) -> npt.NDArray[np.floating[Any]]:
-    """An array of single or double precision, of shape ``(n_configs, n_seeds, n_resources, n_metrics)``.
+    """A read-only array of single or double precision, of shape ``(n_configs, n_seeds, n_resources, n_metrics)``.
 
     Args:
         values: Any numbers; NaN and infinities stay.
@@ -100,11 +102,11 @@ def checked_values(values: npt.ArrayLike, sizes: Sequence[int]) -> npt.NDArray[n
     _check_shape("values", array, (n_configs, n_seeds, n_resources, n_metrics), _VALUES_AXES)
     if n_seeds < 1:
         raise ValueError("values have no seed; each configuration needs at least one repetition")
-    return array
+    return _read_only(array)
 
 
 def checked_resources(resources: Sequence[int] | npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Resources of the reports of a curve.
+    """Resources of the reports of a curve, read-only.
 
     Raises:
         ValueError: They are no whole numbers from 1 on, or do not increase.
@@ -119,11 +121,11 @@ def checked_resources(resources: Sequence[int] | npt.ArrayLike) -> npt.NDArray[n
             f"resources must begin at 1 or more, got {array[0]}; leave out what was measured before training"
         )
     _check_increasing("resources", array)
-    return array.astype(np.int64)
+    return _read_only(array.astype(np.int64))
 
 
 def checked_elapsed(elapsed: npt.ArrayLike, shape: Sequence[int]) -> npt.NDArray[np.float64]:
-    """Seconds of training until each report, of shape ``(n_configs, n_seeds, n_resources)``.
+    """Seconds of training until each report, of shape ``(n_configs, n_seeds, n_resources)``, read-only.
 
     Raises:
         ValueError: The shape is another, or a time is not finite, negative, or not after the one before.
@@ -141,7 +143,7 @@ def checked_elapsed(elapsed: npt.ArrayLike, shape: Sequence[int]) -> npt.NDArray
                 f"elapsed: the time {array[config, seed, report]:g} at row {config}, seed {seed}, report {report} "
                 f"{what}; give increasing seconds from the start of training, or a time_model instead"
             )
-    return array
+    return _read_only(array)
 
 
 def checked_names(metrics: Sequence[str], resource_attr: str) -> tuple[str, ...]:
@@ -162,6 +164,13 @@ def checked_names(metrics: Sequence[str], resource_attr: str) -> tuple[str, ...]
         if keys.count(name) > 1:
             raise ValueError(f"the name {name!r} stands twice among metrics and resource_attr; rename one")
     return names
+
+
+def _read_only(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """The same numbers; whose array it was may still write to it."""
+    view: npt.NDArray[Number] = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _check_shape(what: str, array: npt.NDArray[Any], shape: Sequence[int], axes: Sequence[str]) -> None:

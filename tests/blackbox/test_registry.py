@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from cloudtune.backend import SimulatorBackend
-from cloudtune.blackbox import TabularBlackbox, add_blackbox, load_blackbox, registry
+from cloudtune.blackbox import TabularBlackbox, add_blackbox, load_blackbox, registry, table
 from cloudtune.blackbox.blackbox import Blackbox
-from cloudtune.blackbox.table_file import DamagedTable
+from cloudtune.blackbox.table_file import DamagedTable, read_table
 from tests.blackbox.small_tables import small_table
 
 
@@ -37,6 +37,43 @@ def test_table_is_kept_for_later_processes(own_folder: Path) -> None:
     add_blackbox("mine", own_folder / "elsewhere.npz")
     (own_folder / "elsewhere.npz").unlink()
     assert about(load_blackbox("mine")) == "second"
+
+
+def test_file_is_read_again_only_if_it_has_changed(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cells of a study load one large table after the other; only the last one is kept, never a former version."""
+    read: list[str] = []
+
+    def counting(path: Path) -> Any:
+        read.append(path.name)
+        return read_table(path)
+
+    monkeypatch.setattr(table, "read_table", counting)
+    add_blackbox("mine", small_table(about="first"))
+    for _ in range(3):
+        assert about(load_blackbox("mine")) == "first"
+    assert read == ["mine.npz"]
+    add_blackbox("mine", small_table(about="other"))
+    assert about(load_blackbox("mine")) == "other"
+    assert read == ["mine.npz"] * 2
+    add_blackbox("second", small_table(about="second"))
+    assert [about(load_blackbox(name)) for name in ("second", "mine", "mine")] == ["second", "other", "other"]
+    assert read == ["mine.npz"] * 2 + ["second.npz", "mine.npz"]
+    (own_folder / "home" / "blackboxes" / "mine.npz").unlink()
+    with pytest.raises(registry.UnknownBlackbox):
+        load_blackbox("mine")
+
+
+def test_loaded_table_is_nobody_elses() -> None:
+    """What one user of a table does to it reaches no later one: its numbers are read-only, the rest its own."""
+    add_blackbox("mine", small_table(about="as added"))
+    first = load_blackbox("mine")
+    assert isinstance(first, TabularBlackbox)
+    for array in (first.values, first.elapsed, first.resources):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+    first.about, first.metrics = "changed", ("changed", "too")
+    again = load_blackbox("mine")
+    assert (about(again), again.metrics) == ("as added", ("loss", "accuracy"))
 
 
 def test_shipped_tables_give_way_to_ones_own(own_folder: Path) -> None:

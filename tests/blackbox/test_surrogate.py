@@ -14,8 +14,9 @@ import pytest
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.backend import SimulatorBackend
 from cloudtune.blackbox import Blackbox, Curve, TabularBlackbox, add_surrogate
+from cloudtune.blackbox import surrogate as surrogate_module
 from cloudtune.callbacks.progress import ProgressCallback
-from cloudtune.config_space import ConfigSpaceError
+from cloudtune.config_space import ConfigSpaceError, encode
 from cloudtune.errors import CloudtuneError
 from cloudtune.optimizer.baselines import RandomSearch
 from tests.backend.simulator.driving import Ramp
@@ -45,6 +46,14 @@ def test_nearest_neighbour_is_near() -> None:
         config = table.config_at(row)
         beside = {**config, "x": config["x"] + 1e-6, "epochs": 27}
         assert surrogate.curve(beside, 1) == table.curve_at(row, 1)
+
+
+def test_reaches_as_far_as_its_table() -> None:
+    """First and last resource, and the repetitions, are the table's."""
+    table = small_table(resources=[2, 4, 6, 8, 10])
+    surrogate = add_surrogate(table)
+    assert (surrogate.min_resource, surrogate.max_resource, surrogate.num_seeds) == (2, 10, 2)
+    assert (table.min_resource, table.max_resource, table.num_seeds) == (2, 10, 2)
 
 
 def test_neighbours_are_averaged() -> None:
@@ -77,6 +86,28 @@ def test_not_finite_values_come_from_the_nearest(kind: str, options: dict[str, A
         nearest = values[row, 0, :, 0]
         np.testing.assert_array_equal(np.isfinite(losses), np.isfinite(nearest))
         np.testing.assert_array_equal(losses[~np.isfinite(nearest)], nearest[~np.isfinite(nearest)])
+
+
+@pytest.mark.parametrize(("kind", "options"), KINDS)
+def test_configurations_are_encoded_when_one_is_missing(
+    kind: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search over a full grid never waits until a large table is encoded; another does so once."""
+    encoded: list[Any] = []
+
+    def counting(space: Any, config: Any) -> Any:
+        encoded.append(config)
+        return encode(space, config)
+
+    monkeypatch.setattr(surrogate_module, "encode", counting)
+    table = small_table()
+    surrogate = add_surrogate(table, kind, **options)
+    surrogate.curve(table.config_at(3))
+    assert not encoded
+    surrogate.curve(OUTSIDE)
+    assert len(encoded) == table.num_configs + 1
+    surrogate.curve(OUTSIDE, 1)
+    assert len(encoded) == table.num_configs + 2
 
 
 def test_forest_follows_the_table() -> None:

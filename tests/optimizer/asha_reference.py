@@ -53,7 +53,8 @@ class Reference:
             self.rungs[rung].append((self._rank(value), trial))
             values = sorted(entry[0] for entry in self.rungs[rung])
             rank = (len(values) - 1) * self.levels[rung] // self.levels[rung + 1] + 1
-            if self._rank(value) > values[rank - 1]:
+            # The paper has no diverged results: one that is not alone goes no further.
+            if self._rank(value) > values[rank - 1] or (self._rank(value) == math.inf and len(values) > 1):
                 answer = "STOP"
         return self._at_the_end(resource, answer)
 

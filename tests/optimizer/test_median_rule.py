@@ -80,6 +80,22 @@ def test_values_that_are_not_finite_rank_worst() -> None:
         assert answers(rule(), reports) == [CONTINUE, CONTINUE, STOP, CONTINUE, CONTINUE]
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("running_average", [True, False])
+def test_diverged_trials_are_stopped_where_most_are(value: float, running_average: bool) -> None:
+    """Where the median itself is not finite a diverged trial is no worse than it, and stopped all the same."""
+    reports = [(trial, 1, value if trial in (0, 1, 3, 4) else float(trial)) for trial in range(7)]
+    wanted = [CONTINUE, CONTINUE, CONTINUE, STOP, STOP, CONTINUE, CONTINUE]
+    for mode in ("min", "max"):
+        assert answers(rule(grace_population=3, mode=mode, running_average=running_average), reports) == wanted
+
+
+def test_diverged_trials_have_their_grace() -> None:
+    """In the time of grace, and while too few have reported, they go on as any other does."""
+    reports = [(trial, epoch, math.nan) for epoch in (1, 2) for trial in range(4)]
+    assert answers(rule(grace_time=1, grace_population=3), reports) == [*[CONTINUE] * 6, STOP, STOP]
+
+
 def test_a_repeated_report_counts_once() -> None:
     """A trial that reports an epoch again, after an interruption, is not compared twice."""
     reports = [(0, 1, 1.0), (0, 1, 1.0), (0, 1, 1.0), (1, 1, 2.0)]
@@ -108,7 +124,8 @@ def test_the_rule_decides_as_a_naive_one(program: list[Step], running_average: b
             values = reported[epoch]
             values.append(compared)
             rank = math.floor((len(values) - 1) * cutoff) + 1
-            stop = epoch > 1 and len(values) >= 3 and compared > sorted(values)[rank - 1]
+            behind = compared > sorted(values)[rank - 1] or compared == math.inf
+            stop = epoch > 1 and len(values) >= 3 and behind
             assert decision == (STOP if stop else CONTINUE)
 
 

@@ -126,6 +126,19 @@ def test_a_point_with_one_value_that_is_no_number_ranks_worst(value: float) -> N
     assert answers(moasha(), [(value, -9.0), (1.0, 5.0), (-9.0, value)]) == [CONTINUE, CONTINUE, STOP]
 
 
+def test_diverged_trials_are_stopped_where_most_are() -> None:
+    """Where so many diverge that one of them is among the best share, it goes on only as the very first."""
+    points: list[tuple[float, ...]] = [
+        (math.nan, 1.0),
+        (1.0, math.inf),
+        (2.0, 2.0),
+        (-math.inf, 0.0),
+        (math.nan, math.nan),
+        (3.0, 3.0),
+    ]
+    assert answers(moasha(), points) == [CONTINUE, STOP, CONTINUE, STOP, STOP, CONTINUE]
+
+
 def test_a_metric_that_is_missing_is_named() -> None:
     """All of them must be in the report that decides."""
     scheduler = moasha()

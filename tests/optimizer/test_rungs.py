@@ -94,6 +94,15 @@ def test_a_stopping_rung_admits_the_best_share_and_ties() -> None:
     assert [rung.admits(value) for value in (3.0, 2.0, 1.0, 2.0, 2.5)] == [True, True, True, True, False]
 
 
+@given(st.lists(st.sampled_from([1.0, 2.0, 3.0, math.inf, math.inf, math.inf]), max_size=30), st.integers(2, 4))
+def test_a_diverged_result_passes_no_stopping_rung_but_an_empty_one(values: list[float], eta: int) -> None:
+    """However few results are finite, infinity gets past only if it is the first; the finite ones pass as they rank."""
+    rung = StoppingRung(1, eta)
+    for n, value in enumerate(values, start=1):
+        worst = sorted(values[:n])[(n - 1) // eta]
+        assert rung.admits(value) == (n == 1 or (value <= worst and value < math.inf))
+
+
 def test_equal_results_are_promoted_in_order_of_arrival() -> None:
     """Of equal results at a promotion rung the one that came first is promoted first, even if it paused later."""
     rung = PromotionRung(1, 3)

@@ -7,11 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cloudtune.backend.simulator_backend import option_checks as checks
 from cloudtune.backend.simulator_backend.attempt import SimulatedAttempt
 from cloudtune.backend.simulator_backend.delays import SimulatedDelays
 from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning, TrialBackend
 from cloudtune.blackbox.blackbox import Blackbox, Curve
-from cloudtune.config_domains import ConfigSpaceError, Domain
+from cloudtune.blackbox.curve_checks import checked_curve
+from cloudtune.config_domains import ConfigSpaceError, Domain, plain
 from cloudtune.errors import BackendBroken
 from cloudtune.trial import Bill, Config, End, Outcome, Trial, TrialEvent
 
@@ -42,7 +44,8 @@ class SimulatorBackend(TrialBackend):
         delete_checkpoints: Whether the tuner shall delete a trial's checkpoint when it will not go on any more.
 
     Raises:
-        ValueError: The price is negative or not finite, or no blackbox has that name.
+        TypeError: ``blackbox`` is no blackbox, or ``delays`` are none.
+        ValueError: Another argument is wrong; the message names it. No blackbox has that name.
     """
 
     is_virtual = True
@@ -60,10 +63,17 @@ class SimulatorBackend(TrialBackend):
         dollars_per_hour: float | None = None,
         delete_checkpoints: bool = False,
     ) -> None:
-        if dollars_per_hour is not None and not (math.isfinite(dollars_per_hour) and dollars_per_hour >= 0):
-            raise ValueError(f"dollars_per_hour must be a number, 0 or more, got {dollars_per_hour!r}")
+        seed, dollars_per_hour = plain(seed), plain(dollars_per_hour)
+        checks.check_seed(seed)
+        checks.check_max_resource_attr(max_resource_attr)
+        checks.check_delays(delays)
+        checks.check_switches(
+            checkpoints=checkpoints, count_scheduler_time=count_scheduler_time, delete_checkpoints=delete_checkpoints
+        )
+        checks.check_price(dollars_per_hour)
         self.blackbox_name = blackbox if isinstance(blackbox, str) else None
         self.blackbox = _named(blackbox) if isinstance(blackbox, str) else blackbox
+        checks.check_blackbox(self.blackbox)
         self.seed = seed
         self.max_resource_attr = max_resource_attr
         self.delays = delays or SimulatedDelays()
@@ -93,7 +103,7 @@ class SimulatorBackend(TrialBackend):
 
         Raises:
             ConfigSpaceError: The experiment's config space lacks a parameter of the blackbox, or ``max_resource_attr``,
-                or trains further than the blackbox goes.
+                or trains further than the blackbox goes, or not as far as its first report.
         """
         if self._work is not None:
             raise RuntimeError("the backend works for an experiment already; close it first")
@@ -125,6 +135,11 @@ class SimulatorBackend(TrialBackend):
                     f"config space: {max_resource_attr!r} (max_resource_attr) is {asked}, but the curves of the "
                     f"blackbox end at {self.blackbox.resource_attr} = {longest}; lower it"
                 )
+            if asked < self.blackbox.min_resource:
+                raise ConfigSpaceError(
+                    f"config space: {max_resource_attr!r} (max_resource_attr) is {asked}, but the curves of the "
+                    f"blackbox begin at {self.blackbox.resource_attr} = {self.blackbox.min_resource}; raise it"
+                )
 
     def recall(self, reported: Mapping[int, Mapping[str, Any]], seconds: float) -> None:
         """See :meth:`TrialBackend.recall`: this is where checkpoints and the clock of an earlier run come from."""
@@ -146,6 +161,8 @@ class SimulatorBackend(TrialBackend):
 
         Raises:
             NotInTable: The blackbox does not know the configuration.
+            WrongCurve: The blackbox gives a curve that no training makes.
+            ConfigSpaceError: The configuration's ``max_resource_attr`` is no number, or below the first resource.
         """
         if checkpoint_trial_id is not None:
             self.copy_checkpoint(checkpoint_trial_id, trial.trial_id)
@@ -158,13 +175,20 @@ class SimulatorBackend(TrialBackend):
     def _launch(self, trial: Trial) -> None:
         work = self._opened()
         trial_id, attr = trial.trial_id, work.max_resource_attr
+        curve = self._curve(work, trial_id, trial.config)
+        limit = None if attr is None else _resource(trial.config.get(attr), attr)
+        if limit is not None and curve.resources and limit < curve.resources[0]:
+            raise ConfigSpaceError(
+                f"the configuration {trial.config} trains to {attr!r} (max_resource_attr) = {limit}, but its curve "
+                f"begins at {self.blackbox.resource_attr} = {curve.resources[0]}; let it train further"
+            )
         attempt = SimulatedAttempt(
             trial_id,
             trial.attempt,
-            self._curve(work, trial_id, trial.config),
+            curve,
             self.blackbox.resource_attr,
             work.levels.get(trial_id, 0) if self.checkpoints else 0,
-            None if attr is None else _resource(trial.config.get(attr), attr),
+            limit,
             work.now,
             work.now + self.delays.start,
         )
@@ -172,12 +196,12 @@ class SimulatorBackend(TrialBackend):
         self._foresee(work, attempt)
 
     def _curve(self, work: _Work, trial_id: int, config: Config) -> Curve:
-        """The curve of a trial, which is looked up once as long as the trial keeps its configuration."""
+        """The curve of a trial, looked up and checked once as long as the trial keeps its configuration."""
         own = [config.get(name) for name in self.blackbox.config_space]
         known = work.curves.get(trial_id)
         if known is not None and known[0] == own:
             return known[1]
-        curve = self.blackbox.curve(config, self.seed)
+        curve = checked_curve(self.blackbox, config, self.blackbox.curve(config, self.seed))
         work.curves[trial_id] = (own, curve)
         return curve
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+from cloudtune.config_domains import is_number
+
 
 @dataclass(frozen=True)
 class SimulatedDelays:
@@ -17,7 +19,7 @@ class SimulatedDelays:
         end: From the last report of a trial that ends by itself until its worker is free.
 
     Raises:
-        ValueError: One is negative or not finite.
+        ValueError: One is no number, negative or not finite.
     """
 
     start: float = 0.0
@@ -28,5 +30,5 @@ class SimulatedDelays:
     def __post_init__(self) -> None:
         for one in fields(self):
             seconds = getattr(self, one.name)
-            if not (math.isfinite(seconds) and seconds >= 0):
+            if not is_number(seconds) or not (math.isfinite(seconds) and seconds >= 0):
                 raise ValueError(f"SimulatedDelays: {one.name} must be a number of seconds, 0 or more, got {seconds!r}")

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from cloudtune.blackbox.blackbox import Blackbox, Curve, NotInTable
 from cloudtune.blackbox.converters.published import Source, chosen, library
 from cloudtune.blackbox.converters.yahpo_scenarios import FIDELITY, SCENARIOS, conditions, domain
+from cloudtune.blackbox.curve_checks import checked_curve
 from cloudtune.blackbox.table import TabularBlackbox
 from cloudtune.config_space import ConfigSampler
 
@@ -79,7 +80,7 @@ class YahpoSurrogate(Blackbox):
         wanted = {*self._scenario.numbers, *self._scenario.categories} - {FIDELITY, self._scenario.instance}
         self.config_space = {name: domains[name] for name in domains if name in wanted}
         self.metrics = tuple(name for name in self._scenario.targets if name != self._scenario.runtime)
-        self.max_resource = self._resources[-1]
+        self.min_resource, self.max_resource = self._resources[0], self._resources[-1]
         self._encoding = _read(folder / _ENCODING)
         self._session = _session(folder / _MODEL)
 
@@ -88,12 +89,14 @@ class YahpoSurrogate(Blackbox):
 
         Raises:
             NotInTable: The configuration lacks a parameter, or has a category that the surrogate does not know.
+            WrongCurve: A predicted time is not finite.
         """
         predicted = self._predict(config)
         elapsed = np.maximum(predicted.pop(self._scenario.runtime), _LEAST_SECONDS).tolist()
         for report in range(1, len(elapsed)):
             elapsed[report] = max(elapsed[report], elapsed[report - 1] + _LEAST_SECONDS)
-        return Curve(self._resources, {name: values.tolist() for name, values in predicted.items()}, elapsed)
+        metrics = {name: values.tolist() for name, values in predicted.items()}
+        return checked_curve(self, config, Curve(self._resources, metrics, elapsed))
 
     def _predict(self, config: Mapping[str, Any]) -> dict[str, npt.NDArray[np.float64]]:
         """Targets, by name, after each epoch."""

@@ -61,7 +61,8 @@ class HyperbandScheduler(SearcherScheduler):
     trial starts anew. ``type="pasha"`` is promotion with a maximum that is the second level at first, and grows by one
     level whenever the ranking at the highest level so far differs from that of the same trials one level below by more
     than noise (Bohdal et al. 2023); metrics should then be reported at every epoch, for the noise is judged from
-    learning curves that cross and cross again. NaN and infinite metric values rank worst.
+    learning curves that cross and cross again. NaN and infinite metric values rank worst; with ``type="stopping"`` a
+    trial that reports one at a rung is stopped there, unless it is the first, however many others have diverged too.
 
     A report that jumps over rung levels counts for each of them. A trial is stopped when it reaches the maximum
     resource, unless ``max_resource_attr`` is given: then its script ends by itself.

@@ -5,6 +5,7 @@ Source: Golovin et al. 2017, "Google Vizier: A Service for Black-Box Optimizatio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,7 +33,8 @@ class MedianStoppingRule(TrialScheduler):
     The wrapped scheduler is told everything and decides first; the rule applies where it says CONTINUE. Compared are
     running averages of the metric, each trial with all trials that have reported at that resource (the paper compares
     with completed trials only, which says nothing until some are). NaN and infinite values rank worst, and with running
-    averages so does everything that the trial reports after one. A report costs O(log n) for n trials.
+    averages so does everything that the trial reports after one. Such a trial is stopped, once grace is over, even if
+    so many have diverged that it is no worse than the median. A report costs O(log n) for n trials.
 
     Args:
         scheduler: Any scheduler.
@@ -190,7 +192,7 @@ class MedianStoppingRule(TrialScheduler):
         worst = best.worst()
         if resource <= self.grace_time or best.size < self.grace_population:
             return True
-        return worst is None or compared <= worst
+        return worst is None or (compared < math.inf and compared <= worst)
 
     def _forget(self, trial_id: int) -> None:
         self._progress.pop(trial_id, None)

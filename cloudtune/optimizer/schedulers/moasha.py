@@ -17,7 +17,7 @@ from cloudtune.optimizer.schedulers.rungs import rank_value
 
 
 class ParetoStoppingRung:
-    """A rung that trials run through, unless they rank behind the best ``level / next_level`` of those before.
+    """A rung that trials run through, unless they have diverged or rank behind the best ``level / next_level``.
 
     With one objective it decides as :class:`~cloudtune.optimizer.schedulers.rungs.StoppingRung` does.
 
@@ -37,10 +37,13 @@ class ParetoStoppingRung:
         """Adds a result, and says whether its trial goes on.
 
         It does if its rank is at most floor((n - 1) * level / next_level) + 1 among the n results, its own included:
-        the first always goes on, and so does one that equals a result of such a rank.
+        the first always goes on, and so does one that equals a result of such a rank. One that has diverged, infinity
+        in each coordinate, does so only if it is the first.
         """
         fronts = self._fronts
         front = fronts.add(point)
+        if math.inf in point:
+            return fronts.size == 1
         room = (fronts.size - 1) * self.level // self.next_level + 1
         room -= sum(map(len, fronts.numbers[:front]))
         if room <= 0 or room >= len(fronts.numbers[front]):
@@ -120,7 +123,8 @@ class ParetoHyperbandScheduler(HyperbandScheduler):
     :class:`~cloudtune.optimizer.schedulers.hyperband.HyperbandScheduler`. A trial of an earlier front, which fewer
     others dominate, ranks before those of later fronts; where a front has more trials than may go on, they are chosen
     to lie far from each other. So it matters neither in which units the metrics are, nor that one of them is
-    constant. A trial of which a metric is NaN or infinite ranks worst, whatever the others are.
+    constant. A trial of which a metric is NaN or infinite ranks worst, whatever the others are, and is stopped at a
+    rung that has another result (``type="stopping"``).
 
     Args:
         metric: What scripts report and what is to be optimised, a list.

@@ -121,7 +121,7 @@ def best_values(numerator: int, denominator: int) -> BestShare[float]:
 
 
 class StoppingRung:
-    """A rung that trials run through, unless they are worse than the best ``level / next_level`` of those before.
+    """A rung that trials run through, unless they have diverged or are worse than the best ``level / next_level``.
 
     Args:
         level: Resource at which results are compared.
@@ -138,11 +138,13 @@ class StoppingRung:
         """Adds a result, and says whether its trial goes on.
 
         It does if it is no worse than the (floor((n - 1) * level / next_level) + 1)-th best of the n results, its own
-        included: the first always goes on.
+        included: the first always goes on. A diverged one, infinity, does not once there is another result, though it
+        may equal that worst one: where most trials diverge they would all go on. The first does, since one trial is a
+        small price for seeing whether training recovers where all of them begin so.
         """
         self._best.add(value)
         worst = self._best.worst()
-        return worst is None or value <= worst
+        return worst is None or self._best.size == 1 or (value < math.inf and value <= worst)
 
 
 class PromotionRung:

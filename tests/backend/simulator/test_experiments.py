@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import pytest
 
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.backend.simulator_backend import SimulatedDelays, SimulatorBackend
-from cloudtune.blackbox import Blackbox, ConstantTime, NotInTable, TabularBlackbox
+from cloudtune.blackbox import Blackbox, ConstantTime, Curve, NotInTable, TabularBlackbox
+from cloudtune.blackbox.curve_checks import WrongCurve
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.config_space import randint, uniform
 from cloudtune.errors import TooManyFailures
@@ -20,7 +23,7 @@ from cloudtune.experiments import load_experiment
 from cloudtune.optimizer.baselines import ASHA, RandomSearch
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.store.local_store import LocalStore
-from cloudtune.trial import Trial
+from cloudtune.trial import Trial, TrialEvent
 from tests.backend.simulator.driving import SPACE, Ramp
 
 EPOCHS = {"epochs": 5}
@@ -322,6 +325,25 @@ def test_configuration_outside_the_table_ends_the_experiment(tmp_path: Path) -> 
     )
     with pytest.raises(NotInTable, match="add_surrogate"):
         make_tuner(tmp_path, SimulatorBackend(blackbox), random_search(blackbox)).run()
+
+
+def test_curve_without_a_time_ends_the_experiment(tmp_path: Path) -> None:
+    """The clock never comes to a time that is NaN: the experiment says so at once, instead of going on for ever."""
+
+    class Timeless(Ramp):
+        def curve(self, config: Mapping[str, Any], seed: int = 0) -> Curve:
+            return Curve([1, 2], {"loss": [1.0, 2.0]}, [10.0, math.nan])
+
+    class Bounded(SimulatorBackend):
+        polls = 0
+
+        def poll(self, timeout: float | None) -> list[TrialEvent]:
+            self.polls += 1
+            assert self.polls < 100, "it goes on and on"
+            return super().poll(timeout)
+
+    with pytest.raises(WrongCurve, match=r"Timeless for the configuration \{'width': .* time nan at report 1"):
+        make_tuner(tmp_path, Bounded(Timeless()), random_search(Timeless())).run()
 
 
 def test_many_reports_at_one_time(tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ def test_zip_becomes_tables(tmp_path: Path) -> None:
     tables = dict(convert(tmp_path))
     assert list(tables) == ["Fashion-MNIST", "adult"]
     table = tables["adult"]
-    assert table.columns["batch_size"] == [16, 18, 26]
-    assert table.columns["learning_rate"] == [0.1, 0.1, 0.1]
+    assert table.columns["batch_size"] == (16, 18, 26)
+    assert table.columns["learning_rate"] == (0.1, 0.1, 0.1)
     assert table.metrics == ("val_accuracy", "val_balanced_accuracy", "val_cross_entropy", "test_accuracy")
     curve = table.curve_at(1)
     assert curve.resources == list(range(1, 51))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cloudtune.blackbox.converters import converter
 from cloudtune.blackbox.converters.published import MissingLibrary, NoPublishedFile, UnknownForm
 from cloudtune.blackbox.converters.yahpo import YahpoSurrogate
 from cloudtune.blackbox.converters.yahpo_scenarios import SCENARIOS
+from cloudtune.blackbox.curve_checks import WrongCurve
 from cloudtune.config_space import lograndint, loguniform, sample_config, uniform
 from tests.blackbox.converters.tiny_onnx import linear_model
 
@@ -137,6 +139,13 @@ def test_predicted_times_increase(tmp_path: Path) -> None:
     folder = published(tmp_path / "nb301", nb301_parameters(), {"epoch": [1.0, -3.0]})
     elapsed = YahpoSurrogate(folder).curve(nb301_config()).elapsed
     assert elapsed == pytest.approx([0.001, 0.002, 0.003, 0.004])
+
+
+def test_predicted_times_are_finite(tmp_path: Path) -> None:
+    """A network may predict no time at all, which no lifting makes one."""
+    folder = published(tmp_path / "nb301", nb301_parameters(), {"epoch": [1.0, math.nan]})
+    with pytest.raises(WrongCurve, match=r"YahpoSurrogate .* the time nan at report 0 is not finite"):
+        YahpoSurrogate(folder).curve(nb301_config())
 
 
 def test_parameters_without_effect_are_passed_over(tmp_path: Path) -> None:
