@@ -410,7 +410,10 @@ class Tuner:
             self.stop_criterion,
             self.metadata,
         )
-        return metadata if end is None else {**metadata, **metadata_at_end(self.status, end, self._scheduler_seconds)}
+        if end is None:
+            return metadata
+        outcome = self.scheduler.outcome()
+        return {**metadata, **metadata_at_end(self.status, end, self._scheduler_seconds, outcome)}
 
     # ------------------------------------------------------------------ results and snapshots
 

@@ -48,13 +48,16 @@ def metadata_at_start(
     }
 
 
-def metadata_at_end(status: TuningStatus, ended: float, scheduler_seconds: float = 0.0) -> dict[str, Any]:
+def metadata_at_end(
+    status: TuningStatus, ended: float, scheduler_seconds: float = 0.0, outcome: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What is known at the end of a run besides.
 
     Args:
         status: Of the tuner.
         ended: When the run ended, seconds since 1970.
         scheduler_seconds: Real time that the scheduler has taken in the run.
+        outcome: What the scheduler tells of how it went.
     """
     known: dict[str, Any] = {
         "st_tuner_end_timestamp": ended,
@@ -64,6 +67,8 @@ def metadata_at_end(status: TuningStatus, ended: float, scheduler_seconds: float
     }
     if scheduler_seconds:
         known["st_scheduler_seconds"] = round(scheduler_seconds, 6)
+    if outcome:
+        known["st_scheduler_outcome"] = dict(outcome)
     if status.cost:
         known["st_cost"] = round(status.cost, 6)
     return known

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
+from cloudtune.optimizer.searchers import RandomSearcher
 from cloudtune.store.entries import FAILED, FINISH, FINISHED, INTERRUPTED
 from cloudtune.tuner_metadata import metadata_at_end
 from cloudtune.tuning_status import TuningStatus
 from tests.virtual import Machine, Program
-from tests.virtual_tuner import curve, make_tuner
+from tests.virtual_tuner import SPACE, curve, make_tuner
+
+
+class _Telling(RandomSearcher):
+    def outcome(self) -> dict[str, Any]:
+        return {"suggestions": self.num_suggestions}
 
 
 def test_metadata_tell_how_an_experiment_ended() -> None:
@@ -17,6 +26,16 @@ def test_metadata_tell_how_an_experiment_ended() -> None:
     make_tuner(machine).run()
     assert machine.metadata["st_finished_state"] == FINISHED
     assert machine.metadata["st_finished_why"] == "stopping criterion reached"
+
+
+def test_metadata_tell_in_the_end_what_the_searcher_tells() -> None:
+    """What has not ended the experiment, and should not stay hidden; nothing where there is nothing to tell."""
+    machine = Machine(Program(curve, levels=2))
+    make_tuner(machine, FIFOScheduler(SPACE, _Telling, metric="loss", resource_attr="epoch")).run()
+    assert machine.metadata["st_scheduler_outcome"] == {"suggestions": 6}
+    machine = Machine(Program(curve, levels=2))
+    make_tuner(machine).run()
+    assert "st_scheduler_outcome" not in machine.metadata
 
 
 @pytest.mark.parametrize("state", [FINISHED, FAILED, INTERRUPTED])

@@ -181,3 +181,10 @@ class TrialScheduler(ABC):
             "resource_attr": self.resource_attr,
             "max_resource_attr": self.max_resource_attr,
         }
+
+    def outcome(self) -> dict[str, Any]:
+        """How it has gone, which the experiment's metadata tell in the end as ``st_scheduler_outcome`` (JSON values).
+
+        Unlike :meth:`metadata` it may change with every suggestion, and nothing depends on it.
+        """
+        return {}

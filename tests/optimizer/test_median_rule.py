@@ -180,6 +180,9 @@ class _Working(TrialScheduler):
     def expendable_checkpoints(self) -> Sequence[int]:
         return [4]
 
+    def outcome(self) -> dict[str, Any]:
+        return {"fits": 3}
+
     def on_trial_result(self, trial: Trial, result: dict[str, Any]) -> str:
         return CONTINUE
 
@@ -202,6 +205,7 @@ def test_work_memos_and_checkpoints_are_the_wrapped_schedulers() -> None:
     assert inner.taken == ["worked", suggestion]
     assert inner.num_suggestions == scheduler.num_suggestions == 2
     assert list(scheduler.expendable_checkpoints()) == [4]
+    assert scheduler.outcome() == {"fits": 3}
 
 
 @pytest.mark.defect("C11")

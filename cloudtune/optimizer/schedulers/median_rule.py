@@ -119,6 +119,10 @@ class MedianStoppingRule(TrialScheduler):
         }
         return {**inner, **super().metadata(), **plain_value(rule)}
 
+    def outcome(self) -> dict[str, Any]:
+        """That of the wrapped scheduler."""
+        return self.scheduler.outcome()
+
     def set_random_seed(self, random_seed: int) -> None:
         """Replaces the seed of the wrapped scheduler, before the first suggestion."""
         super().set_random_seed(random_seed)

@@ -83,6 +83,10 @@ class SearcherScheduler(TrialScheduler):
             "points_to_evaluate": self._points(),
         }
 
+    def outcome(self) -> dict[str, Any]:
+        """The searcher's."""
+        return self.searcher.outcome()
+
     def _points(self) -> list[Config] | str:
         """The points without the constants, or what identifies them if they are many."""
         names = search_space(self.config_space)

@@ -81,6 +81,14 @@ class Searcher(ABC):
         """
         return {}
 
+    def outcome(self) -> dict[str, Any]:
+        """How the search has gone so far, as JSON values by name: what a user should hear of, in the end.
+
+        It is written into the experiment's metadata. For what does not end an experiment and must not stay hidden
+        either, such as a model that could not be fitted.
+        """
+        return {}
+
     def random_generator(self) -> np.random.Generator:
         """A fresh generator for the suggestion that is being computed."""
         return self.random.generator(self.num_suggestions)

@@ -62,6 +62,7 @@ def test_what_varies_continuously() -> None:
     names = [name for name in SPACE if name != "constant"]
     assert [names[encoder.owners[column]] for column in encoder.continuous] == ["lr", "long"]
     assert [names[number] for number in encoder.listed] == ["kind", "width", "steps", "size", "share", "flag"]
+    assert [names[number] for number in encoder.categories] == ["kind", "flag"]
     row = encoder.row(encoder.config(encoder.from_unit(np.full((1, 8), 0.4))[0]))
     for number in encoder.listed:
         others = encoder.alternatives(row, number)

@@ -66,28 +66,33 @@ def branin(config: Config) -> dict[str, Any]:
     return {"loss": bent * bent + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10}
 
 
-def test_it_finds_a_minimum_without_a_failed_fit() -> None:
-    """Branin within 0.1 of its minimum after 22 evaluations; every proposal was the model's."""
-    scheduler = made(PLANE)
+@pytest.mark.parametrize("seed", range(3))
+def test_it_finds_a_minimum_without_a_failed_fit(seed: int) -> None:
+    """Branin within 0.01 of its minimum after 22 evaluations; every proposal was the model's."""
+    scheduler = made(PLANE, random_seed=seed)
     configs = run(scheduler, branin, 22)
-    assert min(branin(config)["loss"] for config in configs) < 0.398 + 0.1
-    assert scheduler.searcher.num_failed_fits == 0
+    assert min(branin(config)["loss"] for config in configs) < 0.398 + 0.01
+    assert scheduler.outcome() == {"failed_fits": 0, "by_chance": 0}
     assert scheduler.searcher.memo() is not None
 
 
-def test_a_mixed_space_is_searched() -> None:
-    """A category, an integer and a number are found together."""
-    space = {"kind": choice(["a", "b", "c"]), "n": randint(1, 40), "x": uniform(0, 1), "fixed": 3}
+MIXED: dict[str, Any] = {"kind": choice(["a", "b", "c"]), "n": randint(1, 40), "x": uniform(0, 1), "fixed": 3}
+
+
+def mixed(config: Config) -> dict[str, Any]:
     best = {"a": 0.5, "b": 0.0, "c": 0.9}
+    return {"loss": best[config["kind"]] + ((config["n"] - 31) / 20) ** 2 + (config["x"] - 0.2) ** 2}
 
-    def report(config: Config) -> dict[str, Any]:
-        return {"loss": best[config["kind"]] + ((config["n"] - 31) / 20) ** 2 + (config["x"] - 0.2) ** 2}
 
-    last = run(made(space, random_seed=1), report, 14)[-8:]
-    found = min(last, key=lambda config: report(config)["loss"])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_mixed_space_is_searched(seed: int) -> None:
+    """A category, an integer and a number are found together; where another category looked better first, it is left.
+
+    One configuration in a thousand is as good as this.
+    """
+    found = min(run(made(MIXED, random_seed=seed), mixed, 14), key=lambda config: mixed(config)["loss"])
     assert (found["kind"], found["fixed"]) == ("b", 3)
-    assert abs(found["n"] - 31) <= 2
-    assert abs(found["x"] - 0.2) < 0.1
+    assert mixed(found)["loss"] < 0.05
 
 
 def test_maximising_is_minimising_the_negative() -> None:
@@ -210,24 +215,51 @@ def test_a_fit_that_fails_is_counted_and_told(
     assert caplog.text.count("could not be fitted to") == 2
     memo = scheduler.searcher.memo()
     assert (memo["failed_fits"], memo["parameters"]) == (2, before)
-    continued = made(PLANE).searcher
-    continued.restore({"x": 0.5, "y": 0.5}, memo)
-    assert continued.num_failed_fits == 2
+    continued = made(PLANE)
+    continued.searcher.restore({"x": 0.5, "y": 0.5}, memo)
+    assert continued.outcome() == scheduler.outcome() == {"failed_fits": 2, "by_chance": 0}
+
+
+def test_a_random_configuration_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all that the model would have tried is known there is a new one, which counts as none of the model's."""
+    monkeypatch.setattr("cloudtune.optimizer.searchers.bayesian.proposal.best_first", lambda *_: iter(()))
+    scheduler = made(PLANE)
+    configs = run(scheduler, bowl, 6)
+    assert len({config_key(PLANE, config) for config in configs}) == 6
+    memo = scheduler.searcher.memo()
+    assert memo["by_chance"] == 2
+    continued = made(PLANE)
+    continued.searcher.restore({"x": 0.5, "y": 0.5}, memo)
+    assert continued.outcome() == scheduler.outcome() == {"failed_fits": 0, "by_chance": 2}
+
+
+def test_parameters_of_another_kernel_are_not_taken_over() -> None:
+    """A log of a version whose kernel had fewer parameters is continued: the fit begins anew."""
+    scheduler = made(PLANE)
+    run(scheduler, bowl, 5)
+    memo = {**scheduler.searcher.memo(), "parameters": {"objective": [0.1, 0.2]}}
+    scheduler.searcher.restore({"x": 0.5, "y": 0.5}, memo)
+    run(scheduler, bowl, 1)
+    assert len(scheduler.searcher.memo()["parameters"]["objective"]) == 3
+    assert scheduler.searcher.num_failed_fits == 0
 
 
 # ---------------------------------------------------------------------- constraints and costs
 
 
 def test_a_constraint_is_heeded() -> None:
-    """Where the loss is least the constraint is broken: the best that fulfils it is found."""
+    """Where the loss is least the constraint is broken: the best that fulfils it is found.
+
+    Of the last ten, three see whether the constraint is fulfilled somewhere else, where the loss is less.
+    """
 
     def report(config: Config) -> dict[str, Any]:
         return {"loss": config["x"], "memory": 0.6 - config["x"]}
 
     configs = run(made(LINE, constraint_attr="memory"), report, 18)
     allowed = [config["x"] for config in configs if config["x"] >= 0.6]
-    assert 0.6 <= min(allowed) < 0.62
-    assert sum(config["x"] >= 0.55 for config in configs[8:]) >= 6
+    assert 0.6 <= min(allowed) < 0.602
+    assert sum(config["x"] >= 0.55 for config in configs[8:]) >= 7
 
 
 def test_while_nothing_fulfils_the_constraint_that_is_sought() -> None:
@@ -249,11 +281,11 @@ def test_cheap_configurations_are_preferred_until_the_budget_is_spent() -> None:
         return {"loss": min(abs(x - 0.2), abs(x - 0.8)), "seconds": 50.0 if x > 0.5 else 1.0}
 
     def dear(**options: Any) -> int:
-        configs = run(made(LINE, **options), report, 10)
+        configs = run(made(LINE, **options), report, 14)
         return sum(config["x"] > 0.5 for config in configs[4:])
 
-    assert dear(cost_attr="seconds") < dear()
-    assert dear(cost_attr="seconds", cost_budget=1e-3) == dear()
+    assert dear(cost_attr="seconds") == 0
+    assert dear(cost_attr="seconds", cost_budget=1e-3) == dear() >= 3
 
 
 @pytest.mark.parametrize("option", ["constraint_attr", "cost_attr"])

@@ -50,6 +50,12 @@ class Encoder:
         ]
         #: Columns of numbers, those with few values included.
         self.ordered = [begin for begin, end in self._ranges if end == begin + 1]
+        #: Numbers of the domains of categories that have more than one.
+        self.categories = tuple(
+            number
+            for number, (domain, values) in enumerate(zip(self._domains, self._values, strict=True))
+            if isinstance(domain, Categorical) and values is not None and len(values) > 1
+        )
         #: Numbers of the domains with few values.
         self.listed = [number for number, values in enumerate(self._values) if values is not None]
 
@@ -86,6 +92,23 @@ class Encoder:
                 nearest = np.abs(snapped[:, begin, None] - values[:, 0]).argmin(axis=1)
             snapped[:, begin:end] = values[nearest]
         return snapped
+
+    def counts(self, rows: Array, number: int) -> npt.NDArray[np.int64]:
+        """How many rows have each of the categories of one domain, shape ``(categories,)``."""
+        (begin, end), values = self._ranges[number], self._values[number]
+        assert values is not None
+        nearest = np.abs(rows[:, None, begin:end] - values).sum(2).argmin(1)
+        return np.bincount(nearest, minlength=len(values))
+
+    def with_category(self, rows: Array, number: int, category: int) -> Array:
+        """The rows with this category of one domain, each once."""
+        (begin, end), values = self._ranges[number], self._values[number]
+        assert values is not None
+        changed = rows.copy()
+        changed[:, begin:end] = values[category]
+        _, first = np.unique(changed, axis=0, return_index=True)
+        distinct: Array = changed[np.sort(first)]
+        return distinct
 
     def alternatives(self, row: Array, number: int) -> Array:
         """The row with other values for one listed domain: all categories, or values near by and at the ends."""

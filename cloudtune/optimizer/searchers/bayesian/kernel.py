@@ -9,7 +9,7 @@ what is modelled has unit variance.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from botorch.models.utils.gpytorch_modules import (
 )
 
 from cloudtune.optimizer.searchers.bayesian.encoder import Array
+from cloudtune.optimizer.searchers.bayesian.matern import matern
+from cloudtune.optimizer.searchers.bayesian.mixture import Mixture
 
 #: Least length scale, in unit cubes, and least variance of the noise, in variances of what is modelled.
 MIN_LENGTH_SCALE = 0.025
@@ -38,26 +40,9 @@ _LITTLE_NOISE = math.log(1e-3)
 _WARP_PRIOR = (0.0, math.sqrt(0.75))
 _WARP_MARGIN = 1e-6
 
-
-class _Matern(torch.autograd.Function):  # type: ignore[misc]
-    """Matérn 5/2 as a function of the squared distance, which unlike the distance has a derivative at 0."""
-
-    @staticmethod
-    def forward(ctx: Any, squared: Any) -> Any:
-        scaled = (5.0 * squared).sqrt_()
-        decay = torch.exp(-scaled)
-        ctx.save_for_backward((1.0 + scaled).mul_(decay).mul_(-5.0 / 6.0))
-        return (scaled * scaled).div_(3.0).add_(scaled).add_(1.0).mul_(decay)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return grads[0] * ctx.saved_tensors[0]
-
-
-def matern(a: Any, b: Any) -> Any:
-    """Matérn 5/2 covariances of the rows of ``a`` and ``b``, which are scaled already, shape ``(n, m)``."""
-    cross = torch.addmm((a * a).sum(1, keepdim=True) + (b * b).sum(1), a, b.T, alpha=-2.0)
-    return _Matern.apply(cross.clamp_min(0.0))
+#: Of the weights of what numbers and categories contribute alone, relative to all together: most likely alike.
+_WEIGHT_PRIOR = (1.0, 1.0)
+_WEIGHT_BOUNDS = (math.log(1e-3), math.log(1e3))
 
 
 @dataclass(frozen=True)
@@ -80,6 +65,9 @@ class LogNormal:
 class Kernel:
     """Matérn 5/2 with a length scale per hyperparameter, and where there is one, over (configuration, resource).
 
+    Where there are categories and anything else, it is a weighted mean of such covariances; see
+    :class:`~cloudtune.optimizer.searchers.bayesian.mixture.Mixture`.
+
     With a resource, the last column of each row tells how far a configuration is trained, in [0, 1]. Then the
     covariance is that of the configurations times that of the resources, plus that of a curve which all
     configurations have in common.
@@ -89,9 +77,16 @@ class Kernel:
         resource: Whether there is such a last column.
         warped: Columns that are warped by the distribution function of Kumaraswamy (Snoek et al. 2014, "Input Warping
             for Bayesian Optimization of Non-stationary Functions", ICML).
+        categories: Numbers of the hyperparameters whose values have no order.
     """
 
-    def __init__(self, owners: Sequence[int], resource: bool = False, warped: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        owners: Sequence[int],
+        resource: bool = False,
+        warped: Sequence[int] = (),
+        categories: Collection[int] = (),
+    ) -> None:
         self._owners = torch.tensor(list(owners), dtype=torch.long)
         self._width = len(owners)
         self._resource = resource
@@ -114,6 +109,12 @@ class Kernel:
             end = len(bounds) + 2 * len(warped)
             self._priors.append((slice(len(bounds), end), LogNormal(*_WARP_PRIOR)))
             bounds += [(math.log(0.1), math.log(10.0))] * (2 * len(warped))
+        self._weights = len(bounds)
+        self._mixture = Mixture.of(owners, categories)
+        if self._mixture is not None:
+            end = len(bounds) + self._mixture.num_weights
+            self._priors.append((slice(len(bounds), end), LogNormal(*_WEIGHT_PRIOR)))
+            bounds += [_WEIGHT_BOUNDS] * self._mixture.num_weights
         #: Least and greatest values of the logarithms of the parameters.
         self.bounds = bounds
 
@@ -133,10 +134,10 @@ class Kernel:
         return np.stack([self.initial(), smooth])
 
     def initial(self) -> Array:
-        """The most likely parameters before there are data; no warping."""
+        """The most likely parameters before there are data; no warping, and equal weights."""
         start = np.empty(self.num_parameters)
         for where, prior in self._priors:
-            start[where] = prior.location if where.start == self._exponents else prior.mode
+            start[where] = prior.mode if where.start < self._exponents else 0.0
         lower, upper = np.array(self.bounds).T
         return np.clip(start, lower, upper)
 
@@ -158,12 +159,17 @@ class Kernel:
 
     def matrix(self, parameters: Any, a: tuple[Any, Any], b: tuple[Any, Any]) -> Any:
         """Covariances of rows, shape ``(n, m)``, both as :meth:`scaled` returns them."""
-        configs = matern(a[0], b[0])
+        configs = self._configs(parameters, a[0], b[0])
         if not self._resource:
             return configs
         own = torch.exp(-parameters[self._num_scales + 1])
         curve = matern(a[1] / _CURVE_LENGTH_SCALE, b[1] / _CURVE_LENGTH_SCALE)
         return configs * matern(a[1] * own, b[1] * own) + _CURVE_WEIGHT * curve
+
+    def _configs(self, parameters: Any, a: Any, b: Any) -> Any:
+        if self._mixture is None:
+            return matern(a, b)
+        return self._mixture.matrix(parameters[self._weights :], a, b)
 
     @property
     def variance(self) -> float:
@@ -171,7 +177,7 @@ class Kernel:
         return 1.0 + _CURVE_WEIGHT if self._resource else 1.0
 
     def _warp(self, parameters: Any, columns: Any) -> Any:
-        first, second = torch.exp(parameters[self._exponents :]).chunk(2)
+        first, second = torch.exp(parameters[self._exponents : self._weights]).chunk(2)
         inner = columns[:, self._warped] * (1.0 - 2.0 * _WARP_MARGIN) + _WARP_MARGIN
         return columns.index_copy(1, self._warped, 1.0 - (1.0 - inner**first) ** second)
 

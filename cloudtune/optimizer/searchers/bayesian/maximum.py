@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,9 @@ def values_at(acquisition: Acquisition, rows: Array) -> Array:
     return np.nan_to_num(values, nan=-np.inf, posinf=-np.inf)
 
 
-def best_first(acquisition: Acquisition, encoder: Encoder, rows: Array, rng: np.random.Generator) -> Iterator[Array]:
+def best_first(
+    acquisition: Acquisition, encoder: Encoder, rows: Array, rng: np.random.Generator, kept: int | None = None
+) -> Iterator[Array]:
     """Rows in order of the acquisition, greatest first: improved candidates, and the candidates themselves.
 
     Args:
@@ -34,10 +36,12 @@ def best_first(acquisition: Acquisition, encoder: Encoder, rows: Array, rng: np.
         encoder: Of the rows.
         rows: Candidates, shape ``(n, width)``, which stand for configurations.
         rng: Draws the candidates to start from.
+        kept: Number of a domain whose values are not changed; None: all may be.
     """
     values = values_at(acquisition, rows)
     starts = rows[_chosen(values, rng)]
-    improved = _climb(acquisition, encoder, starts)
+    listed = [number for number in encoder.listed if number != kept]
+    improved = _climb(acquisition, encoder, listed, starts)
     rows = np.concatenate([improved, rows])
     values = np.concatenate([values_at(acquisition, improved), values])
     yield from rows[np.argsort(-values, kind="stable")]
@@ -52,14 +56,16 @@ def _chosen(values: Array, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     return np.array([order[0], *others[: _NUM_STARTS - 1]])
 
 
-def _climb(acquisition: Acquisition, encoder: Encoder, rows: Array) -> Array:
-    if not encoder.listed:
+def _climb(acquisition: Acquisition, encoder: Encoder, listed: Sequence[int], rows: Array) -> Array:
+    if not listed and not encoder.continuous:
+        return rows
+    if not listed:
         return _gradient_steps(acquisition, encoder, rows)
     for _ in range(_ROUNDS):
         before = rows
         if encoder.continuous:
             rows = _gradient_steps(acquisition, encoder, rows)
-        rows = _listed_steps(acquisition, encoder, rows)
+        rows = _listed_steps(acquisition, encoder, listed, rows)
         if np.array_equal(rows, before):
             break
     return rows
@@ -89,13 +95,13 @@ def _usable(numbers: Array, instead: float) -> Array:
     return usable
 
 
-def _listed_steps(acquisition: Acquisition, encoder: Encoder, rows: Array) -> Array:
+def _listed_steps(acquisition: Acquisition, encoder: Encoder, listed: Sequence[int], rows: Array) -> Array:
     """For each row, the best change of the value of one listed domain after the other, as long as that helps."""
     rows = rows.copy()
     values = values_at(acquisition, rows)
     active = np.arange(len(rows))
-    for _ in range(2 * len(encoder.listed)):
-        others = [np.concatenate([encoder.alternatives(rows[i], number) for number in encoder.listed]) for i in active]
+    for _ in range(2 * len(listed)):
+        others = [np.concatenate([encoder.alternatives(rows[i], number) for number in listed]) for i in active]
         bounds = np.cumsum([0, *map(len, others)])
         there = values_at(acquisition, np.concatenate(others))
         better = []

@@ -44,7 +44,7 @@ class Models:
         top = math.log(levels[-1]) if levels and levels[-1] > 1 else 1.0
         self._places = [math.log(level) / top for level in levels]
         warped = snapshot.encoder.ordered if options.input_warping else []
-        self._kernel = _kernel(snapshot.encoder.owners, bool(levels), tuple(warped))
+        self._kernel = _kernel(snapshot.encoder.owners, bool(levels), tuple(warped), snapshot.encoder.categories)
         shown = snapshot.observations
         self._rows = np.stack([one.row for one in shown])
         self._levels = np.array([one.level for one in shown])
@@ -96,7 +96,9 @@ class Models:
         rows = torch.from_numpy(self._inputs(self._rows[where], self._levels[where].tolist()))
         values_there = torch.from_numpy(values[subset])
         warm = self._snapshot.warm.get(name)
-        found = fit(self._kernel, rows, values_there, None if warm is None else np.array(warm))
+        # A log of another version may hold parameters of another kernel.
+        usable = warm is not None and len(warm) == self._kernel.num_parameters
+        found = fit(self._kernel, rows, values_there, np.array(warm) if usable else None)
         self.failed_fits += found.failed
         self.parameters[name] = [float(f"{parameter:.6g}") for parameter in found.parameters]
         return Posterior(self._kernel, found, rows, values_there, torch.from_numpy(self._pending), normals)
@@ -143,8 +145,8 @@ class Models:
 
 
 @lru_cache(maxsize=16)
-def _kernel(owners: tuple[int, ...], resource: bool, warped: tuple[int, ...]) -> Kernel:
-    return Kernel(owners, resource, warped)
+def _kernel(owners: tuple[int, ...], resource: bool, warped: tuple[int, ...], categories: tuple[int, ...]) -> Kernel:
+    return Kernel(owners, resource, warped, categories)
 
 
 def _is_feasible(constraint: float | None) -> bool:

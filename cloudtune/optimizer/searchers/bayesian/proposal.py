@@ -9,9 +9,11 @@ import torch
 
 from cloudtune.config_space import ConfigSampler, config_key
 from cloudtune.optimizer.searchers.bayesian.candidates import candidate_rows, new_config
+from cloudtune.optimizer.searchers.bayesian.encoder import Array
 from cloudtune.optimizer.searchers.bayesian.initial_design import sobol
 from cloudtune.optimizer.searchers.bayesian.maximum import best_first
 from cloudtune.optimizer.searchers.bayesian.models import Models
+from cloudtune.optimizer.searchers.bayesian.neglect import neglected
 from cloudtune.optimizer.searchers.bayesian.snapshot import ModelOptions, Proposal, Snapshot
 from cloudtune.trial import Config
 
@@ -26,7 +28,8 @@ def propose(snapshot: Snapshot) -> Proposal:
         NotPositiveDefinite: A covariance matrix could not be factorised, whatever the jitter.
     """
     if snapshot.model is None:
-        return Proposal(snapshot.number, _first_new(snapshot, _from_design(snapshot)), {})
+        planned = _first_new(snapshot, _from_design(snapshot))
+        return Proposal(snapshot.number, _by_chance(snapshot) if planned is None else planned, {})
     with _one_thread():
         return _by_model(snapshot, snapshot.model)
 
@@ -47,8 +50,18 @@ def _by_model(snapshot: Snapshot, options: ModelOptions) -> Proposal:
     acquisition, incumbents = models.acquisition()
     encoder = snapshot.encoder
     rows = candidate_rows(snapshot.space, encoder, incumbents, snapshot.known, snapshot.rng(2))
-    found = map(encoder.config, best_first(acquisition, encoder, rows, snapshot.rng(3)))
-    return Proposal(snapshot.number, _first_new(snapshot, found), models.parameters, models.failed_fits)
+    tried = [*(one.row for one in snapshot.observations), *(row for row, _ in snapshot.pending)]
+
+    def best_of(rows: Array, kept: int | None = None) -> Config | None:
+        return _first_new(snapshot, map(encoder.config, best_first(acquisition, encoder, rows, snapshot.rng(3), kept)))
+
+    best = None
+    if (wanted := neglected(encoder, tried, snapshot.number)) is not None:
+        best = best_of(encoder.with_category(rows, *wanted), wanted[0])
+    if best is None:
+        best = best_of(rows)
+    config = _by_chance(snapshot) if best is None else best
+    return Proposal(snapshot.number, config, models.parameters, models.failed_fits, by_chance=best is None)
 
 
 def _from_design(snapshot: Snapshot) -> Iterator[Config]:
@@ -58,8 +71,9 @@ def _from_design(snapshot: Snapshot) -> Iterator[Config]:
     yield sampler.from_uniform(row.tolist())
 
 
-def _first_new(snapshot: Snapshot, configs: Iterator[Config]) -> Config:
-    for config in configs:
-        if config_key(snapshot.space, config) not in snapshot.known:
-            return config
+def _first_new(snapshot: Snapshot, configs: Iterator[Config]) -> Config | None:
+    return next((config for config in configs if config_key(snapshot.space, config) not in snapshot.known), None)
+
+
+def _by_chance(snapshot: Snapshot) -> Config:
     return new_config(snapshot.space, snapshot.known, snapshot.rng(4))

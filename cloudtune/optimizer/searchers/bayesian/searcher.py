@@ -25,7 +25,8 @@ class BayesianSearcher(Searcher):
     Model: Matérn 5/2 with BoTorch's default priors (Hvarfner et al. 2024, ICML), refitted for every proposal from where
     the fit before has ended. Acquisition: the logarithm of the expected improvement (Ament et al. 2023, NeurIPS) over
     the best mean so far, which noise does not mislead, averaged over fantasies of what running trials will show.
-    Integers, ordinals and categories are only ever evaluated at values that they have.
+    Integers, ordinals and categories are only ever evaluated at values that they have. Categories add to what numbers
+    contribute, or change it (Ru et al. 2020, ICML); up to every third proposal is for a category that was tried seldom.
 
     A trial that fails, or whose value is not finite, counts like the worst finite one. Bad outliers are drawn in.
 
@@ -88,6 +89,8 @@ class BayesianSearcher(Searcher):
         self.allow_duplicates = bool(allow_duplicates)
         #: How many fits have failed in spite of all jitter; their models had the parameters of the fit before.
         self.num_failed_fits = 0
+        #: How many configurations were random ones, since all that a model would have tried was known.
+        self.num_by_chance = 0
         self._encoder = Encoder(self.config_space)
         self._size = None if allow_duplicates else config_space_size(self.config_space)
         self._known: set[Hashable] = set()
@@ -149,6 +152,8 @@ class BayesianSearcher(Searcher):
             self._next_memo = {"parameters": {name: list(values) for name, values in proposal.parameters.items()}}
             if failed := self.num_failed_fits + proposal.failed_fits:
                 self._next_memo["failed_fits"] = failed
+            if by_chance := self.num_by_chance + proposal.by_chance:
+                self._next_memo["by_chance"] = by_chance
         return proposal.config
 
     def on_suggestion(self, config: Config) -> None:
@@ -159,9 +164,14 @@ class BayesianSearcher(Searcher):
         if self._memo is not None:
             self._warm = self._memo["parameters"]
             self.num_failed_fits = self._memo.get("failed_fits", 0)
+            self.num_by_chance = self._memo.get("by_chance", 0)
+
+    def outcome(self) -> dict[str, Any]:
+        """``failed_fits`` and ``by_chance``: how many fits have failed, and proposals were not the model's."""
+        return {"failed_fits": self.num_failed_fits, "by_chance": self.num_by_chance}
 
     def memo(self) -> dict[str, Any] | None:
-        """Parameters of the models, and how many fits have failed so far."""
+        """Parameters of the models, how many fits have failed so far, and how many proposals were random."""
         return self._memo
 
     def recall(self, memo: Mapping[str, Any]) -> None:

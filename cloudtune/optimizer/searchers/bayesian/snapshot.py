@@ -75,9 +75,11 @@ class Proposal:
         config: The configuration.
         parameters: Of the models, by name; {} if there was none.
         failed_fits: How many fits have failed in spite of all jitter.
+        by_chance: Whether all that the model would have tried was known, so that the configuration is a random one.
     """
 
     number: int
     config: Config
     parameters: Mapping[str, Sequence[float]]
     failed_fits: int = 0
+    by_chance: bool = False

@@ -1,0 +1,40 @@
+"""Which category was tried so seldom that nothing is known of it.
+
+A model that has seen a category in a few places, and all of them bad, expects no improvement there, and an acquisition
+that trusts it never looks again. What such a belief is worth is a question of bandits: there every arm is tried at
+least about ``sqrt(n / k)`` times (Auer et al. 2002, "The Nonstochastic Multiarmed Bandit Problem", SIAM Journal on
+Computing 32: what is lost by ``k`` arms in ``n`` trials grows as ``sqrt(n k)``). Within a category the model decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from cloudtune.optimizer.searchers.bayesian.encoder import Array, Encoder
+
+#: Of so many suggestions one at most is for a category that was neglected.
+_ONE_IN = 3
+
+
+def neglected(encoder: Encoder, tried: Iterable[Array], number: int) -> tuple[int, int] | None:
+    """Number of the domain, and of its category, that a suggestion is to have; None if it is free.
+
+    Args:
+        encoder: Of the configurations.
+        tried: Rows of the configurations so far; those of one trial at several levels count once.
+        number: Of the suggestion.
+    """
+    if not encoder.categories or number % _ONE_IN:
+        return None
+    rows = np.stack(list({row.tobytes(): row for row in tried}.values()))
+    worst: tuple[float, int, int] | None = None
+    for domain in encoder.categories:
+        counts = encoder.counts(rows, domain)
+        category = int(counts.argmin())
+        share = float(counts[category]) / math.sqrt(len(rows) / len(counts))
+        if share < 1.0 and (worst is None or share < worst[0]):
+            worst = share, domain, category
+    return None if worst is None else worst[1:]
