@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from cloudtune.config_space import uniform
+from cloudtune.optimizer.scheduler import TrialSuggestion
+from cloudtune.optimizer.schedulers import FIFOScheduler
+from cloudtune.trial import Trial
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -63,6 +70,21 @@ def test_code_compiles(page: Path) -> None:
         assert ast.parse(block).body, block
 
 
+METHODS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "methods.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "block", METHODS, ids=[re.findall(r"\w+(?=\($)", block, re.MULTILINE)[-1] for block in METHODS]
+)
+def test_the_methods_of_the_guide_can_be_made(block: str) -> None:
+    """Each block makes a scheduler, which has a first configuration to propose."""
+    defined: dict[str, Any] = {}
+    exec(block, defined)
+    suggestion = defined["scheduler"].suggest()
+    assert suggestion is not None
+    assert suggestion.config is not None
+
+
 PROGRAMS = [
     ("quickstart.md", ["tune.py"], r"validation_error"),
     ("quickstart.md", ["tune_function.py"], r"'y'"),
@@ -82,6 +104,59 @@ def test_programs_in_the_guides_run(page: str, command: list[str], expected: str
     done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(expected, done.stdout), done.stdout + done.stderr
+
+
+def classes(page: str, file_name: str) -> dict[str, Any]:
+    """What a file of a guide imports and defines, without the experiment that it runs."""
+    (block,) = (code for code in code_blocks(ROOT / "docs" / page) if code.startswith(f"# {file_name}\n"))
+    module = ast.parse(block)
+    module.body = [node for node in module.body if isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef)]
+    defined: dict[str, Any] = {}
+    exec(compile(module, file_name, "exec"), defined)
+    return defined
+
+
+@pytest.mark.parametrize(("mode", "best"), [("min", 0.1), ("max", 0.9)])
+def test_the_searcher_of_the_guide_searches_around_the_best(mode: str, best: float) -> None:
+    """For the mode of its scheduler, whatever NaN and infinite values there are between."""
+    scheduler = FIFOScheduler(
+        {"x": uniform(0, 1)},
+        classes("own_scheduler.md", "local_search.py")["AroundTheBest"],
+        metric="loss",
+        mode=mode,
+        points_to_evaluate=[{"x": x} for x in (0.9, 0.3, 0.1, 0.5, 0.6, 0.7)],
+        random_seed=1,
+    )
+    for trial_id, value in enumerate([0.9, math.nan, 0.1, -math.inf, 0.5, math.inf]):
+        suggestion = scheduler.suggest()
+        assert suggestion is not None
+        trial = Trial(trial_id, suggestion.config or {})
+        scheduler.on_trial_add(trial)
+        scheduler.on_trial_result(trial, {"loss": value})
+    configs = [(scheduler.suggest() or TrialSuggestion({})).config or {} for _ in range(20)]
+    assert sum(abs(config["x"] - best) < 0.3 for config in configs) >= 18
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("min", 1), ("max", -1)])
+def test_the_scheduler_of_the_guide_cuts_the_worst(mode: str, sign: int) -> None:
+    """In the direction that it is given; values that are no numbers are cut, and leave the others in their order."""
+    scheduler = classes("own_scheduler.md", "cut_the_worst.py")["CutTheWorst"](
+        {"x": uniform(0, 1)}, metric="loss", mode=mode, random_seed=1
+    )
+    values = [5, math.nan, 3, math.inf, 1, math.nan, 9, 2, 8, -math.inf, 0, 4, 10]
+    answers = [
+        scheduler.on_trial_result(Trial(trial_id, {}), {"step": 1, "loss": sign * value})
+        for trial_id, value in enumerate(values)
+    ]
+    stopped = [value for value, answer in zip(values, answers, strict=True) if answer == "STOP"]
+    assert [repr(value) for value in stopped] == ["nan", "-inf"]
+    values = [1, 2, 3, 4, 5, 4.5, 6, 0]
+    answers = [
+        scheduler.on_trial_result(Trial(trial_id, {}), {"step": 2, "loss": sign * value})
+        for trial_id, value in enumerate(values)
+    ]
+    assert [value for value, answer in zip(values, answers, strict=True) if answer == "STOP"] == [5, 6]
+    assert scheduler.metric_mode() == mode
 
 
 def test_running_again_continues_as_the_guide_says(tmp_path: Path) -> None:

@@ -7,11 +7,26 @@ continues from its log therefore goes on exactly as it would have. Streams follo
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from cloudtune.optimizer.argument_checks import is_number, whole_number
+
 #: Rows of uniform numbers are made this many at a time: making a generator costs twenty times as much as a row.
 _BLOCK = 64
+
+
+def checked_seed(random_seed: Any) -> int:
+    """A seed that a user has given, as it may be.
+
+    Raises:
+        ValueError: It is no integer of at least 0.
+    """
+    if is_number(random_seed) and random_seed < 0:
+        raise ValueError(f"random_seed must not be negative, got {random_seed}; use a seed of 0 or more")
+    return whole_number("random_seed", random_seed, 0, "use a seed of 0 or more")
 
 
 def draw_seed() -> int:
@@ -30,9 +45,7 @@ class KeyedRandom:
     """
 
     def __init__(self, seed: int, stream: str = "") -> None:
-        if seed < 0:
-            raise ValueError(f"random_seed must not be negative, got {seed}; use a seed of 0 or more")
-        self._key = [seed, *stream.encode()]
+        self._key = [checked_seed(seed), *stream.encode()]
         self._blocks: dict[int, tuple[int, list[list[float]]]] = {}
 
     def generator(self, number: int, attempt: int = 0) -> np.random.Generator:

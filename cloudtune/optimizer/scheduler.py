@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cloudtune.config_validation import plain_config_space
-from cloudtune.optimizer.randomness import KeyedRandom, draw_seed
+from cloudtune.optimizer.randomness import KeyedRandom, checked_seed, draw_seed
 from cloudtune.trial import Config, Trial
 
 
@@ -77,7 +77,7 @@ class TrialScheduler(ABC):
     def __init__(self, config_space: Mapping[str, Any], random_seed: int | None = None) -> None:
         self.config_space = plain_config_space(config_space)
         self.random_seed_given = random_seed is not None
-        self.random_seed = draw_seed() if random_seed is None else int(random_seed)
+        self.random_seed = draw_seed() if random_seed is None else checked_seed(random_seed)
         self.random = KeyedRandom(self.random_seed)
         self.num_suggestions = 0
 
@@ -85,7 +85,7 @@ class TrialScheduler(ABC):
         """Replaces the seed, before the first suggestion: an experiment that continues keeps the seed it began with."""
         if self.num_suggestions:
             raise RuntimeError("the seed of a scheduler cannot change after its first suggestion; make a new scheduler")
-        self.random_seed = int(random_seed)
+        self.random_seed = checked_seed(random_seed)
         self.random = KeyedRandom(self.random_seed)
 
     def suggest(self) -> TrialSuggestion | None:

@@ -59,7 +59,7 @@ class RecordingSearcher(Searcher):
         scheduler.restore(TrialSuggestion.start_suggestion(restored))
         trials.append(Trial(2, restored))
         scheduler.on_trial_add(trials[-1])
-        result = {"loss": 0.5, "epoch": 1}
+        result = {"loss": 0.5, "size": 3.0, "epoch": 1}
         scheduler.on_trial_result(trials[0], dict(result))
         scheduler.on_trial_complete(trials[0], dict(result))
         scheduler.on_trial_error(trials[1])
@@ -69,7 +69,7 @@ class RecordingSearcher(Searcher):
     def expected_calls(self) -> list[tuple[Any, ...]]:
         """What must have arrived after :meth:`tell_all_and_return_calls`."""
         zero, one, two = self.configs[-3:]
-        result = {"loss": 0.5, "epoch": 1}
+        result = {"loss": 0.5, "size": 3.0, "epoch": 1}
         return [
             ("seed", 11),
             ("suggestion", zero),

@@ -238,6 +238,8 @@ def test_it_learns_under_a_scheduler_with_rungs() -> None:
         ({"classifier": "xgboost"}, "classifier must be one of 'random_forest'.*'xgboost'"),
         ({"gamma": 0}, "gamma must be between 0 and 1"),
         ({"gamma": 1.0}, "gamma must be between 0 and 1"),
+        ({"num_init_random": 2.5}, "num_init_random must be an integer, got 2.5"),
+        ({"gamma": "0.2"}, "gamma must be between 0 and 1"),
         ({"num_init_random": 1}, "num_init_random must be at least 2"),
         ({"num_candidates": 0}, "num_candidates must be at least 1"),
     ],

@@ -35,6 +35,7 @@ from cloudtune.optimizer.schedulers import (
     HyperbandScheduler,
     MedianStoppingRule,
     ParetoHyperbandScheduler,
+    RayTuneScheduler,
     SynchronousHyperbandScheduler,
 )
 from cloudtune.optimizer.searchers import BayesianSearcher, BoreSearcher, GridSearcher, OptunaSearcher, RandomSearcher
@@ -262,6 +263,17 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
         [*FIFO, ("searcher", "random", "grid", course), ("search_options", None, {"allow_duplicates": True}, course)],
     ),
     RandomSearch: ({"config_space": SPACE, "metric": "loss", "random_seed": 1}, [*FIFO, DUPLICATES]),
+    RayTuneScheduler: (
+        {"config_space": SPACE, "metric": "loss", "resource_attr": "epoch", "random_seed": 1},
+        [
+            *SEARCH,
+            *RULES,
+            ("scheduler", "asha", "median", course),
+            ("scheduler_options", None, {"reduction_factor": 2}, course),
+            ("searcher", "random", "grid", course),
+            ("search_options", None, {"allow_duplicates": True}, course),
+        ],
+    ),
     GridSearch: (
         {"config_space": SPACE, "metric": "loss", "random_seed": 1},
         [*FIFO, ("num_samples", 5, 2, course), ("shuffle", True, False, course)],

@@ -69,6 +69,9 @@ def test_several_metrics_may_share_one_mode() -> None:
         ({"metric": ""}, "metric must be the name of what the script reports"),
         ({"metric": []}, "metric must be the name of what the script reports"),
         ({"metric": "a", "random_seed": -1}, "random_seed must not be negative"),
+        ({"metric": "a", "random_seed": 1.5}, "random_seed must be an integer, got 1.5"),
+        ({"metric": "a", "random_seed": "1"}, "random_seed must be an integer, got '1'"),
+        ({"metric": ["b", "a"], "resource_attr": "a"}, "metric 'a' is resource_attr too"),
         ({"metric": "a", "searcher": "magic"}, "searcher 'magic' is not known"),
         (
             {"metric": "a", "max_resource_attr": "max_epochs"},
@@ -94,8 +97,26 @@ def test_a_misspelt_argument_is_refused(option: str) -> None:
     misspelt: dict[str, Any] = {option: None}
     with pytest.raises(TypeError, match=option):
         FIFOScheduler(SPACE, metric="loss", **misspelt)
-    with pytest.raises(TypeError, match=option):
+    with pytest.raises(TypeError, match=f"search_options .*{option}.*; (its options are allow_duplicates|give it to)"):
         FIFOScheduler(SPACE, metric="loss", search_options=misspelt)
+
+
+def test_options_that_the_scheduler_itself_passes_are_refused() -> None:
+    """They would reach the searcher twice."""
+    for name in ("points_to_evaluate", "random_seed", "config_space"):
+        with pytest.raises(TypeError, match=f"search_options must not have '{name}'; give it to the scheduler"):
+            FIFOScheduler(SPACE, metric="loss", search_options={name: None})
+
+
+def test_a_searcher_that_takes_any_option_is_given_them() -> None:
+    """A class whose constructor passes further arguments on is asked by calling it."""
+
+    class Passing(RandomSearcher):
+        def __init__(self, config_space: dict[str, Any], **options: Any) -> None:
+            super().__init__(config_space, **options)
+
+    searcher = FIFOScheduler(SPACE, Passing, metric="loss", search_options={"allow_duplicates": True}).searcher
+    assert searcher.settings() == {"allow_duplicates": True}
 
 
 @pytest.mark.defect("C11")

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from cloudtune.config_space import choice, finrange, loguniform, ordinal, randint, reverseloguniform
+import pytest
+
+from cloudtune.config_space import choice, finrange, loguniform, ordinal, randint, reverseloguniform, uniform
 from cloudtune.optimizer.scheduler import TrialScheduler
-from cloudtune.optimizer.schedulers import FIFOScheduler, HyperbandScheduler, SynchronousHyperbandScheduler
-from cloudtune.optimizer.schedulers.raytune import RayTuneScheduler
+from cloudtune.optimizer.schedulers import (
+    FIFOScheduler,
+    HyperbandScheduler,
+    ParetoHyperbandScheduler,
+    RayTuneScheduler,
+    SynchronousHyperbandScheduler,
+)
+from cloudtune.trial import Trial
 from tests.contracts.scheduler_contract import FEW_STEPS, METRIC, RESOURCE, SchedulerContract
 
 SPACE: dict[str, Any] = {
@@ -107,6 +115,90 @@ class TestCmaEs(LibraryContract):
 class TestNSGAII(LibraryContract):
     def make(self, random_seed: int | None) -> TrialScheduler:
         return optuna("nsgaii", random_seed, population_size=3)
+
+
+def nsga(sampler: str) -> dict[str, Any]:
+    return {"sampler": sampler, "sampler_options": {"population_size": 3}}
+
+
+class TestNSGAIIUnderPromotion(LibraryContract):
+    """Trials that were parents may be promoted, fail or diverge later."""
+
+    max_examples = 12
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return HyperbandScheduler(
+            SPACE,
+            "optuna",
+            metric=METRIC,
+            resource_attr=RESOURCE,
+            max_t=9,
+            type="promotion",
+            random_seed=random_seed,
+            search_options=nsga("nsgaii"),
+        )
+
+
+class TestNSGAIIIUnderSynchronousHyperband(LibraryContract):
+    max_examples = 12
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return SynchronousHyperbandScheduler(
+            SPACE,
+            "optuna",
+            metric=METRIC,
+            mode="max",
+            resource_attr=RESOURCE,
+            max_t=4,
+            reduction_factor=2,
+            random_seed=random_seed,
+            search_options=nsga("nsgaiii"),
+        )
+
+
+class TestNSGAIIUnderStoppingWithSeveralMetrics(LibraryContract):
+    metrics = (METRIC, "latency")
+
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return ParetoHyperbandScheduler(
+            SPACE,
+            "optuna",
+            metric=self.metrics,
+            resource_attr=RESOURCE,
+            max_t=9,
+            random_seed=random_seed,
+            search_options=nsga("nsgaii"),
+        )
+
+
+@pytest.mark.parametrize("sampler", ["nsgaii", "nsgaiii"])
+@pytest.mark.parametrize("kind", ["stopping", "promotion", "synchronous"])
+def test_parents_keep_values_while_trials_climb_rungs(sampler: str, kind: str) -> None:
+    """A trial of an earlier generation is told with values after the highest level has risen beyond it."""
+    common: dict[str, Any] = {"metric": METRIC, "resource_attr": RESOURCE, "max_t": 9, "random_seed": 1}
+    common["search_options"] = nsga(sampler)
+    if kind == "synchronous":
+        scheduler: TrialScheduler = SynchronousHyperbandScheduler({"x": uniform(0, 1)}, "optuna", **common)
+    else:
+        scheduler = HyperbandScheduler({"x": uniform(0, 1)}, "optuna", type=kind, **common)
+    trials: list[Trial] = []
+    epochs: list[int] = []
+    for _ in range(45):
+        suggestion = scheduler.suggest()
+        assert suggestion is not None
+        if suggestion.trial_id is None:
+            trials.append(Trial(len(trials), suggestion.config or {}))
+            epochs.append(0)
+            scheduler.on_trial_add(trials[-1])
+        trial = trials[-1 if suggestion.trial_id is None else suggestion.trial_id]
+        decision = "CONTINUE"
+        while decision == "CONTINUE":
+            epochs[trial.trial_id] += 1
+            epoch = epochs[trial.trial_id]
+            loss = (trial.config["x"] - 0.3) ** 2 + 1 / epoch
+            decision = scheduler.on_trial_result(trial, {RESOURCE: epoch, METRIC: loss})
+        scheduler.on_trial_remove(trial)
+    assert len(trials) > 20
 
 
 class TestQMC(LibraryContract):

@@ -266,6 +266,9 @@ def test_one_of_several_metrics_decides() -> None:
     [
         ({"metric": "error"}, "metric 'error' is not one of the wrapped scheduler's, which are loss"),
         ({"rank_cutoff": 0.0}, "rank_cutoff must be above 0 and below 1"),
+        ({"rank_cutoff": "a"}, "rank_cutoff must be above 0 and below 1, got 'a'"),
+        ({"grace_time": "a"}, "grace_time must be a number of 'epoch', got 'a'"),
+        ({"grace_population": 2.5}, "grace_population must be an integer, got 2.5"),
         ({"rank_cutoff": 1}, "rank_cutoff must be above 0 and below 1"),
         ({"grace_population": 0}, "grace_population must be at least 1"),
     ],
@@ -281,6 +284,13 @@ def test_another_resource_than_the_wrapped_scheduler_has_is_refused() -> None:
     inner = ASHA(SPACE, metric="loss", max_resource_attr="max_epochs", resource_attr="epoch")
     with pytest.raises(ValueError, match="resource_attr='step' differs from the wrapped scheduler's 'epoch'"):
         MedianStoppingRule(inner, "step")
+
+
+def test_the_resource_is_not_what_trials_are_compared_by() -> None:
+    """A metric cannot be what counts epochs."""
+    inner = RandomSearch(SPACE, metric="epoch")
+    with pytest.raises(ValueError, match="resource_attr='epoch' is what is to be compared"):
+        MedianStoppingRule(inner, "epoch")
 
 
 @pytest.mark.parametrize(

@@ -156,11 +156,11 @@ def test_the_searcher_is_told_everything(kind: str) -> None:
     """A searcher of one's own hears of every suggestion, start, report, completion, failure and removal."""
     searcher = RecordingSearcher(SPACE, [])
     scheduler = ParetoHyperbandScheduler(
-        SPACE, searcher, metric=["loss", "epoch"], resource_attr="epoch", max_t=27, type=kind
+        SPACE, searcher, metric=["loss", "size"], resource_attr="epoch", max_t=27, type=kind
     )
     assert searcher.tell_all_and_return_calls(scheduler) == searcher.expected_calls()
     assert searcher.goal is not None
-    assert searcher.goal.metrics == ("loss", "epoch")
+    assert searcher.goal.metrics == ("loss", "size")
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans()), max_size=30))

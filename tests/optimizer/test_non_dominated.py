@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtune.optimizer.schedulers.non_dominated import Fronts, spread
+from cloudtune.optimizer.schedulers.non_dominated import EXACT, Fronts, spread
 
 Point = tuple[float, ...]
 
@@ -71,6 +72,38 @@ def test_each_point_of_the_net_is_the_farthest(points: list[Point]) -> None:
     for i in range(1, len(order)):
         gaps = [min(np.linalg.norm(scaled[j] - scaled[k]) for k in order[:i]) for j in order[i:]]
         assert gaps[0] == pytest.approx(max(gaps))
+
+
+@given(st.integers(0, 2**32), st.integers(1, 90), st.integers(1, 90))
+def test_of_many_points_the_first_are_a_net_and_the_others_are_those_far_from_it(
+    seed: int, size: int, count: int
+) -> None:
+    """What comes after the first ones is ordered by how far it is from these, and each point comes once."""
+    points = np.random.default_rng(seed).integers(0, 30, (size, 2)).astype(float)
+    count = min(count, size)
+    order = spread(points, count).tolist()
+    net = order[:EXACT]
+    assert spread(points, len(net)).tolist() == net
+    scaled = points / np.maximum(np.ptp(points, axis=0), 1)
+    distances = ((scaled[:, None] - scaled[net]) ** 2).sum(axis=2).min(axis=1).round(12)
+    rest = sorted(set(range(size)) - set(net), key=lambda number: (-distances[number], number))
+    assert [distances[number] for number in order[EXACT:]] == [distances[number] for number in rest[: count - len(net)]]
+    assert len(set(order)) == count
+
+
+def test_a_wide_front_costs_no_net_of_all_its_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many points may go on, the farthest one is looked for as often as for a few."""
+    searches = []
+    argmax = np.argmax
+
+    def counted(values: Any) -> Any:
+        searches.append(len(values))
+        return argmax(values)
+
+    monkeypatch.setattr(np, "argmax", counted)
+    ramp = np.arange(900.0)
+    spread(np.stack([ramp, -ramp], axis=1), 300)
+    assert len(searches) == EXACT
 
 
 @given(

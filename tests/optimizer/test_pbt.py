@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cloudtune.config_space import choice, loguniform
@@ -55,7 +58,10 @@ class Play:
 @settings(max_examples=20)
 @given(PROGRAMS, st.integers(2, 6))
 def test_the_population_has_the_size_it_was_given(program: list[Step], size: int) -> None:
-    """However many workers are free and whatever happens, no more trials run or wait; what is lost is replaced."""
+    """However many workers are free and whatever happens, no more trials run or wait; what is lost is replaced.
+
+    Only the place of a member that gave way stays empty as long as there is nobody to copy.
+    """
     scheduler = PopulationBasedTraining(
         SPACE, metric="loss", population_size=size, perturbation_interval=1, random_seed=1
     )
@@ -67,14 +73,114 @@ def test_the_population_has_the_size_it_was_given(program: list[Step], size: int
     while simulation.suggest() is not None:
         pass
     told: dict[int, str] = {}  # what the trial was told last since it began or went on
-    done = 0
+    done = gave_way = 0
     for kind, *values in simulation.log:
         if kind == "suggest":
             told[values[2]] = CONTINUE
         elif kind == "report":
             told[values[0]] = values[3]
         done += kind == "complete" and told[values[0]] == CONTINUE
-    assert len(simulation.running) == size - done
+        gave_way += kind in ("complete", "remove") and told[values[0]] == STOP
+    empty = size - done - len(simulation.running)
+    worth_copying = any(math.isfinite(run.last.get("loss", math.nan)) for run in simulation.running)
+    assert 0 <= empty <= (0 if worth_copying else gave_way)
+
+
+MAXIMUM = 12
+
+#: What a script reports at an epoch: by trial, epoch and a random number.
+CURVES: dict[str, Callable[[int, int, float], float]] = {
+    "worse from an epoch on": lambda trial, epoch, u: abs(epoch - 3) + u / 9,
+    "better and better": lambda trial, epoch, u: u / 9 - epoch,
+    "later trials are worse": lambda trial, epoch, u: float(trial),
+    "later trials are better": lambda trial, epoch, u: -float(trial),
+    "noise": lambda trial, epoch, u: u,
+    "noise with NaN": lambda trial, epoch, u: u if u < 0.6 else math.nan,
+    "good until it diverges": lambda trial, epoch, u: u if epoch < 8 else math.inf,
+    "two values": lambda trial, epoch, u: float(u < 0.5),
+}
+
+
+@settings(max_examples=60)
+@given(
+    curve=st.sampled_from(sorted(CURVES)),
+    size=st.integers(2, 6),
+    workers=st.integers(1, 7),
+    interval=st.integers(1, 7),
+    fraction=st.sampled_from([0.1, 0.25, 0.5]),
+    seed=st.integers(0, 99),
+)
+@example(curve="worse from an epoch on", size=4, workers=1, interval=3, fraction=0.25, seed=0)
+@example(curve="worse from an epoch on", size=4, workers=2, interval=3, fraction=0.25, seed=0)
+def test_it_ends_however_few_workers_there_are(
+    curve: str, size: int, workers: int, interval: int, fraction: float, seed: int
+) -> None:
+    """All that is trained, copies that give way included, is at most thrice what the population needs for itself."""
+    scheduler = PopulationBasedTraining(
+        SPACE,
+        metric="loss",
+        max_t=MAXIMUM,
+        population_size=size,
+        perturbation_interval=interval,
+        quantile_fraction=fraction,
+        random_seed=seed,
+    )
+    random = np.random.default_rng(seed)
+    trials: list[Trial] = []
+    epochs: list[int] = []
+    running: deque[int] = deque()
+    trained = 0
+    while True:
+        while len(running) < workers and (suggestion := scheduler.suggest()) is not None:
+            if suggestion.trial_id is None:
+                source = suggestion.checkpoint_trial_id
+                epochs.append(0 if source is None else epochs[source])
+                trials.append(Trial(len(trials), suggestion.config or {}))
+                scheduler.on_trial_add(trials[-1])
+            running.append(len(trials) - 1 if suggestion.trial_id is None else suggestion.trial_id)
+        if not running:
+            break
+        trial = trials[running.popleft()]
+        epochs[trial.trial_id] += 1
+        trained += 1
+        assert trained <= 3 * size * MAXIMUM
+        epoch = epochs[trial.trial_id]
+        report = {"epoch": epoch, "loss": CURVES[curve](trial.trial_id, epoch, float(random.random()))}
+        if scheduler.on_trial_result(trial, report) == CONTINUE:
+            running.append(trial.trial_id)
+        else:
+            scheduler.on_trial_remove(trial)
+    assert max(epochs) == MAXIMUM
+
+
+def test_a_copy_waits_for_its_source_to_take_a_turn() -> None:
+    """One worker: the source goes on first, since it has waited longer; then the copy, although it is no further."""
+    play = Play(population_size=2)
+    turns = []
+    for trial_id, epoch, loss in ((0, 2, 1.0), (1, 2, 2.0), (0, 4, 3.0), (2, 6, 4.0)):
+        suggestion = play.start()
+        assert suggestion is not None
+        turns.append((suggestion.trial_id, suggestion.checkpoint_trial_id, play.report(trial_id, epoch, loss)))
+    assert turns == [(None, None, PAUSE), (None, None, STOP), (0, None, PAUSE), (None, 0, STOP)]
+    assert play.start() == TrialSuggestion.resume_suggestion(0)
+
+
+def test_nobody_pauses_for_a_copy_that_finds_a_free_worker() -> None:
+    """With a worker for each member, one that is compared before a copy has begun runs on."""
+    play = Play(population_size=3)
+    play.fill()
+    assert [play.report(i, 2, loss) for i, loss in enumerate([1.0, 1.0, 3.0])] == [CONTINUE, CONTINUE, STOP]
+    assert play.report(0, 4, 1.0) == CONTINUE
+
+
+def test_the_place_of_a_member_that_gave_way_stays_empty_while_nobody_is_worth_copying() -> None:
+    """The better one diverges before the copy is made, and the copy is made when it has recovered."""
+    play = Play(population_size=2)
+    play.fill()
+    assert [play.report(0, 2, 1.0), play.report(1, 2, 2.0), play.report(0, 4, math.nan)] == [CONTINUE, STOP, CONTINUE]
+    assert play.start() is None
+    assert play.report(0, 6, 1.0) == CONTINUE
+    assert [suggestion.checkpoint_trial_id for suggestion in play.fill()] == [0]
 
 
 @pytest.mark.defect("C23")
@@ -252,6 +358,11 @@ def test_the_searcher_is_told_everything() -> None:
         ({"population_size": 1}, "population_size must be an integer of at least 2, got 1"),
         ({"population_size": 2.5}, "population_size must be an integer"),
         ({"perturbation_interval": 0}, "perturbation_interval must be a positive number, got 0"),
+        ({"perturbation_interval": "5"}, "perturbation_interval must be a positive number, got '5'"),
+        ({"perturbation_interval": 5, "max_t": 5}, "perturbation_interval=5 must be below the maximum resource 5"),
+        ({"max_resource_attr": "max_epochs", "perturbation_interval": 21}, "must be below the maximum resource 20"),
+        ({"metric": "epoch"}, "metric 'epoch' is resource_attr too"),
+        ({"quantile_fraction": "a"}, "quantile_fraction must be above 0 and at most 0.5, got 'a'"),
         ({"quantile_fraction": 0.6}, "quantile_fraction must be above 0 and at most 0.5, got 0.6"),
         ({"resample_probability": -1}, "resample_probability must be from 0 to 1, got -1"),
         ({"perturbation_factors": ()}, "perturbation_factors must be positive numbers"),

@@ -63,6 +63,7 @@ def first_rung(scheduler: SynchronousHyperbandScheduler, losses: list[float]) ->
         ({"max_resource_attr": "epochs"}, "max_resource_attr 'epochs' is not in the config space, which has x"),
         ({"config_space": {**SPACE, "max_epochs": randint(1, 9)}}, "must be a positive integer constant"),
         ({"max_t": 81}, "max_t=81 contradicts config_space\\['max_epochs'\\]=9"),
+        ({"reduction_factor": "3"}, "reduction_factor must be above 1, got '3'"),
         ({"reduction_factor": 1}, "reduction_factor must be above 1, got 1; 3 is a good choice"),
         ({"grace_period": 10}, "grace_period=10 is above the maximum resource 9"),
         ({"grace_period": 0}, "grace_period must be a positive integer, got 0"),

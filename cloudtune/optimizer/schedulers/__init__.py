@@ -5,6 +5,7 @@ from cloudtune.optimizer.schedulers.hyperband import HyperbandScheduler
 from cloudtune.optimizer.schedulers.median_rule import MedianStoppingRule
 from cloudtune.optimizer.schedulers.moasha import ParetoHyperbandScheduler
 from cloudtune.optimizer.schedulers.pbt import PopulationBasedTraining
+from cloudtune.optimizer.schedulers.raytune import RayTuneScheduler
 from cloudtune.optimizer.schedulers.synchronous import SynchronousHyperbandScheduler
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "MedianStoppingRule",
     "ParetoHyperbandScheduler",
     "PopulationBasedTraining",
+    "RayTuneScheduler",
     "SynchronousHyperbandScheduler",
 ]

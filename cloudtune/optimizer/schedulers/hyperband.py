@@ -52,8 +52,11 @@ class HyperbandScheduler(SearcherScheduler):
     """Trains many configurations a little and few to the end.
 
     A trial is compared with the others when it reaches a rung level, a resource of ``grace_period``, and then
-    ``reduction_factor`` times as much each time. With ``type="stopping"`` it runs on if it belongs to the best
-    1 / ``reduction_factor`` of those that were there so far, else it is stopped. With ``type="promotion"`` it pauses at
+    ``reduction_factor`` times as much each time. With ``type="stopping"`` it runs on if it belongs to the best of
+    those that were there so far, else it is stopped. Who belongs to the best is the share ``level / next_level``, which
+    is 1 / ``reduction_factor``, but for rounding and for the last rung: with 100 epochs at most and the factor 3, whose
+    levels are 1, 3, 9, 27 and 81, 81 % of the trials go on from 81 to 100. Choose a maximum that is a power of the
+    factor (here 81) times ``grace_period`` if that is not wanted. With ``type="promotion"`` it pauses at
     every rung, and is resumed if and when it belongs to the best; scripts should then save checkpoints, or a resumed
     trial starts anew. ``type="pasha"`` is promotion with a maximum that is the second level at first, and grows by one
     level whenever the ranking at the highest level so far differs from that of the same trials one level below by more

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cloudtune.config_domains import plain_value
+from cloudtune.optimizer.argument_checks import is_number, whole_number
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler, TrialSuggestion
 from cloudtune.optimizer.schedulers.rungs import BestShare, best_values, rank_value
 from cloudtune.trial import Trial
@@ -64,10 +65,15 @@ class MedianStoppingRule(TrialScheduler):
         names = scheduler.metric_names()
         if metric is not None and metric not in names:
             raise ValueError(f"metric {metric!r} is not one of the wrapped scheduler's, which are {', '.join(names)}")
-        if not 0 < rank_cutoff < 1:
-            raise ValueError(f"rank_cutoff must be above 0 and below 1, got {rank_cutoff}; 0.5 is the median")
-        if grace_population < 1:
-            raise ValueError(f"grace_population must be at least 1, got {grace_population}")
+        if not is_number(rank_cutoff) or not 0 < rank_cutoff < 1:
+            raise ValueError(f"rank_cutoff must be above 0 and below 1, got {rank_cutoff!r}; 0.5 is the median")
+        if not is_number(grace_time):
+            raise ValueError(f"grace_time must be a number of {resource_attr!r}, got {grace_time!r}; 1 is usual")
+        whole_number("grace_population", grace_population, 1, "5 is usual")
+        if (names[0] if metric is None else metric) == resource_attr:
+            raise ValueError(
+                f"resource_attr={resource_attr!r} is what is to be compared; name the key that counts epochs"
+            )
         if scheduler.resource_attr is not None and scheduler.resource_attr != resource_attr:
             raise ValueError(
                 f"resource_attr={resource_attr!r} differs from the wrapped scheduler's {scheduler.resource_attr!r}; "

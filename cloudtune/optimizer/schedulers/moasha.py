@@ -119,11 +119,13 @@ class ParetoPromotionRung:
 class ParetoHyperbandScheduler(HyperbandScheduler):
     """Successive halving in which trials are ranked by several metrics at once.
 
-    A trial runs on (with ``type="promotion"``: is resumed) if it belongs to the best 1 / ``reduction_factor`` at its
-    rung level. A trial of an earlier front, which fewer others dominate, ranks before those of later fronts; where a
-    front has more trials than may go on, they are chosen to lie far from each other. So it matters neither in which
-    units the metrics are, nor that one of them is constant. A trial of which a metric is NaN or infinite ranks worst,
-    whatever the others are, and is stopped at a rung that has another result (``type="stopping"``).
+    A trial runs on (with ``type="promotion"``: is resumed) if it belongs to the best at its rung level: a share of
+    1 / ``reduction_factor``, except at the last rung, as for
+    :class:`~cloudtune.optimizer.schedulers.hyperband.HyperbandScheduler`. A trial of an earlier front, which fewer
+    others dominate, ranks before those of later fronts; where a front has more trials than may go on, they are chosen
+    to lie far from each other. So it matters neither in which units the metrics are, nor that one of them is
+    constant. A trial of which a metric is NaN or infinite ranks worst, whatever the others are, and is stopped at a
+    rung that has another result (``type="stopping"``).
 
     Args:
         metric: What scripts report and what is to be optimised, a list.

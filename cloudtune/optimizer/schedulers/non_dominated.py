@@ -16,6 +16,9 @@ import numpy.typing as npt
 Points = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.intp]
 
+#: So many points of a front are chosen one after the other, each far from all before it.
+EXACT = 32
+
 
 def dominated_by_any(points: Points, others: Points) -> npt.NDArray[np.bool_]:
     """For each of ``points``, shape ``(n, d)``, whether one of ``others``, shape ``(m, d)``, dominates it."""
@@ -33,7 +36,10 @@ def spread(points: Points, count: int) -> Numbers:
 
     It begins with the best point in the first coordinate. Distances are measured with each coordinate scaled to the
     range that it has here, so that its unit does not matter; one that is constant, or not finite, counts nothing. Of
-    equally far points the earliest comes first. Takes O(n * count) steps.
+    equally far points the earliest comes first.
+
+    After the first 32 the others come all at once, in the order of their distances from these: a net of many would take
+    O(n * count) steps at every report, and so it is O(n).
 
     Source: Salinas et al. 2021, "A Multi-objective Perspective on Jointly Tuning Hardware and Hyperparameters"
     (arXiv:2106.05680), section 3.
@@ -49,15 +55,18 @@ def spread(points: Points, count: int) -> Numbers:
     varied = np.isfinite(high)
     low, half = low[varied] / 2, points[:, varied] / 2  # halved, since the range of two floats may be no float
     width = high[varied] / 2 - low
-    scaled = (half - low)[:, width > 0] / width[width > 0]
+    scaled = np.ascontiguousarray(((half - low)[:, width > 0] / width[width > 0]).T)  # sums over axis 0 are quicker
     chosen = np.empty(count, dtype=np.intp)
     farthest = int(np.argmin(points[:, 0]))
     nearest = np.full(len(points), np.inf)
-    for i in range(count):
+    exact = min(count, EXACT)
+    for i in range(exact):
         chosen[i] = farthest
-        np.minimum(nearest, ((scaled - scaled[farthest]) ** 2).sum(axis=1), out=nearest)
+        np.minimum(nearest, ((scaled - scaled[:, [farthest]]) ** 2).sum(axis=0), out=nearest)
         nearest[farthest] = -1.0
         farthest = int(np.argmax(nearest))
+    if exact < count:
+        chosen[exact:] = np.argsort(-nearest, kind="stable")[: count - exact]
     return chosen
 
 

@@ -11,7 +11,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
+
 from cloudtune.config_domains import plain_value
+from cloudtune.optimizer.argument_checks import is_number
 from cloudtune.optimizer.former_names import explain_former_names
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialSuggestion
 from cloudtune.optimizer.schedulers.perturbation import explored
@@ -33,12 +36,13 @@ class PopulationBasedTraining(SearcherScheduler):
     each reported when it was compared last. If it is at the bottom, it is stopped, and a new trial takes its place: it
     starts from a copy of the checkpoint of a member at the top, chosen at random, with that one's hyperparameters
     perturbed. The new trial goes on counting the resource where the copy begins. So scripts must save checkpoints, and
-    save before they report. A member that fails or is stopped by somebody is replaced as well. NaN and infinite values
-    rank worst.
+    save before they report. A member that fails or is stopped by somebody is replaced as well, by a new configuration
+    if there is nobody to copy. NaN and infinite values rank worst, and such a member is never copied.
 
     There are never more than ``population_size`` members, however many workers. With fewer workers than members these
-    take turns: one that has been compared pauses if another that waits has used less of the resource. A member that has
-    used the maximum resource, or whose script ends, is done; the experiment ends when all are.
+    take turns: one that has been compared pauses if another that waits has used less of the resource. A copy that is to
+    be made waits like a member that has used as much as its source; of equals, the one that has waited longest is next.
+    A member that has used the maximum resource, or whose script ends, is done; the experiment ends when all are.
 
     Args:
         config_space: Hyperparameter domains and constants.
@@ -101,15 +105,25 @@ class PopulationBasedTraining(SearcherScheduler):
         self.max_resource_attr = max_resource_attr
         ends_somewhere = max_t is not None or max_resource_attr is not None
         self.max_t = max_resource(self.config_space, max_resource_attr, max_t) if ends_somewhere else None
+        if self.max_t is not None and perturbation_interval >= self.max_t:
+            raise ValueError(
+                f"perturbation_interval={perturbation_interval!r} must be below the maximum resource {self.max_t}, or "
+                "no member is ever compared with another; choose a tenth to a third of the maximum"
+            )
         self.population_size = int(population_size)
         self.perturbation_interval = float(perturbation_interval)
         self.quantile_fraction = float(quantile_fraction)
         self.resample_probability = float(resample_probability)
         self.perturbation_factors = tuple(map(float, perturbation_factors))
         self._maximize = self._modes[0] == "max"
-        #: Places that nobody has had yet, and those whose member was lost.
+        #: Places that nobody has had yet.
         self._fresh = self.population_size
-        self._vacant = 0
+        #: Who waits for a worker, the one that has waited longest first; None is a vacant place.
+        self._queue: list[Member | None] = []
+        #: Of the vacant places those whose member did not give way to another, but failed or was stopped.
+        self._lost = 0
+        #: Whether a vacant place has waited while a member was resumed: there are too few workers.
+        self._passed_over = False
         self._is_exhausted = False
         # Where the trials begin that were suggested and not added yet, in order.
         self._coming: deque[float] = deque()
@@ -137,15 +151,20 @@ class PopulationBasedTraining(SearcherScheduler):
             return self._start(config)
         # Not noted before something is suggested: what is not logged must not change the state.
         memo = {_EXHAUSTED: True} if self._asks_searcher() else None
-        sources = self._sources() if self._vacant > 0 else []
-        member = self._next_in_turn()
-        if sources:
-            suggestion = self._copy(sources, memo)
-        elif member is not None:
+        rng = self.random_generator()
+        sources = self._sources() if self._is_vacant() else []
+        source = sources[int(rng.integers(len(sources)))] if sources else None
+        resources = [(source if one is None else one, one) for one in self._queue]
+        turns = [(begin.resource, place, one) for place, (begin, one) in enumerate(resources) if begin is not None]
+        if not turns:
+            return None
+        *_, member = min(turns, key=lambda turn: turn[:2])
+        if member is not None:
             suggestion = TrialSuggestion(config=None, trial_id=member.trial_id, memo=memo)
             self._resume(member.trial_id)
         else:
-            return None
+            assert source is not None
+            suggestion = self._copy(source, memo, rng)
         self._is_exhausted |= memo is not None
         return suggestion
 
@@ -155,7 +174,10 @@ class PopulationBasedTraining(SearcherScheduler):
 
     def _asks_searcher(self) -> bool:
         """Whether a configuration of the searcher comes next, if it has one."""
-        return not self._is_exhausted and (self._fresh > 0 or (self._vacant > 0 and not self._sources()))
+        return not self._is_exhausted and (self._fresh > 0 or (self._lost > 0 and not self._sources()))
+
+    def _is_vacant(self) -> bool:
+        return None in self._queue
 
     def _ranking(self) -> Ranking:
         count = max(1, math.floor(self.population_size * self.quantile_fraction))
@@ -164,39 +186,43 @@ class PopulationBasedTraining(SearcherScheduler):
     def _sources(self) -> list[Member]:
         return self._ranking().top()
 
-    def _copy(self, sources: Sequence[Member], memo: Mapping[str, Any] | None) -> TrialSuggestion:
-        """A new trial in the place of a lost one, from the checkpoint of one of the sources."""
-        rng = self.random_generator()
-        source = sources[int(rng.integers(len(sources)))]
+    def _copy(self, source: Member, memo: Mapping[str, Any] | None, rng: np.random.Generator) -> TrialSuggestion:
+        """A new trial in a vacant place, from the source's checkpoint."""
         config = explored(self.config_space, source.config, self.resample_probability, self.perturbation_factors, rng)
-        self._fill_vacancy(source)
+        self._fill_vacancy(source.resource)
         return TrialSuggestion.start_suggestion(config, checkpoint_trial_id=source.trial_id, memo=memo)
 
     def _fill_place(self) -> None:
         """A configuration of the searcher takes a place that nobody has had yet, or else a vacant one."""
         if self._fresh:
             self._fresh -= 1
+            self._coming.append(0.0)
         else:
-            self._vacant -= 1
-        self._coming.append(0.0)
+            self._fill_vacancy(0.0)
 
-    def _fill_vacancy(self, source: Member | None) -> None:
-        self._vacant -= 1
-        self._coming.append(0.0 if source is None else source.resource)
+    def _fill_vacancy(self, resource: float) -> None:
+        self._queue.remove(None)
+        self._lost = min(self._lost, self._queue.count(None))
+        self._passed_over &= self._is_vacant()
+        self._coming.append(resource)
 
-    def _next_in_turn(self) -> Member | None:
-        """Of the members that have paused the one that has used least."""
-        paused = [member for member in self._members.values() if member.paused]
-        return min(paused, key=lambda member: (member.resource, member.trial_id), default=None)
+    def _vacate(self, member: Member) -> None:
+        """The place of a member, which runs no more, is there for another."""
+        del self._members[member.trial_id]
+        if member in self._queue:
+            self._queue.remove(member)
+        self._queue.append(None)
+        self._lost += member.decision != SchedulerDecision.STOP
 
     def _resume(self, trial_id: int) -> None:
         member = self._members.get(trial_id)
-        if member is None or not member.paused:
+        if member is None or member not in self._queue:
             raise ValueError(
                 f"trial {trial_id} cannot be resumed since it is no member of the population that has paused; "
                 "continue the experiment with the scheduler it began with"
             )
-        member.paused = False
+        self._queue.remove(member)
+        self._passed_over = self._is_vacant()
         member.decision = None
         self.searcher.on_trial_resume(trial_id, member.config)
 
@@ -207,7 +233,8 @@ class PopulationBasedTraining(SearcherScheduler):
             return
         self._is_exhausted |= bool((suggestion.memo or {}).get(_EXHAUSTED))
         if suggestion.trial_id is None:
-            self._fill_vacancy(self._members.get(cast(int, suggestion.checkpoint_trial_id)))
+            source = self._members.get(cast(int, suggestion.checkpoint_trial_id))
+            self._fill_vacancy(0.0 if source is None else source.resource)
         else:
             self._resume(suggestion.trial_id)
 
@@ -264,51 +291,59 @@ class PopulationBasedTraining(SearcherScheduler):
         return SchedulerDecision.PAUSE if self._another_is_behind(resource) else SchedulerDecision.CONTINUE
 
     def _another_is_behind(self, resource: float) -> bool:
-        """Whether a member waits for a worker that has used less."""
-        if self._fresh and not self._is_exhausted:
+        """Whether it is somebody else's turn when a member has used this much.
+
+        A copy that has been passed over has waited longer than whoever pauses now, and so is next already if it begins
+        at as much. If it was not passed over yet, a worker may be free for it.
+        """
+        if (self._fresh and not self._is_exhausted) or self._asks_searcher():
             return True
-        return any(member.paused and member.resource < resource for member in self._members.values())
+        if self._passed_over and any(source.resource <= resource for source in self._sources()):
+            return True
+        return any(member is not None and member.resource < resource for member in self._queue)
 
     def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:
         """A member whose script has ended is done, unless another was to take its place."""
-        member = self._members.pop(trial.trial_id, None)
+        member = self._members.get(trial.trial_id)
         if member is not None and member.decision == SchedulerDecision.STOP:
-            self._vacant += 1
+            self._vacate(member)
+        elif member is not None:
+            del self._members[trial.trial_id]
         super().on_trial_complete(trial, result)
 
     def on_trial_error(self, trial: Trial) -> None:
         """The place of a member that has failed is taken by another."""
-        if self._members.pop(trial.trial_id, None) is not None:
-            self._vacant += 1
+        member = self._members.get(trial.trial_id)
+        if member is not None:
+            self._vacate(member)
         super().on_trial_error(trial)
 
     def on_trial_remove(self, trial: Trial) -> None:
         """A member that was told to pause waits for its turn; the place of one that was stopped is taken by another."""
         member = self._members.get(trial.trial_id)
         if member is not None and member.decision == SchedulerDecision.PAUSE:
-            member.paused = True
+            self._queue.append(member)
         elif member is not None:
-            del self._members[trial.trial_id]
-            self._vacant += 1
+            self._vacate(member)
         super().on_trial_remove(trial)
 
 
 def _check_population(population_size: int, perturbation_interval: float, quantile_fraction: float) -> None:
     if not is_positive_integer(population_size) or population_size < 2:
         raise ValueError(f"population_size must be an integer of at least 2, got {population_size!r}")
-    if not 0 < perturbation_interval < math.inf:
+    if not is_number(perturbation_interval) or not 0 < perturbation_interval < math.inf:
         raise ValueError(
             f"perturbation_interval must be a positive number, got {perturbation_interval!r}; it counts the resource "
             "after which a trial is compared again"
         )
-    if not 0 < quantile_fraction <= 0.5:
+    if not is_number(quantile_fraction) or not 0 < quantile_fraction <= 0.5:
         raise ValueError(f"quantile_fraction must be above 0 and at most 0.5, got {quantile_fraction!r}; 0.25 is usual")
 
 
 def _check_exploring(resample_probability: float, factors: Sequence[float]) -> None:
-    if not 0 <= resample_probability <= 1:
+    if not is_number(resample_probability) or not 0 <= resample_probability <= 1:
         raise ValueError(f"resample_probability must be from 0 to 1, got {resample_probability!r}; 0.25 is usual")
-    if not factors or not all(0 < factor < math.inf and factor != 1 for factor in factors):
+    if not factors or not all(is_number(factor) and 0 < factor < math.inf and factor != 1 for factor in factors):
         raise ValueError(
             f"perturbation_factors must be positive numbers other than 1, got {factors!r}; (1.2, 0.8) is usual"
         )

@@ -18,10 +18,9 @@ class Member:
         since: Resource at which it was compared last, or began.
         value: Rank value when it was compared last; None if it has not been yet.
         decision: What it was told to do at last; None while it runs.
-        paused: Whether it has paused, and can be resumed.
     """
 
-    __slots__ = ("config", "decision", "paused", "resource", "since", "trial_id", "value")
+    __slots__ = ("config", "decision", "resource", "since", "trial_id", "value")
 
     def __init__(self, trial_id: int, config: Config, resource: float) -> None:
         self.trial_id = trial_id
@@ -30,7 +29,6 @@ class Member:
         self.since = resource
         self.value: float | None = None
         self.decision: str | None = None
-        self.paused = False
 
 
 def _rank(member: Member) -> tuple[float, int]:

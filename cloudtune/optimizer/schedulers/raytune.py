@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import dill
-
 from cloudtune.optimizer.former_names import explain_former_names
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialSuggestion
 from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
@@ -106,9 +104,13 @@ class RayTuneScheduler(FIFOScheduler):
 
     def __getstate__(self) -> dict[str, Any]:
         # Some of Ray Tune's schedulers hold functions that pickle cannot carry.
+        import dill
+
         return {**self.__dict__, "_ray": None, "_controller": dill.dumps((self._ray, self._controller))}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        import dill
+
         self.__dict__.update(state)
         self._ray, self._controller = dill.loads(state["_controller"])
 

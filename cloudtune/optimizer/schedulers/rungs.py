@@ -13,6 +13,8 @@ from collections.abc import Callable
 from heapq import heappop, heappush, heappushpop
 from typing import Any, Generic, TypeVar
 
+from cloudtune.optimizer.argument_checks import is_number
+
 #: A result in a promotion rung: (rank value, order of arrival).
 Entry = tuple[float, int]
 
@@ -40,8 +42,8 @@ def rung_levels(grace_period: int, reduction_factor: float, max_t: int) -> list[
     Raises:
         ValueError: There are no such levels.
     """
-    if not reduction_factor > 1 or not math.isfinite(reduction_factor):
-        raise ValueError(f"reduction_factor must be above 1, got {reduction_factor}; 3 is a good choice")
+    if not is_number(reduction_factor) or not 1 < reduction_factor < math.inf:
+        raise ValueError(f"reduction_factor must be above 1, got {reduction_factor!r}; 3 is a good choice")
     if grace_period < 1:
         raise ValueError(f"grace_period must be at least 1, got {grace_period}")
     if grace_period > max_t:

@@ -57,6 +57,11 @@ class SearcherScheduler(TrialScheduler):
 
     def _aim(self, max_resource: float | None = None, levels: Sequence[int] = ()) -> None:
         """Tells the searcher what for; called at the end of a constructor, when ``resource_attr`` is set."""
+        if self.resource_attr in self._metrics:
+            raise ValueError(
+                f"metric {self.resource_attr!r} is resource_attr too, which counts what a trial has used; name what is "
+                "to be optimised as the metric, and the key that counts epochs as resource_attr"
+            )
         self.searcher.aim(
             Goal(tuple(self._metrics), tuple(self._modes), self.resource_attr, max_resource, tuple(levels))
         )

@@ -31,9 +31,12 @@ class SynchronousHyperbandScheduler(SearcherScheduler):
     """Trains batches of configurations, and the best of each batch further, once all of it has been trained so far.
 
     A bracket of successive halving is a batch of new trials that pause at the first level. When the last of them has
-    paused or ended, the best 1 / ``reduction_factor`` are resumed and train to the next level, and so on; the others
-    never run again. Hyperband takes brackets in turn that begin at different levels, the one with most trials first,
-    and begins from the front after the last. With ``brackets=1`` this is successive halving, batch after batch.
+    paused or ended, the best are resumed and train to the next level, and so on; the others never run again. The best
+    are a share of ``level / next_level``: 1 / ``reduction_factor``, but for rounding and for the last level below the
+    maximum (with 100 epochs at most and the factor 3, 81 % of those at 81).
+
+    Hyperband takes brackets in turn that begin at different levels, the one with most trials first, and begins from
+    the front after the last. With ``brackets=1`` this is successive halving, batch after batch.
 
     A rung whose last trials still run leaves workers free. These begin with the next bracket, since brackets do not
     depend on each other; within a bracket no trial goes on before all of its rung have ended, as in the paper. What an

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,9 +72,28 @@ def make_searcher(
         searcher = SEARCHERS[searcher]
     if not isinstance(searcher, type) or not issubclass(searcher, Searcher):
         raise TypeError(f"searcher must be a name, a Searcher object or a Searcher class, not {searcher!r}")
-    return searcher(
-        config_space, points_to_evaluate=points_to_evaluate, random_seed=random_seed, **dict(search_options or {})
-    )
+    options = dict(search_options or {})
+    _check_options(searcher, options)
+    return searcher(config_space, points_to_evaluate=points_to_evaluate, random_seed=random_seed, **options)
+
+
+#: What a scheduler passes to a searcher's class itself.
+_FROM_THE_SCHEDULER = ("config_space", "points_to_evaluate", "random_seed")
+
+
+def _check_options(searcher: type[Searcher], options: Mapping[str, Any]) -> None:
+    """Refuses options that the class does not name, unless it takes any."""
+    for name in options:
+        if name in _FROM_THE_SCHEDULER:
+            raise TypeError(f"search_options must not have {name!r}; give it to the scheduler")
+    named = inspect.signature(searcher).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in named.values()):
+        return
+    known = [name for name in named if name not in _FROM_THE_SCHEDULER]
+    for name in options:
+        if name not in known:
+            has = f"its options are {', '.join(known)}" if known else "it has no options"
+            raise TypeError(f"search_options has {name!r}, which {searcher.__name__} does not know; {has}")
 
 
 def _check_same_space(searcher: Searcher, config_space: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloudtune.config_space import complete_config, config_key, encode, search_space
+from cloudtune.optimizer.argument_checks import is_number, whole_number
 from cloudtune.optimizer.extras import need_extra
 from cloudtune.optimizer.goal import Goal
 from cloudtune.optimizer.searchers.bore_classifiers import CLASSIFIERS
@@ -75,12 +76,10 @@ class BoreSearcher(RandomSearcher):
         need_extra("sklearn", "bore", "BORE")
         if classifier not in CLASSIFIERS:
             raise ValueError(f"classifier must be one of {', '.join(map(repr, CLASSIFIERS))}, got {classifier!r}")
-        if not 0 < gamma < 1:
+        if not is_number(gamma) or not 0 < gamma < 1:
             raise ValueError(f"gamma must be between 0 and 1, a share of the trials, got {gamma!r}")
-        if num_init_random < 2:
-            raise ValueError(f"num_init_random must be at least 2, a trial for each class, got {num_init_random!r}")
-        if num_candidates < 1:
-            raise ValueError(f"num_candidates must be at least 1, got {num_candidates!r}")
+        whole_number("num_init_random", num_init_random, 2, "a trial for each class is needed")
+        whole_number("num_candidates", num_candidates, 1, "500 is usual")
         self.classifier = classifier
         self.gamma = float(gamma)
         self.num_init_random = int(num_init_random)

@@ -62,6 +62,18 @@ class ObservedCosts:
         """A trial has failed."""
         self.failed.add(trial_id)
 
+    def at_own_highest(self) -> dict[int, Costs]:
+        """Costs by trial, each at the highest level that it has reached; also of those that have failed since."""
+        reached: dict[int, Costs] = {}
+        for at_level in self._costs:
+            reached.update(at_level)
+        return reached
+
+    def worst(self) -> Costs:
+        """The highest finite cost of each metric, whoever had it at whichever level; () if there is none."""
+        finite = [costs for at_level in self._costs for costs in at_level.values() if all(map(math.isfinite, costs))]
+        return tuple(map(max, zip(*finite, strict=True)))
+
     def at_highest(self, enough: int) -> dict[int, Costs]:
         """Costs by trial at the highest level where those of ``enough`` are finite; {} if there is no such level.
 

@@ -31,6 +31,9 @@ _REFUSED = {
     "BruteForceSampler": "use cloudtune's GridSearcher",
 }
 
+#: Samplers, and what samplers of one's own derive from, that keep generations.
+_GENETIC = ("BaseGASampler", "NSGAIISampler", "NSGAIIISampler")
+
 #: Where nothing else is asked for.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "tpe": {"constant_liar": True},
@@ -80,6 +83,8 @@ class SamplerSource:
         further = [package for one, needed in SAMPLERS.values() if one == self.name for package, _ in needed]
         #: What it imports, at once or later.
         self.libraries = ("optuna", *further)
+        #: Whether it chooses parents among trials that have ended, and goes back to them later.
+        self.keeps_generations = any(base.__name__ in _GENETIC for base in type(self._original).__mro__)
         #: Whether what it notes of trials is pickled, and must not come from a log.
         self.notes_are_pickles = self.name == "CmaEsSampler"
 

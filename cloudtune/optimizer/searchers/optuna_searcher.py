@@ -44,7 +44,9 @@ class OptunaSearcher(RandomSearcher):
     The sampler sees costs to be minimised. Running trials are running; a trial that was stopped has its last value.
     Failed trials, and values that are not finite, count as the worst value that there was. Under a scheduler with rung
     levels the values are those at the highest level that more trials have reached than there are hyperparameters (as
-    in BOHB, Falkner et al. 2018); those that ended below are pruned trials, which TPE learns from.
+    in BOHB, Falkner et al. 2018); those that ended below are pruned trials, which TPE learns from. NSGA-II and NSGA-III
+    go back to the parents of earlier generations, which must keep values: each trial has those at the highest level
+    that it has reached itself.
 
     Args:
         config_space, points_to_evaluate, random_seed: See :class:`~cloudtune.optimizer.searchers.searcher.Searcher`.
@@ -181,10 +183,12 @@ class OptunaSearcher(RandomSearcher):
     def _told(self) -> list[Told]:
         """What the sampler is told of every trial, in the order of the suggestions."""
         assert self._costs is not None
-        enough = len(self._parameters) + 1 if self._levels > 1 else 1
-        observed = self._costs.at_highest(enough)
-        finite = [costs for costs in observed.values() if all(map(math.isfinite, costs))]
-        worst = tuple(map(max, zip(*finite, strict=True)))
+        if self._source.keeps_generations:  # a parent must never be without values again
+            observed, worst = self._costs.at_own_highest(), self._costs.worst()
+        else:
+            observed = self._costs.at_highest(len(self._parameters) + 1 if self._levels > 1 else 1)
+            finite = [costs for costs in observed.values() if all(map(math.isfinite, costs))]
+            worst = tuple(map(max, zip(*finite, strict=True)))
         return [self._told_of(number, observed.get(number), worst) for number in range(len(self._params))]
 
     def _told_of(self, number: int, costs: Costs | None, worst: Costs) -> Told:

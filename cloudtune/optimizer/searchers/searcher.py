@@ -10,7 +10,7 @@ import numpy as np
 
 from cloudtune.config_space import complete_config, config_key, plain_config_space, validate_config_space
 from cloudtune.optimizer.goal import Goal
-from cloudtune.optimizer.randomness import KeyedRandom, draw_seed
+from cloudtune.optimizer.randomness import KeyedRandom, checked_seed, draw_seed
 from cloudtune.trial import Config
 
 
@@ -48,7 +48,7 @@ class Searcher(ABC):
         points: Sequence[Mapping[str, Any]] = [{}] if points_to_evaluate is None else points_to_evaluate
         self.points_to_evaluate = _complete_points(config_space, points)
         self.random_seed_given = random_seed is not None
-        self.random_seed = draw_seed() if random_seed is None else int(random_seed)
+        self.random_seed = draw_seed() if random_seed is None else checked_seed(random_seed)
         self.random = KeyedRandom(self.random_seed, stream="searcher")
         self.num_suggestions = 0
         #: What the configurations are for; None until a scheduler says so.
@@ -70,7 +70,7 @@ class Searcher(ABC):
         """
         if self.num_suggestions:
             raise RuntimeError("the seed of a searcher cannot change after its first suggestion; make a new searcher")
-        self.random_seed = int(random_seed)
+        self.random_seed = checked_seed(random_seed)
         self.random = KeyedRandom(self.random_seed, stream="searcher")
 
     def settings(self) -> dict[str, Any]:

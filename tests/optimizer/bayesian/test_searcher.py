@@ -381,6 +381,9 @@ def test_a_model_takes_no_more_observations_than_it_is_meant_to(monkeypatch: pyt
     ("options", "message"),
     [
         ({"metric": ["loss", "other"]}, "has one objective, got loss, other"),
+        ({"num_init_random": "5"}, "num_init_random must be an integer, got '5'"),
+        ({"num_init_random": 2.5}, "num_init_random must be an integer, got 2.5"),
+        ({"constraint_attr": "loss"}, "constraint_attr='loss' is the metric itself"),
         ({"num_init_random": 0}, "num_init_random must be at least 1, got 0"),
         ({"max_size_data_for_model": 1}, "max_size_data_for_model must be at least 2, got 1"),
         ({"cost_budget": 5.0}, "cost_budget must be above 0 and comes with cost_attr"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from cloudtune.config_space import config_key, config_space_size
+from cloudtune.optimizer.argument_checks import whole_number
 from cloudtune.optimizer.extras import need_extra
 from cloudtune.optimizer.goal import Goal
 from cloudtune.optimizer.searchers.bayesian.encoder import Encoder
@@ -73,12 +74,8 @@ class BayesianSearcher(Searcher):
     ) -> None:
         super().__init__(config_space, points_to_evaluate, random_seed)
         need_extra("botorch", "bo", "Bayesian optimisation")
-        if num_init_random < 1:
-            raise ValueError(f"num_init_random must be at least 1, got {num_init_random!r}")
-        if max_size_data_for_model < _MIN_FINITE:
-            raise ValueError(
-                f"max_size_data_for_model must be at least {_MIN_FINITE}, got {max_size_data_for_model!r}; 500 is usual"
-            )
+        whole_number("num_init_random", num_init_random, 1, "5 is usual")
+        whole_number("max_size_data_for_model", max_size_data_for_model, _MIN_FINITE, "500 is usual")
         if cost_budget is not None and (cost_attr is None or not cost_budget > 0):
             raise ValueError(
                 f"cost_budget must be above 0 and comes with cost_attr, got {cost_budget!r} and {cost_attr!r}"
@@ -109,6 +106,11 @@ class BayesianSearcher(Searcher):
             raise ValueError(
                 f"Bayesian optimisation has one objective, got {', '.join(goal.metrics)}; give one metric, and for a "
                 "value that must not be above 0 use constraint_attr"
+            )
+        if self.constraint_attr in goal.metrics:
+            raise ValueError(
+                f"constraint_attr={self.constraint_attr!r} is the metric itself; name another value of the report, "
+                "which must not be above 0"
             )
         super().aim(goal)
         self._observations = Observations(goal, self.constraint_attr, self.cost_attr)

@@ -1,0 +1,30 @@
+"""Numbers that users give, checked before they are rounded, compared or passed on."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value can be compared with numbers; numpy's can, texts, NaN and True cannot."""
+    return isinstance(value, Real) and not isinstance(value, bool) and value == value
+
+
+def whole_number(name: str, value: Any, least: int, remedy: str) -> int:
+    """The value as an integer of at least ``least``.
+
+    Args:
+        name: Of the argument, for the message.
+        value: What was given.
+        least: From where on it may be.
+        remedy: What the number means, or which one is usual, for the message.
+
+    Raises:
+        ValueError: It is none, and no number is rounded to one.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise ValueError(f"{name} must be an integer, got {value!r}; {remedy}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value!r}; {remedy}")
+    return int(value)
