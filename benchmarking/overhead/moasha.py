@@ -74,14 +74,13 @@ def sorting_cost(kind: str, size: int) -> float:
 def measure(repeats: int) -> list[Row]:
     """The rows of MOASHA: a report at two sizes against sorting anew at the smaller, and how it grows."""
     rows: list[Row] = []
-    for kind in LIMITS:
+    for kind, (at_small, at_large) in LIMITS.items():
         anew = min(sorting_cost(kind, SIZES[0]) for _ in range(repeats))
         for how in ("stopping", "promotion"):
             works = [lambda size=size, how=how, kind=kind: report_cost(kind, how, size) for size in SIZES]
             small, large = in_turn(min(repeats, 3), *works)
             name = f"MOASHA {how}, {kind} metrics: report"
             floor = "sorting 1,000 anew"
-            at_small, at_large = LIMITS[kind]
             rows.append(Row(f"{name} at {SIZES[0]:,} trials", small, anew, "µs", at_small, floor))
             rows.append(Row(f"{name} at {SIZES[1]:,} trials", large, anew, "µs", at_large, floor))
             rows.append(Row(f"{name}, 10k against 1k", large, small, "µs", 6.0, "itself at 1k"))
