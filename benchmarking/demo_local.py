@@ -124,7 +124,9 @@ def summary(results: pd.DataFrame, definition: BenchmarkDefinition) -> pd.DataFr
         "trained fully" if epochs >= definition.max_resource_level else ("stopped early" if stopped else "time was up")
         for epochs, stopped in zip(table["epochs"], table["st_decision"] == "STOP", strict=True)
     ]
-    ordered: pd.DataFrame = table.sort_values([definition.metric, "epochs"])
+    # Of equally good ones the earliest comes first, as in ``best_config``.
+    ranked = results.sort_values(definition.metric, kind="stable")["trial_id"]
+    ordered: pd.DataFrame = table.loc[list(dict.fromkeys(ranked))]
     return ordered
 
 

@@ -70,3 +70,10 @@ def test_the_summary_ranks_trials_and_tells_how_they_ended() -> None:
     assert table["validation_error"].tolist() == [0.1, 0.3, 0.9]
     assert table["epochs"].tolist() == [27, 1, 1]
     assert table["end"].tolist() == ["trained fully", "time was up", "stopped early"]
+
+
+def test_of_equally_good_trials_the_earliest_is_the_best() -> None:
+    """The summary agrees with ``best_config``, which takes the earliest report, whatever the trials' numbers are."""
+    rows = [(0, 1, 0.5, "CONTINUE"), (1, 1, 0.1, "CONTINUE"), (0, 2, 0.1, "CONTINUE"), (2, 1, float("nan"), "STOP")]
+    results = pd.DataFrame(rows, columns=["trial_id", "epoch", "validation_error", "st_decision"])
+    assert summary(results, benchmark("digits_mlp")).index.tolist() == [1, 0, 2]
