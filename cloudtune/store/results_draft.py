@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: So many rows are kept in memory, at about 100 bytes each.
 _KEPT = 4096
+#: So many of the first entries are kept, among which most columns turn up: a log is read in blocks of far more.
+_EARLY = 64
 _PIECE = 1 << 20
 
 
@@ -47,6 +49,7 @@ class ResultsDraft:
         #: Entries that were added, and those before the first whose row is kept.
         self._length = 0
         self._begin = 0
+        self._early: list[Entry] = []
         #: Rows that were made, and the newest of them.
         self._made = 0
         self._lines: list[str] = []
@@ -75,6 +78,8 @@ class ResultsDraft:
                 if taken == len(entries):
                     break
                 self._begin_again(entries[taken], self._length + taken)
+            if self._length < _EARLY:
+                self._early += entries[: _EARLY - self._length]
             self._length += taken
             if len(self._lines) >= _KEPT:
                 self._put_down()
@@ -114,11 +119,12 @@ class ResultsDraft:
         with self._lock:
             columns, made, newest = self._columns.copy(), self._made, self._lines.copy()
             log_begin, begin, end = self._begin, self._file_begin, self._file_end
-            usable = self._has_room
+            usable, early = self._has_room, self._early[:log_begin]
         if not usable:
             return write_results(read, file, columns)
         with table_file(file) as text:
-            write_rows(_first(read(), log_begin), text, columns)
+            known = len(early) == log_begin
+            write_rows([early] if known else _first(read(), log_begin), text, columns)
             text.flush()
             for piece in self._pieces(begin, end):
                 text.buffer.write(piece)

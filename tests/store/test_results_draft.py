@@ -54,8 +54,12 @@ def table(file: io.BytesIO) -> bytes:
         return archive.read("results.csv")
 
 
-@given(st.lists(st.tuples(st.lists(_ENTRIES, max_size=5), st.booleans()), max_size=8), st.integers(1, 4))
-def test_the_table_is_that_of_the_log(batches: list[tuple[list[dict[str, Any]], bool]], kept: int) -> None:
+@given(
+    st.lists(st.tuples(st.lists(_ENTRIES, max_size=5), st.booleans()), max_size=8),
+    st.integers(1, 4),
+    st.sampled_from([0, 2, 64]),
+)
+def test_the_table_is_that_of_the_log(batches: list[tuple[list[dict[str, Any]], bool]], kept: int, early: int) -> None:
     """Whatever is added, in whatever batches, and however often it is written meanwhile."""
     draft = ResultsDraft(Path(tempfile.gettempdir()))
     log: list[dict[str, Any]] = []
@@ -64,7 +68,8 @@ def test_the_table_is_that_of_the_log(batches: list[tuple[list[dict[str, Any]], 
     def blocks() -> list[list[dict[str, Any]]]:
         return [log[:3], log[3:]]
 
-    whole, results_draft._KEPT = results_draft._KEPT, kept
+    whole = results_draft._KEPT, results_draft._EARLY
+    results_draft._KEPT, results_draft._EARLY = kept, early
     try:
         rows = 0
         for batch, look in [*batches, ([], True)]:
@@ -75,12 +80,14 @@ def test_the_table_is_that_of_the_log(batches: list[tuple[list[dict[str, Any]], 
                 assert draft.write(blocks, ours) == write_results(blocks, theirs, columns) == rows
                 assert table(ours) == table(theirs)
     finally:
-        results_draft._KEPT = whole
+        results_draft._KEPT, results_draft._EARLY = whole
         draft.close()
 
 
-def test_the_log_is_read_up_to_the_last_new_column(tmp_path: Path) -> None:
-    """Rows are read back from the log only where they lack a column that came later."""
+@pytest.mark.parametrize("early", [0, 4])
+def test_the_log_is_read_up_to_the_last_new_column(early: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are read back from the log only where they lack a column that came later, and not among the first few."""
+    monkeypatch.setattr(results_draft, "_EARLY", early)
     draft = ResultsDraft(tmp_path)
     log = [suggest(0, lr=0.1), report(0), report(1), report(2, metrics={"loss": 1.0, "late": 2}), report(3), report(4)]
     draft.add(log)
@@ -93,12 +100,13 @@ def test_the_log_is_read_up_to_the_last_new_column(tmp_path: Path) -> None:
 
     file = io.BytesIO()
     assert draft.write(blocks, file) == 5
-    assert len(read) <= 4
+    assert len(read) == (0 if early else 4)
     assert table(file).count(b"\n") == 6
 
 
-def test_columns_that_come_while_the_table_is_written(tmp_path: Path) -> None:
+def test_columns_that_come_while_the_table_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that is being written has the rows and columns of when it was begun."""
+    monkeypatch.setattr(results_draft, "_EARLY", 0)
     draft = ResultsDraft(tmp_path)
     log = [suggest(0, lr=0.1), report(0), report(1)]
     draft.add(log)
