@@ -118,6 +118,7 @@ class ResultRows:
         return _cells([config.get(key) for key in self._config_keys])
 
 
+_END = "\r\n"
 _NUMBERS = frozenset({bool, float, int})
 _SCALARS = frozenset({bool, float, int, str, type(None)})
 
@@ -130,8 +131,9 @@ def _cells(values: Iterable[Any]) -> str:
     row = io.StringIO()
     plain = [value if type(value) in _SCALARS else _as_logged(value) for value in values]
     # The first cell, which is no part of the row, keeps csv from quoting a single empty one.
-    csv.writer(row, lineterminator="").writerow([0, *plain])
-    return row.getvalue()[1:]
+    # Texts with a character of the line's end are quoted.
+    csv.writer(row, lineterminator=_END).writerow([0, *plain])
+    return row.getvalue()[1 : -len(_END)]
 
 
 def _as_logged(value: Any) -> Any:

@@ -8,11 +8,13 @@ import json
 import zipfile
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cloudtune.store.results import write_results
 from cloudtune.store.results_rows import Columns
+from tests.contracts.store_contract import report, suggest
 
 _TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=6)
 _VALUES = st.one_of(
@@ -70,6 +72,12 @@ def plainly(log: list[dict[str, Any]]) -> str:
 
 
 @given(_LOGS)
+@example(
+    [
+        {"event": "suggest", "trial": 0, "config": {"loss": "\n"}},
+        {"event": "report", "trial": 0, "decision": "STOP", "status": "Stopped", "time": 0.0, "metrics": {"x": "\n"}},
+    ]
+)
 def test_rows_are_what_csv_writes(log: list[dict[str, Any]]) -> None:
     """Numbers, which are written directly, and everything else make the very text of the csv module."""
     log = json.loads(json.dumps(log))
@@ -77,3 +85,14 @@ def test_rows_are_what_csv_writes(log: list[dict[str, Any]]) -> None:
     write_results(lambda: [log[:3], log[3:]], file, Columns())
     with zipfile.ZipFile(file) as archive:
         assert archive.read("results.csv").decode() == plainly(log)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_ends_of_lines_within_a_cell(end: str) -> None:
+    """A text with an end of line comes back as it was, be it of a report or of a configuration."""
+    log = [suggest(0, name=f"a{end}b"), report(0, metrics={"note": f"c{end}", "loss": 1.0})]
+    file = io.BytesIO()
+    write_results(lambda: [log], file, Columns())
+    with zipfile.ZipFile(file) as archive, archive.open("results.csv") as text:
+        (row,) = csv.DictReader(io.TextIOWrapper(text, encoding="utf-8", newline=""))
+    assert (row["config_name"], row["note"], row["loss"]) == (f"a{end}b", f"c{end}", "1.0")
