@@ -35,11 +35,11 @@ class BorrowedTrials(BaseStorage):  # type: ignore[misc] # Optuna is not looked 
 
     def create_new_study(self, directions: Sequence[Any], study_name: str | None = None) -> int:
         """Refused: there is one study, and samplers make none."""
-        raise NotImplementedError("a sampler cannot make studies here; keep notes in the study that it is given")
+        raise RuntimeError("a sampler cannot make studies here; keep notes in the study that it is given")
 
     def delete_study(self, study_id: int) -> None:
         """Refused, likewise."""
-        raise NotImplementedError("a sampler cannot delete the study that it is given; leave it")
+        raise RuntimeError("a sampler cannot delete the study that it is given; leave it")
 
     def get_all_studies(self) -> list[Any]:
         """None but the one that the sampler is given."""
