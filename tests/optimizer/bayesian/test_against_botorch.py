@@ -181,6 +181,23 @@ def test_a_fantasy_is_an_observation() -> None:
         assert torch.allclose(deviation[:, 0] ** 2, expected.variance[:, 0].detach(), atol=1e-7)
 
 
+def test_what_is_expected_leaves_means_as_they_are() -> None:
+    """Variances are BoTorch's with further observations; each fantasy's means are those without them."""
+    rows, values = data()
+    draw = np.random.default_rng(3)
+    pending, further = torch.tensor(draw.random((2, DIMENSION))), torch.tensor(draw.random((4, DIMENSION)))
+    normals = torch.tensor([[0.7, -1.1], [0.2, 0.4]], dtype=torch.float64)
+    before = ours(rows, values, pending=pending, normals=normals)
+    after = before.expecting(further)
+    where = torch.tensor(draw.random((9, DIMENSION)))
+    mean, deviation = after.moments(where)
+    assert torch.allclose(mean, before.moments(where)[0], atol=1e-9)
+    everywhere = torch.cat([rows, pending, further])
+    expected = theirs(everywhere, torch.zeros(len(everywhere), dtype=torch.float64), PARAMETERS).posterior(where)
+    assert torch.allclose(deviation[:, 0] ** 2, expected.variance[:, 0].detach(), atol=1e-7)
+    assert (deviation < before.moments(where)[1]).all()
+
+
 def test_improvement_is_accurate_far_out() -> None:
     """Where an improvement is less likely than floats can tell, its logarithm and its slope are right."""
     z = torch.tensor([-1e6, -1e3, -40.0, -5.0, -1.0, 0.0, 3.0], dtype=torch.float64, requires_grad=True)

@@ -15,6 +15,7 @@ import torch
 
 from cloudtune.config_space import choice, config_key, randint, uniform
 from cloudtune.optimizer.baselines import MOBSTER, BayesianOptimization
+from cloudtune.optimizer.goal import Goal
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.optimizer.searchers.bayesian import fit as fitting
 from cloudtune.optimizer.searchers.bayesian import searcher as searching
@@ -437,6 +438,29 @@ def test_mobster_learns_from_all_levels(kind: str) -> None:
     )
     assert isinstance(scheduler.searcher, searching.BayesianSearcher)
     assert scheduler.searcher.num_failed_fits == 0
+
+
+def test_what_ends_at_a_low_level_is_not_proposed_again() -> None:
+    """Where all trials end below the level that counts, it stays unknown what they would be worth there."""
+    searcher = searching.BayesianSearcher(LINE, points_to_evaluate=[], random_seed=0, num_init_random=4)
+    searcher.aim(Goal(("loss",), ("min",), "epoch", levels=(1, 3, 9)))
+
+    def play(trial_id: int, config: Config, loss: float, num_levels: int) -> None:
+        searcher.on_trial_add(trial_id, config)
+        for epoch in (1, 3, 9)[:num_levels]:
+            searcher.on_trial_result(trial_id, config, {"loss": loss + 1.0 / epoch, "epoch": epoch})
+        searcher.on_trial_remove(trial_id, config)
+
+    for trial_id, (x, loss) in enumerate([(0.0, 0.9), (0.15, 0.6), (0.45, 0.35), (0.6, 0.3)]):
+        searcher.next_config()
+        play(trial_id, {"x": x}, loss, num_levels=3)
+    proposed = []
+    for trial_id in range(4, 12):
+        config = searcher.next_config()
+        assert config is not None
+        proposed.append(config["x"])
+        play(trial_id, config, 0.25, num_levels=1)
+    assert np.diff(np.sort(proposed)).min() > 0.01
 
 
 def test_improvement_is_sought_at_the_highest_level_that_enough_have_reached(monkeypatch: pytest.MonkeyPatch) -> None:

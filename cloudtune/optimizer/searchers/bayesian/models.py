@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +15,7 @@ from cloudtune.optimizer.searchers.bayesian.encoder import Array
 from cloudtune.optimizer.searchers.bayesian.fit import fit
 from cloudtune.optimizer.searchers.bayesian.initial_design import sobol_normals
 from cloudtune.optimizer.searchers.bayesian.kernel import Kernel
+from cloudtune.optimizer.searchers.bayesian.maximum import values_at
 from cloudtune.optimizer.searchers.bayesian.posterior import Posterior
 from cloudtune.optimizer.searchers.bayesian.snapshot import ModelOptions, Snapshot
 from cloudtune.optimizer.searchers.bayesian.subset import Indices, chosen
@@ -27,6 +29,9 @@ _ENOUGH = 3
 
 #: Best configurations that candidates are made around.
 _NUM_INCUMBENTS = 5
+
+#: Trials below the level at which improvement counts that are expected there, at most: those that promise most.
+_MAX_EXPECTED = 64
 
 
 class Models:
@@ -67,12 +72,27 @@ class Models:
             normals = sobol_normals(len(self._pending), _NUM_FANTASIES, self._snapshot.rng(1))
         posterior = self._posterior("objective", np.arange(len(values), dtype=np.int64), values, normals)
         level = self._target_level()
-        here = (self._levels == level) & np.isfinite(self._objective)
         constraint = self._constraint() if self._options.constraint else None
+        below = self._below(level)
+        best, incumbents = self._best(posterior, level, below, constraint)
+        place = self._places[level] if self._places else None
+        acquisition = Acquisition(posterior, best, place, constraint, self._cost())
+        if len(below):
+            foremost = below[np.argsort(-values_at(acquisition, below), kind="stable")[:_MAX_EXPECTED]]
+            there = torch.from_numpy(self._inputs(foremost, [level] * len(foremost)))
+            acquisition = replace(acquisition, posterior=posterior.expecting(there))
+        return acquisition, incumbents
+
+    def _best(
+        self, posterior: Posterior, level: int, below: Array, constraint: Constraint | None
+    ) -> tuple[torch.Tensor, Array]:
+        """The least mean at a level for each fantasy, and the rows of the best configurations, best first."""
+        here = (self._levels == level) & np.isfinite(self._objective)
         if constraint is not None:
             here &= np.array([_is_feasible(one.shown.constraint) for one in self._snapshot.observations])
-        place = self._places[level] if self._places else None
         rows = self._rows[here] if here.any() else self._rows
+        if constraint is None:
+            rows = np.concatenate([rows, below])
         with torch.no_grad():
             means = posterior.moments(torch.from_numpy(self._inputs(rows, [level] * len(rows))))[0]
             best = means.min(0).values
@@ -81,7 +101,22 @@ class Models:
                 pending = self._inputs(self._pending[:, : rows.shape[1]], [level] * len(self._pending))
                 best = torch.minimum(best, posterior.moments(torch.from_numpy(pending))[0].min(0).values)
         order = np.argsort(means.mean(1).numpy(), kind="stable")
-        return Acquisition(posterior, best, place, constraint, self._cost()), rows[order[:_NUM_INCUMBENTS]]
+        return best, rows[order[:_NUM_INCUMBENTS]]
+
+    def _below(self, level: int) -> Array:
+        """Configurations of trials that have shown something, but nothing at this level, nor are about to.
+
+        One that was stopped or waits below leaves the model as uncertain of the level as it was. If that counted, the
+        same place would promise the same improvement again, and be proposed again and again, each time to end below.
+        """
+        shown = {one.row.tobytes(): one.row for one in self._snapshot.observations}
+        there = {one.row.tobytes() for one in self._snapshot.observations if one.level == level}
+        for row, at in self._snapshot.pending:
+            shown[row.tobytes()] = row
+            if at == level:
+                there.add(row.tobytes())
+        rows = [row for key, row in shown.items() if key not in there] if self._places else []
+        return np.array(rows).reshape(-1, self._rows.shape[1])
 
     def _inputs(self, rows: Array, levels: Sequence[int]) -> Array:
         """Rows with the column of the resource, if there is one."""

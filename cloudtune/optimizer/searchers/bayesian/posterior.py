@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -35,10 +36,8 @@ class Posterior:
             count = len(rows)
             self._all = kernel.scaled(self._parameters, torch.cat([rows, pending]))
             covariance = kernel.matrix(self._parameters, self._all, self._all)
-            factor = _factor(covariance, float(kernel.noise(self._parameters)), fit.jitter)
-            self._inverse = torch.linalg.solve_triangular(
-                factor, torch.eye(len(factor), dtype=torch.float64), upper=False
-            )
+            self._noise, self._jitter = float(kernel.noise(self._parameters)), fit.jitter
+            self._inverse = _inverse_factor(covariance, self._noise, self._jitter)
             half = self._inverse[:count, :count]
             ones = half.sum(1)
             self.mean = float(ones.dot(half @ values) / ones.dot(ones))
@@ -49,6 +48,28 @@ class Posterior:
             #: Means at the observations and then at the pending trials, shape ``(n + p, m)``.
             self.means = self.mean + covariance @ self._weights
 
+    def expecting(self, rows: Any) -> Posterior:
+        """The same, once further rows, shape ``(q, d)``, have shown just what is expected of them: means stay.
+
+        Raises:
+            NotPositiveDefinite: The covariance matrix cannot be factorised.
+        """
+        further = copy.copy(self)
+        with torch.no_grad():
+            scaled = self._kernel.scaled(self._parameters, rows)
+            cross = self._kernel.matrix(self._parameters, scaled, self._all) @ self._inverse.T
+            rest = self._kernel.matrix(self._parameters, scaled, scaled) - cross @ cross.T
+            corner = _inverse_factor(rest, self._noise, self._jitter)
+            lower = torch.cat([-corner @ cross @ self._inverse, corner], 1)
+            further._inverse = torch.cat([torch.nn.functional.pad(self._inverse, (0, len(rows))), lower])
+            further._weights = torch.nn.functional.pad(self._weights, (0, 0, 0, len(rows)))
+            (columns, levels), (further_columns, further_levels) = self._all, scaled
+            further._all = (
+                torch.cat([columns, further_columns]),
+                None if levels is None else torch.cat([levels, further_levels]),
+            )
+        return further
+
     def moments(self, rows: Any) -> tuple[Any, Any]:
         """Means, shape ``(q, m)``, and standard deviations without noise, shape ``(q, 1)``, for rows ``(q, d)``."""
         cross = self._kernel.matrix(self._parameters, self._kernel.scaled(self._parameters, rows), self._all)
@@ -57,11 +78,12 @@ class Posterior:
         return self.mean + cross @ self._weights, variance.sqrt()
 
 
-def _factor(covariance: Any, noise: float, jitter: float) -> Any:
+def _inverse_factor(covariance: Any, noise: float, jitter: float) -> Any:
+    """Inverse of the lower triangular factor of the covariance with noise."""
     for more in (one for one in JITTERS if one >= jitter):
         matrix = covariance.clone()
         matrix.diagonal().add_(noise + more)
         factor, info = torch.linalg.cholesky_ex(matrix)
         if not int(info) and bool(torch.isfinite(factor.diagonal()).all()):
-            return factor
+            return torch.linalg.solve_triangular(factor, torch.eye(len(factor), dtype=torch.float64), upper=False)
     raise NotPositiveDefinite
