@@ -15,9 +15,13 @@ from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler, Tri
 from cloudtune.optimizer.schedulers.rungs import BestShare, best_values, rank_value
 from cloudtune.trial import Trial
 
+#: Values are added up as this share of themselves: so many of the largest floats give a sum that is finite, and a power
+#: of two changes no digit.
+_SHARE = 2.0**-32
+
 
 class _Progress:
-    """What one trial has reported so far."""
+    """What one trial has reported so far; ``total`` in units of ``1 / _SHARE``."""
 
     __slots__ = ("count", "resource", "total")
 
@@ -187,7 +191,7 @@ class MedianStoppingRule(TrialScheduler):
             return True
         progress.resource = resource
         progress.count += 1
-        progress.total += ranked
+        progress.total += ranked * _SHARE
         compared = progress.total / progress.count if self.running_average else ranked
         best = self._at_resource.get(resource)
         if best is None:
