@@ -26,7 +26,8 @@ class TopShareScheduler(TrialScheduler):
 
     Args:
         config_space: Hyperparameter domains and constants.
-        metric: What scripts report; smaller is better.
+        metric: What scripts report.
+        mode: ``"min"`` or ``"max"``: which values of it are better, small ones or large ones.
         resource_attr: Key of a report that counts epochs.
         share: The share of trials that run on.
         random_seed: Seed. Drawn from the operating system if None.
@@ -38,12 +39,15 @@ class TopShareScheduler(TrialScheduler):
         self,
         config_space: Mapping[str, Any],
         metric: str,
+        mode: str = "min",
         resource_attr: str = "epoch",
         share: float = 0.8,
         random_seed: int | None = None,
     ) -> None:
         super().__init__(config_space, random_seed)
         self.metric = metric
+        self.mode = mode
+        self.sign = {"min": 1, "max": -1}[mode]
         self.resource_attr = resource_attr
         self.share = share
         self.reported: dict[int, list[float]] = defaultdict(list)
@@ -53,7 +57,7 @@ class TopShareScheduler(TrialScheduler):
 
     def on_trial_result(self, trial: Trial, result: dict[str, Any]) -> str:
         """Stops the trial unless at most a share of ``share`` of the others were better at this epoch."""
-        value = result[self.metric]
+        value = self.sign * result[self.metric]  # smaller is better
         if value != value:  # NaN, which would not stand in any order
             value = math.inf
         values = self.reported[result[self.resource_attr]]
@@ -65,6 +69,10 @@ class TopShareScheduler(TrialScheduler):
     def metric_names(self) -> list[str]:
         """The one metric."""
         return [self.metric]
+
+    def metric_mode(self) -> str:
+        """What the tuner is to take for the best."""
+        return self.mode
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Sessions and clients of boto3, and the one way in which cloudtune calls AWS.
 
 A process has one :class:`Aws` per region and profile (:func:`aws_for`), and one rate budget for all of them. Calls of
-S3 are repeated by botocore first, which is quick; all others only by us, so that the budget sees each refusal.
+S3 are repeated by botocore first, which is quick, where there is patience for it; all others only by us, so that the
+budget sees each refusal.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from cloudtune.aws.errors import (
     classify,
 )
 from cloudtune.aws.fork_safety import renew_after_fork
-from cloudtune.aws.patience import Patience
+from cloudtune.aws.patience import OF_FAILURES, Patience
 from cloudtune.aws.rate_budget import RateBudget, process_budget, wait_for
 
 T = TypeVar("T")
@@ -33,7 +34,8 @@ T = TypeVar("T")
 _CONNECTIONS = 64
 _THREADS = 32
 _COPY_THREADS = 8
-#: How often botocore itself tries a call, the first time included.
+#: How often botocore itself tries a call, the first time included. It waits longer from try to try, and asks nobody
+#: whether there is time for it.
 _ATTEMPTS = 10
 
 
@@ -196,7 +198,7 @@ class Aws:
             service: As boto3 names it: ``sagemaker``.
             operation: As boto3 names its method: ``create_training_job``.
             patience: For how many seconds a call is repeated that was throttled, not answered, or failed by AWS's own
-                fault. 0: never. None: 60; while AWS throttles, 600.
+                fault, by botocore or by us. 0: never. None: 60; while AWS throttles, 600.
             cancel: Ends the waiting when it is set.
             confirm: Called right before each try, after all waiting; what it raises ends the call.
             **params: Of the operation.
@@ -207,7 +209,7 @@ class Aws:
         Raises:
             AwsError: One of its subclasses; the call's credentials were read anew once if they had expired.
         """
-        attempts = _ATTEMPTS if service == "s3" else 1
+        attempts = tries_of_botocore(service, patience)
         api = f"{service}:{''.join(part.title() for part in operation.split('_'))}"
         doing = f"{api} of {named}" if (named := _named(params)) else api
 
@@ -309,6 +311,16 @@ class Aws:
                 return session  # made to ask for the profile's region
             self._connections.session = session
         return self._connections.session
+
+
+def tries_of_botocore(service: str, patience: float | None) -> int:
+    """How often botocore tries each call of a service, the first time included: only once for less than usual patience.
+
+    Args:
+        service: As boto3 names it.
+        patience: See :meth:`Aws.call`.
+    """
+    return _ATTEMPTS if service == "s3" and (patience is None or patience >= OF_FAILURES) else 1
 
 
 _shared_lock = threading.Lock()

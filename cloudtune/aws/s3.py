@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from cloudtune.aws.answer_time import age_of, aws_time
-from cloudtune.aws.clients import Aws
+from cloudtune.aws.clients import Aws, tries_of_botocore
 from cloudtune.aws.errors import PASSING, AwsError, Conflict, NotFound, classify_code
 from cloudtune.aws.parallel import in_parallel
 from cloudtune.aws.s3_copy import COPY_PARTS, copy_objects
@@ -161,7 +161,7 @@ class Bucket:
             key: What the message of an error names.
             do: Calls the client that it is given.
         """
-        attempts = 1 if self.patience == 0 else None
+        attempts = tries_of_botocore("s3", self.patience)
         return self.aws.attempt(
             f"s3:{operation}",
             f"s3:{operation} of {self.uri(key)}",

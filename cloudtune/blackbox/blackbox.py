@@ -55,6 +55,8 @@ class Blackbox(ABC):
     def curve(self, config: Mapping[str, Any], seed: int = 0) -> Curve:
         """The curve of a configuration; the same for the same arguments, on every machine.
 
+        It need not be checked here: the simulator does so for every blackbox, and a table for what it is made of.
+
         Args:
             config: A value for each parameter of the config space; further keys are ignored.
             seed: Which repetition, modulo ``num_seeds``.

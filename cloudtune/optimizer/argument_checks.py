@@ -6,8 +6,8 @@ from numbers import Integral, Real
 from typing import Any
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value can be compared with numbers; numpy's can, texts, NaN and True cannot."""
+def is_comparable(value: Any) -> bool:
+    """Whether a value is above, below or equal to any number; numpy's can be, texts, NaN and True cannot."""
     return isinstance(value, Real) and not isinstance(value, bool) and value == value
 
 

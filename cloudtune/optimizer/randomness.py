@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cloudtune.optimizer.argument_checks import is_number, whole_number
+from cloudtune.optimizer.argument_checks import is_comparable, whole_number
 
 #: Rows of uniform numbers are made this many at a time: making a generator costs twenty times as much as a row.
 _BLOCK = 64
@@ -24,7 +24,7 @@ def checked_seed(random_seed: Any) -> int:
     Raises:
         ValueError: It is no integer of at least 0.
     """
-    if is_number(random_seed) and random_seed < 0:
+    if is_comparable(random_seed) and random_seed < 0:
         raise ValueError(f"random_seed must not be negative, got {random_seed}; use a seed of 0 or more")
     return whole_number("random_seed", random_seed, 0, "use a seed of 0 or more")
 

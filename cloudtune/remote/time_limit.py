@@ -7,6 +7,7 @@ creates its successor.
 from __future__ import annotations
 
 import logging
+import math
 
 from cloudtune.tuner import Tuner
 
@@ -50,10 +51,11 @@ def max_run(tuner: Tuner, given: int | None) -> int:
     if will_hand_over(tuner, given):
         takes = "as long as its stopping criterion lets it" if needed is None else f"up to {needed:.0f} seconds"
         logger.warning(
-            "max_run=%d ends the tuner's job before the experiment, which may take %s: shortly before, the job hands "
-            "over to a successor; leave max_run out to have it follow the stopping criterion",
+            "max_run=%d may be too little for the experiment, which may take %s: after %.0f seconds the tuner's job "
+            "hands over to a successor; leave max_run out to have it follow the stopping criterion",
             given,
             takes,
+            hand_over_after(given),
         )
     return given
 
@@ -66,11 +68,28 @@ def will_hand_over(tuner: Tuner, given: int | None) -> bool:
         given: What the user wants, as in :func:`max_run`.
     """
     needed = longest_time(tuner)
-    if given is None:
-        return needed is not None and needed > LONGEST_JOB
-    return needed is None or given < needed
+    if needed is None:
+        return given is not None
+    return jobs_of(needed, max_run(tuner, None) if given is None else given) > 1
 
 
 def hand_over_after(limit: float) -> float:
     """Seconds of a job that may run ``limit`` seconds after which it hands over."""
-    return limit - min(_HAND_OVER, limit * _HAND_OVER_PART)
+    return limit - _before_its_end(limit)
+
+
+def jobs_of(needed: float, limit: float) -> int:
+    """How many jobs carry an experiment on at most, one after the other.
+
+    Until a tuner's loop begins, and from its end to the job's, no more time is reckoned with than a job hands over
+    before its end.
+
+    Args:
+        needed: Seconds of active tuning time.
+        limit: Seconds that each job may run.
+    """
+    return max(1, math.ceil(needed / (hand_over_after(limit) - _before_its_end(limit))))
+
+
+def _before_its_end(limit: float) -> float:
+    return min(_HAND_OVER, limit * _HAND_OVER_PART)

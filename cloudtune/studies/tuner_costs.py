@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING
 
 from cloudtune.aws.prices import cost, price_per_hour
 from cloudtune.aws.training_jobs import STOP_GRACE
 from cloudtune.remote.launches import launches
-from cloudtune.remote.time_limit import LONGEST_JOB, hand_over_after, longest_time
+from cloudtune.remote.time_limit import LONGEST_JOB, jobs_of, longest_time
 from cloudtune.studies.ledger import micros
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def most_seconds(needed: float | None, max_run: int) -> float:
         needed: Active tuning time of the experiment; None: as long as one job may run.
         max_run: Of each job.
     """
-    jobs = 1 if needed is None or needed <= max_run else math.ceil(needed / hand_over_after(max_run))
+    jobs = 1 if needed is None else jobs_of(needed, max_run)
     return float(jobs * (max_run + STOP_GRACE))
 
 

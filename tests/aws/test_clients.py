@@ -187,6 +187,29 @@ def test_without_patience_a_failure_is_told_at_once(
     assert local_cloud.call_counts()[LIST] == 1
 
 
+@pytest.mark.parametrize(("fault", "expected"), [("internal_error", ServiceFailure), ("slow_down", Throttled)])
+def test_without_patience_botocore_does_not_repeat_calls_of_s3_either(
+    aws: Aws, local_cloud: LocalCloud, faults: CloudFaults, fault: str, expected: type[AwsError]
+) -> None:
+    """S3 that answers 500, or 503, throughout is asked once, where botocore by itself would ask ten times."""
+    faults.add(fault, operation="s3:ListBuckets")
+    with pytest.raises(expected):
+        aws.call("s3", "list_buckets", patience=0)
+    assert local_cloud.call_counts()["s3:ListBuckets"] == 1
+
+
+def test_little_patience_is_not_botocores_to_spend(
+    monkeypatch: pytest.MonkeyPatch, aws: Aws, local_cloud: LocalCloud, faults: CloudFaults
+) -> None:
+    """Ten tries may take longer than a caller of few seconds has: each is ours, with a look at the time before it."""
+    monkeypatch.setattr(clients, "wait_for", lambda seconds, cancel: None)
+    faults.add("internal_error", operation="s3:ListBuckets", count=3)
+    repeated: list[object] = []
+    aws.client("s3").meta.events.register("before-send.s3", lambda **_: repeated.append("by botocore"))
+    assert aws.call("s3", "list_buckets", patience=50)["Buckets"] == []
+    assert (local_cloud.call_counts()["s3:ListBuckets"], repeated) == (4, [])
+
+
 def test_a_right_that_is_missing_is_not_asked_for_again(aws: Aws, local_cloud: LocalCloud, faults: CloudFaults) -> None:
     """However patient the caller is."""
     faults.add("access_denied", operation=LIST)

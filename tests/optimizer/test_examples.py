@@ -62,6 +62,17 @@ def test_the_example_scheduler_ranks_nan_worst() -> None:
     assert scheduler.reported[1] == [0.5, 1.0, 2.0, 3.0, math.inf, math.inf]
 
 
+def test_the_example_scheduler_follows_the_mode() -> None:
+    """With "max" the trials of large values run on, NaN still ranks worst, and the tuner is told what is best."""
+    scheduler = standalone_scheduler.TopShareScheduler(
+        standalone_scheduler.CONFIG_SPACE, "accuracy", mode="max", share=0.5
+    )
+    values = [0.5, 0.9, 0.4, 0.8, math.nan]
+    answers = [scheduler.on_trial_result(Trial(i), {"epoch": 1, "accuracy": value}) for i, value in enumerate(values)]
+    assert answers == ["CONTINUE", "CONTINUE", "STOP", "CONTINUE", "STOP"]
+    assert scheduler.metric_mode() == "max"
+
+
 def test_local_search_changes_the_best_in_one_place() -> None:
     """After the first trial every configuration differs from the best so far in at most one hyperparameter."""
     space = local_searcher.CONFIG_SPACE

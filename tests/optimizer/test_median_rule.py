@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -127,6 +129,25 @@ def test_the_rule_decides_as_a_naive_one(program: list[Step], running_average: b
             behind = compared > sorted(values)[rank - 1] or compared == math.inf
             stop = epoch > 1 and len(values) >= 3 and behind
             assert decision == (STOP if stop else CONTINUE)
+
+
+LARGE = st.integers(2**50, 2**53 - 1)
+
+
+@given(
+    st.lists(st.lists(LARGE | LARGE.map(operator.neg), min_size=1, max_size=6), min_size=2, max_size=6),
+    st.sampled_from([0.25, 0.5, 0.75]),
+)
+def test_the_largest_floats_are_averaged_as_any_others(curves: list[list[int]], cutoff: float) -> None:
+    """Every decision is the same with losses of up to 1.8e308, the sum of two of which is infinite."""
+    largest = sys.float_info.max / (2**53 - 1)
+    decisions = []
+    for unit in (1.0, largest):
+        reports = [
+            (trial, epoch, loss * unit) for trial, curve in enumerate(curves) for epoch, loss in enumerate(curve)
+        ]
+        decisions.append(answers(rule(grace_time=-1, rank_cutoff=cutoff), reports))
+    assert decisions[0] == decisions[1]
 
 
 def test_the_wrapped_scheduler_decides_first() -> None:

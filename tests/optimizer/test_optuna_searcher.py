@@ -396,7 +396,14 @@ def test_optuna_is_quiet_and_nothing_stays_changed(caplog: pytest.LogCaptureFixt
     [
         ("anneal", None, ValueError, "sampler 'anneal' is not known; use one of 'tpe'"),
         ("tpe", {"seed": 1}, ValueError, "sampler_options must not have a seed"),
-        ("tpe", {"speed": 1}, TypeError, "speed"),
+        ("tpe", {"n_startup_trails": 1}, TypeError, "'n_startup_trails', .* TPESampler .* mean 'n_startup_trials'?"),
+        (
+            "tpe",
+            {"hurry": 1},
+            TypeError,
+            "'hurry', which Optuna's TPESampler does not know; its options are .*multivar",
+        ),
+        ("random", {"sead": 1}, TypeError, "'sead', which Optuna's RandomSampler does not know; it has no options"),
         (3, None, TypeError, "sampler must be a name or an Optuna sampler object"),
     ],
 )

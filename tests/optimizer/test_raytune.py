@@ -153,7 +153,12 @@ def test_what_needs_ray_itself_is_refused() -> None:
     ("scheduler", "options", "error", "words"),
     [
         ("pbt", {}, ValueError, "scheduler 'pbt' is not known; use one of 'asha', 'hyperband', 'median'"),
-        ("asha", {"speed": 3}, TypeError, "speed"),
+        (
+            "asha",
+            {"grace_preiod": 3},
+            TypeError,
+            "scheduler_options has 'grace_preiod', .* did you mean 'grace_period'",
+        ),
         (3, {}, TypeError, "scheduler must be a name or a scheduler of Ray Tune, got 3"),
         (3, {"max_t": 3}, ValueError, "scheduler_options cannot be given together with a scheduler object"),
     ],

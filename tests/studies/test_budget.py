@@ -343,11 +343,29 @@ def test_a_job_that_is_about_to_end(world: LaunchWorld) -> None:
 
 @pytest.mark.parametrize(
     ("needed", "max_run", "jobs"),
-    [(None, 1000, 1), (600.0, 4200, 1), (900_000.0, LONGEST_JOB, 3)],
+    [
+        (None, 1000, 1),
+        (600.0, 4200, 1),
+        (600.0, 700, 2),  # it hands over after 525 seconds
+        (LONGEST_JOB - 600.0, LONGEST_JOB, 2),  # a quarter of an hour before its end
+        (900_000.0, LONGEST_JOB, 3),
+    ],
 )
 def test_jobs_that_carry_on(needed: float | None, max_run: int, jobs: int) -> None:
-    """An experiment that takes longer than one job may has all its jobs put aside."""
+    """For an experiment that one job may have to hand over, all its jobs are put aside."""
     assert most_seconds(needed, max_run) == jobs * (max_run + STOP_GRACE)
+
+
+def test_a_job_that_will_hand_over_just_before_the_end_of_its_experiment(world: LaunchWorld) -> None:
+    """What carries on for the last minutes costs as much at most: without money for it nothing is launched."""
+    settings = CellSettings(max_wallclock_time=LONGEST_JOB - 600)
+    launcher = launcher_of(world, settings)
+    assert launcher.job.max_run == LONGEST_JOB
+    tuners = 2 * TUNER_HOUR * (LONGEST_JOB + STOP_GRACE) / 3600
+    trial = TRIAL_HOUR * (86_400 + STOP_GRACE) / 3600
+    with pytest.raises(BudgetUsedUp, match=rf"its tuner's job and one trial may cost \${tuners + trial:.2f}"):
+        opened(world, tuners).admit(CELL.name, launcher)
+    opened(world, tuners + trial + 0.01).admit(CELL.name, launcher)
 
 
 def test_prices_of_ones_own(world: LaunchWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

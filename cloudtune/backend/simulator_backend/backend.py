@@ -162,7 +162,8 @@ class SimulatorBackend(TrialBackend):
         Raises:
             NotInTable: The blackbox does not know the configuration.
             WrongCurve: The blackbox gives a curve that no training makes.
-            ConfigSpaceError: The configuration's ``max_resource_attr`` is no number, or below the first resource.
+            ConfigSpaceError: The configuration's ``max_resource_attr`` is no number, below the first resource of its
+                curve, or further than the blackbox goes.
         """
         if checkpoint_trial_id is not None:
             self.copy_checkpoint(checkpoint_trial_id, trial.trial_id)
@@ -181,6 +182,12 @@ class SimulatorBackend(TrialBackend):
             raise ConfigSpaceError(
                 f"the configuration {trial.config} trains to {attr!r} (max_resource_attr) = {limit}, but its curve "
                 f"begins at {self.blackbox.resource_attr} = {curve.resources[0]}; let it train further"
+            )
+        if limit is not None and limit > self.blackbox.max_resource:
+            raise ConfigSpaceError(
+                f"the configuration {trial.config} trains to {attr!r} (max_resource_attr) = {limit}, but the curves of "
+                f"the blackbox end at {self.blackbox.resource_attr} = {self.blackbox.max_resource}; lower the upper "
+                f"end of {attr!r}"
             )
         attempt = SimulatedAttempt(
             trial_id,

@@ -21,7 +21,6 @@ import numpy.typing as npt
 from cloudtune.blackbox.blackbox import Blackbox, Curve, NotInTable
 from cloudtune.blackbox.converters.published import Source, chosen, library
 from cloudtune.blackbox.converters.yahpo_scenarios import FIDELITY, SCENARIOS, conditions, domain
-from cloudtune.blackbox.curve_checks import checked_curve
 from cloudtune.blackbox.table import TabularBlackbox
 from cloudtune.config_space import ConfigSampler
 
@@ -89,14 +88,13 @@ class YahpoSurrogate(Blackbox):
 
         Raises:
             NotInTable: The configuration lacks a parameter, or has a category that the surrogate does not know.
-            WrongCurve: A predicted time is not finite.
         """
         predicted = self._predict(config)
         elapsed = np.maximum(predicted.pop(self._scenario.runtime), _LEAST_SECONDS).tolist()
         for report in range(1, len(elapsed)):
             elapsed[report] = max(elapsed[report], elapsed[report - 1] + _LEAST_SECONDS)
         metrics = {name: values.tolist() for name, values in predicted.items()}
-        return checked_curve(self, config, Curve(self._resources, metrics, elapsed))
+        return Curve(self._resources, metrics, elapsed)
 
     def _predict(self, config: Mapping[str, Any]) -> dict[str, npt.NDArray[np.float64]]:
         """Targets, by name, after each epoch."""

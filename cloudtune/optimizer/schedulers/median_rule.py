@@ -10,14 +10,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cloudtune.config_domains import plain_value
-from cloudtune.optimizer.argument_checks import is_number, whole_number
+from cloudtune.optimizer.argument_checks import is_comparable, whole_number
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler, TrialSuggestion
 from cloudtune.optimizer.schedulers.rungs import BestShare, best_values, rank_value
 from cloudtune.trial import Trial
 
+#: Values are added up as this share of themselves: so many of the largest floats give a sum that is finite, and a power
+#: of two changes no digit.
+_SHARE = 2.0**-32
+
 
 class _Progress:
-    """What one trial has reported so far."""
+    """What one trial has reported so far; ``total`` in units of ``1 / _SHARE``."""
 
     __slots__ = ("count", "resource", "total")
 
@@ -65,9 +69,9 @@ class MedianStoppingRule(TrialScheduler):
         names = scheduler.metric_names()
         if metric is not None and metric not in names:
             raise ValueError(f"metric {metric!r} is not one of the wrapped scheduler's, which are {', '.join(names)}")
-        if not is_number(rank_cutoff) or not 0 < rank_cutoff < 1:
+        if not is_comparable(rank_cutoff) or not 0 < rank_cutoff < 1:
             raise ValueError(f"rank_cutoff must be above 0 and below 1, got {rank_cutoff!r}; 0.5 is the median")
-        if not is_number(grace_time):
+        if not is_comparable(grace_time):
             raise ValueError(f"grace_time must be a number of {resource_attr!r}, got {grace_time!r}; 1 is usual")
         whole_number("grace_population", grace_population, 1, "5 is usual")
         if (names[0] if metric is None else metric) == resource_attr:
@@ -187,7 +191,7 @@ class MedianStoppingRule(TrialScheduler):
             return True
         progress.resource = resource
         progress.count += 1
-        progress.total += ranked
+        progress.total += ranked * _SHARE
         compared = progress.total / progress.count if self.running_average else ranked
         best = self._at_resource.get(resource)
         if best is None:

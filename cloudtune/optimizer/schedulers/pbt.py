@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from cloudtune.config_domains import plain_value
-from cloudtune.optimizer.argument_checks import is_number
+from cloudtune.optimizer.argument_checks import is_comparable
 from cloudtune.optimizer.former_names import explain_former_names
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialSuggestion
 from cloudtune.optimizer.schedulers.perturbation import explored
@@ -331,19 +331,19 @@ class PopulationBasedTraining(SearcherScheduler):
 def _check_population(population_size: int, perturbation_interval: float, quantile_fraction: float) -> None:
     if not is_positive_integer(population_size) or population_size < 2:
         raise ValueError(f"population_size must be an integer of at least 2, got {population_size!r}")
-    if not is_number(perturbation_interval) or not 0 < perturbation_interval < math.inf:
+    if not is_comparable(perturbation_interval) or not 0 < perturbation_interval < math.inf:
         raise ValueError(
             f"perturbation_interval must be a positive number, got {perturbation_interval!r}; it counts the resource "
             "after which a trial is compared again"
         )
-    if not is_number(quantile_fraction) or not 0 < quantile_fraction <= 0.5:
+    if not is_comparable(quantile_fraction) or not 0 < quantile_fraction <= 0.5:
         raise ValueError(f"quantile_fraction must be above 0 and at most 0.5, got {quantile_fraction!r}; 0.25 is usual")
 
 
 def _check_exploring(resample_probability: float, factors: Sequence[float]) -> None:
-    if not is_number(resample_probability) or not 0 <= resample_probability <= 1:
+    if not is_comparable(resample_probability) or not 0 <= resample_probability <= 1:
         raise ValueError(f"resample_probability must be from 0 to 1, got {resample_probability!r}; 0.25 is usual")
-    if not factors or not all(is_number(factor) and 0 < factor < math.inf and factor != 1 for factor in factors):
+    if not factors or not all(is_comparable(factor) and 0 < factor < math.inf and factor != 1 for factor in factors):
         raise ValueError(
             f"perturbation_factors must be positive numbers other than 1, got {factors!r}; (1.2, 0.8) is usual"
         )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cloudtune.optimizer.extras import need_extra
+from cloudtune.optimizer.library_options import check_options
 
 #: Name -> Ray Tune's class.
 RAY_SCHEDULERS = {
@@ -67,7 +68,9 @@ def ray_scheduler(scheduler: Any, options: Mapping[str, Any] | None, metric: str
                     "object of Ray Tune"
                 )
             made = getattr(schedulers, RAY_SCHEDULERS[scheduler])
-            scheduler = made(**{"time_attr": resource_attr, "metric": metric, "mode": mode, **(options or {})})
+            ours = {"time_attr": resource_attr, "metric": metric, "mode": mode}
+            check_options("scheduler_options", options or {}, made, "Ray Tune", ours)
+            scheduler = made(**{**ours, **(options or {})})
         elif options:
             raise ValueError("scheduler_options cannot be given together with a scheduler object; give them to it")
         if not isinstance(scheduler, schedulers.TrialScheduler):

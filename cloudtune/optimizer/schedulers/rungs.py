@@ -13,7 +13,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush, heappushpop
 from typing import Any, Generic, TypeVar
 
-from cloudtune.optimizer.argument_checks import is_number
+from cloudtune.optimizer.argument_checks import is_comparable
 
 #: A result in a promotion rung: (rank value, order of arrival).
 Entry = tuple[float, int]
@@ -42,7 +42,7 @@ def rung_levels(grace_period: int, reduction_factor: float, max_t: int) -> list[
     Raises:
         ValueError: There are no such levels.
     """
-    if not is_number(reduction_factor) or not 1 < reduction_factor < math.inf:
+    if not is_comparable(reduction_factor) or not 1 < reduction_factor < math.inf:
         raise ValueError(f"reduction_factor must be above 1, got {reduction_factor!r}; 3 is a good choice")
     if grace_period < 1:
         raise ValueError(f"grace_period must be at least 1, got {grace_period}")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloudtune.config_space import complete_config, config_key, encode, search_space
-from cloudtune.optimizer.argument_checks import is_number, whole_number
+from cloudtune.optimizer.argument_checks import is_comparable, whole_number
 from cloudtune.optimizer.extras import need_extra
 from cloudtune.optimizer.goal import Goal
 from cloudtune.optimizer.searchers.bore_classifiers import CLASSIFIERS
@@ -76,7 +76,7 @@ class BoreSearcher(RandomSearcher):
         need_extra("sklearn", "bore", "BORE")
         if classifier not in CLASSIFIERS:
             raise ValueError(f"classifier must be one of {', '.join(map(repr, CLASSIFIERS))}, got {classifier!r}")
-        if not is_number(gamma) or not 0 < gamma < 1:
+        if not is_comparable(gamma) or not 0 < gamma < 1:
             raise ValueError(f"gamma must be between 0 and 1, a share of the trials, got {gamma!r}")
         whole_number("num_init_random", num_init_random, 2, "a trial for each class is needed")
         whole_number("num_candidates", num_candidates, 1, "500 is usual")

@@ -13,6 +13,7 @@ import numpy as np
 
 from cloudtune.config_space import plain_config_space
 from cloudtune.optimizer.extras import need_extra
+from cloudtune.optimizer.library_options import check_options
 
 #: Name -> Optuna's class, and what it needs besides: (package, extra).
 SAMPLERS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
@@ -126,7 +127,9 @@ def _by_name(name: str, options: Mapping[str, Any] | None) -> Any:
     given = {**_DEFAULTS.get(name, {}), **(options or {})}
     if "seed" in given:
         raise ValueError("sampler_options must not have a seed; give random_seed to the scheduler")
-    return _checked(getattr(optuna.samplers, class_name)(**given), None)
+    made = getattr(optuna.samplers, class_name)
+    check_options("sampler_options", options or {}, made, "Optuna", ours=("seed",))
+    return _checked(made(**given), None)
 
 
 def _checked(sampler: Any, options: Mapping[str, Any] | None) -> Any:

@@ -319,6 +319,15 @@ def test_trial_that_ends_before_its_first_report_is_refused() -> None:
     assert goes_on(backend) == [(30, 0, 3), (30, 0, "completed")]
 
 
+def test_trial_that_would_train_beyond_the_blackbox_is_refused() -> None:
+    """A drawn value is refused as a constant is: the trial would end early, and look as if it had trained as asked."""
+    backend = opened(SimulatorBackend(Ramp()), {**SPACE, "epochs": randint(1, 9)}, max_resource_attr="epochs")
+    backend.start_trial(trial(0, 1, epochs=5))
+    with pytest.raises(ConfigSpaceError, match=r"'width': 2.* trains to 'epochs' .* = 6, but the curves .* epoch = 5"):
+        backend.start_trial(trial(1, 2, epochs=6))
+    assert goes_on(backend)[-2:] == [(5, 0, 5), (5, 0, "completed")]
+
+
 def test_curves_are_checked_once() -> None:
     """A curve that no training makes is refused as its trial starts; it is not looked at again when that resumes."""
     asked = []

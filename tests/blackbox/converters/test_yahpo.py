@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cloudtune.backend.simulator_backend import SimulatorBackend
 from cloudtune.blackbox.blackbox import NotInTable
 from cloudtune.blackbox.converters import converter
 from cloudtune.blackbox.converters.published import MissingLibrary, NoPublishedFile, UnknownForm
@@ -18,6 +19,8 @@ from cloudtune.blackbox.converters.yahpo import YahpoSurrogate
 from cloudtune.blackbox.converters.yahpo_scenarios import SCENARIOS
 from cloudtune.blackbox.curve_checks import WrongCurve
 from cloudtune.config_space import lograndint, loguniform, sample_config, uniform
+from cloudtune.trial import Trial
+from tests.backend.simulator.driving import opened
 from tests.blackbox.converters.tiny_onnx import linear_model
 
 TASKS = ["3945", "7593"]
@@ -141,11 +144,16 @@ def test_predicted_times_increase(tmp_path: Path) -> None:
     assert elapsed == pytest.approx([0.001, 0.002, 0.003, 0.004])
 
 
-def test_predicted_times_are_finite(tmp_path: Path) -> None:
-    """A network may predict no time at all, which no lifting makes one."""
+def test_a_predicted_time_that_is_not_finite_is_found_where_it_matters(tmp_path: Path) -> None:
+    """No lifting makes one of it: the simulator refuses the trial, and the converter the table, each with its words."""
     folder = published(tmp_path / "nb301", nb301_parameters(), {"epoch": [1.0, math.nan]})
+    surrogate = YahpoSurrogate(folder)
+    assert all(map(math.isnan, surrogate.curve(nb301_config()).elapsed))
+    backend = opened(SimulatorBackend(surrogate), surrogate.config_space)
     with pytest.raises(WrongCurve, match=r"YahpoSurrogate .* the time nan at report 0 is not finite"):
-        YahpoSurrogate(folder).curve(nb301_config())
+        backend.start_trial(Trial(0, nb301_config()))
+    with pytest.raises(ValueError, match="elapsed: the time nan at row 0, seed 0, report 0"):
+        list(converter("yahpo").convert(folder, configurations=2))
 
 
 def test_parameters_without_effect_are_passed_over(tmp_path: Path) -> None:
