@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Goes up when the same settings would no longer give the same record: then nothing recorded before counts.
-FORM = 1
+#: These go up when the same settings would no longer give the same record: then nothing recorded before counts.
+FORM_OF_FUNCTIONS = 1
+#: Since 2 methods choose among a table's own configurations.
+FORM_OF_TABLES = 2
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,12 @@ class Experiment:
         return f"{self.claim}/{self.table}/{self.setup.name}/{self.seed}"
 
     def digest(self, table_digest: str) -> str:
-        """Of all settings, and of the table's content: records with another one belong to another experiment."""
-        settings = {"form": FORM, "table": table_digest, **dataclasses.asdict(self)}
+        """Of all settings: records with another one belong to another experiment.
+
+        Args:
+            table_digest: Of the table's content; "" where there is no table, but a function.
+        """
+        form = FORM_OF_TABLES if table_digest else FORM_OF_FUNCTIONS
+        settings = {"form": form, "table": table_digest, **dataclasses.asdict(self)}
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

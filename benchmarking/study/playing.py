@@ -13,6 +13,7 @@ from benchmarking.study.stragglers import WithStragglers
 from benchmarking.study.tables import Ground, ground
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.backend import SimulatorBackend
+from cloudtune.blackbox import Blackbox
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.tuner_callback import TunerCallback
 from cloudtune.optimizer import baselines
@@ -58,6 +59,8 @@ class _Best(TunerCallback):
 def play(experiment: Experiment) -> Record:
     """Runs an experiment through the tuner, its log on a disk, and tells how it went.
 
+    Its method chooses among the configurations of the table.
+
     Returns:
         ``steps``: the place in the table of the best value so far, each time it becomes better, after its virtual time
         in seconds; ``best``: that value in the end; ``seconds`` and ``limit`` (None: none) of virtual time; ``epochs``
@@ -66,17 +69,17 @@ def play(experiment: Experiment) -> Record:
         machine.
     """
     setup, on = experiment.setup, ground(experiment.table)
-    blackbox = on.blackbox
+    blackbox: Blackbox = on.table
     if setup.slow_share:
-        blackbox = WithStragglers(blackbox, setup.slow_share, setup.slow_factor, experiment.seed)
+        blackbox = WithStragglers(on.table, setup.slow_share, setup.slow_factor, experiment.seed)
     metric, seed = blackbox.metrics[0], experiment.seed
     method: Any = getattr(baselines, setup.method)
     arguments = {
         "metric": metric,
         "resource_attr": blackbox.resource_attr,
         "max_resource_attr": _TO_TRAIN,
-        "points_to_evaluate": [],
         "random_seed": seed,
+        "restrict_configurations": on.table.configurations(),
         **setup.options,
     }
     scheduler = method({**blackbox.config_space, _TO_TRAIN: blackbox.max_resource}, **arguments)
@@ -113,7 +116,7 @@ def play(experiment: Experiment) -> Record:
 def _rank_at_end(on: Ground, config: Config | None, seed: int) -> int:
     if config is None:
         return on.table.num_configs
-    value = on.blackbox.curve(config, seed).metrics[on.table.metrics[0]][-1]
+    value = on.table.curve(config, seed).metrics[on.table.metrics[0]][-1]
     return on.rank(math.nan if value is None else value, seed, at_end=True)
 
 

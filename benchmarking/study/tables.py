@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloudtune.backend.simulator_backend import SimulatedDelays
-from cloudtune.blackbox import Blackbox, ConstantTime, TabularBlackbox, add_surrogate, load_blackbox
+from cloudtune.blackbox import ConstantTime, TabularBlackbox, load_blackbox
 from cloudtune.blackbox.converters import taskset
 from cloudtune.config_space import uniform
 
@@ -40,14 +40,12 @@ class Ground:
 
     Args:
         table: As recorded. The first metric is the one to be minimised.
-        blackbox: With a surrogate: a configuration that is not in the table has the curve of the nearest that is.
         delays: Around training.
         whole_trial: Virtual seconds of a trial of median length, with its delays.
         digest: Of the table's content.
     """
 
     table: TabularBlackbox
-    blackbox: Blackbox
     delays: SimulatedDelays
     whole_trial: float
     digest: str
@@ -103,7 +101,7 @@ def ground(name: str) -> Ground:
         ((_, table),) = taskset.convert(taskset_folder(), [name])
         delays = CLOUD
     whole = float(np.median(table.elapsed[:, :, -1])) + delays.start
-    return Ground(table, add_surrogate(table), delays, whole, _digest(table))
+    return Ground(table, delays, whole, _digest(table))
 
 
 def _shipped() -> TabularBlackbox:

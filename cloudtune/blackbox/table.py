@@ -94,6 +94,13 @@ class TabularBlackbox(Blackbox):
         """The configuration in a row, from 0."""
         return {name: column[row] for name, column in self.columns.items()}
 
+    def configurations(self) -> list[dict[str, Any]]:
+        """All of them, in the order of the table: for methods that choose among these only.
+
+        >>> method = ASHA({**table.config_space, ...}, restrict_configurations=table.configurations())  # doctest: +SKIP
+        """
+        return [self.config_at(row) for row in range(self.num_configs)]
+
     @property
     def configs(self) -> pd.DataFrame:
         """The configurations, one per row, in the order of the table."""
@@ -133,8 +140,9 @@ class TabularBlackbox(Blackbox):
         if row is None:
             asked = {name: config[name] for name in self.config_space}
             raise NotInTable(
-                f"the configuration {asked} is not among the {self.num_configs} of the table; let a surrogate stand in "
-                "for others with add_surrogate(blackbox), or search over the table's own values only"
+                f"the configuration {asked} is not among the {self.num_configs} of the table; choose among the table's "
+                "own with restrict_configurations=blackbox.configurations() of the method, or let a surrogate stand in "
+                "for others with add_surrogate(blackbox)"
             )
         return self.curve_at(row, seed)
 

@@ -42,6 +42,8 @@ class RandomSearch(FIFOScheduler):
             trial repeats after an interruption do not count twice.
         max_resource_attr: Key of the config space that tells the script how far to train.
         allow_duplicates: True: a configuration of a finite space may come again.
+        restrict_configurations: Only these configurations are proposed, such as those of a table; see
+            :class:`~cloudtune.optimizer.searchers.random_searcher.RandomSearcher`. None: no restriction.
     """
 
     @explain_former_names
@@ -56,6 +58,7 @@ class RandomSearch(FIFOScheduler):
         resource_attr: str | None = None,
         max_resource_attr: str | None = None,
         allow_duplicates: bool = False,
+        restrict_configurations: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(
             config_space,
@@ -66,7 +69,10 @@ class RandomSearch(FIFOScheduler):
             random_seed=random_seed,
             resource_attr=resource_attr,
             max_resource_attr=max_resource_attr,
-            search_options={"allow_duplicates": allow_duplicates},
+            search_options={
+                "allow_duplicates": allow_duplicates,
+                "restrict_configurations": restrict_configurations,
+            },
         )
 
 
@@ -113,8 +119,9 @@ class BORE(FIFOScheduler):
     For BORE with early stopping: ``HyperbandScheduler(config_space, "bore", ...)``.
 
     Args:
-        config_space, metric, mode, points_to_evaluate, random_seed, resource_attr, max_resource_attr, allow_duplicates:
-            See :class:`RandomSearch`; there must be one metric.
+        config_space, metric, mode, points_to_evaluate, random_seed, resource_attr, max_resource_attr: See
+            :class:`RandomSearch`; there must be one metric.
+        allow_duplicates, restrict_configurations: See :class:`RandomSearch`.
         classifier, gamma, num_init_random, num_candidates: See
             :class:`~cloudtune.optimizer.searchers.bore.BoreSearcher`.
 
@@ -138,6 +145,7 @@ class BORE(FIFOScheduler):
         num_init_random: int = 6,
         num_candidates: int = 500,
         allow_duplicates: bool = False,
+        restrict_configurations: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(
             config_space,
@@ -154,6 +162,7 @@ class BORE(FIFOScheduler):
                 "num_init_random": num_init_random,
                 "num_candidates": num_candidates,
                 "allow_duplicates": allow_duplicates,
+                "restrict_configurations": restrict_configurations,
             },
         )
 
@@ -168,7 +177,7 @@ class ASHA(HyperbandScheduler):
         resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
         max_resource_attr, max_t, grace_period, reduction_factor, brackets, type, rung_levels, max_num_checkpoints: See
             :class:`~cloudtune.optimizer.schedulers.hyperband.HyperbandScheduler`.
-        points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
+        points_to_evaluate, random_seed, allow_duplicates, restrict_configurations: See :class:`RandomSearch`.
     """
 
     @explain_former_names
@@ -190,6 +199,7 @@ class ASHA(HyperbandScheduler):
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         random_seed: int | None = None,
         allow_duplicates: bool = False,
+        restrict_configurations: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(
             config_space,
@@ -207,7 +217,10 @@ class ASHA(HyperbandScheduler):
             max_num_checkpoints=max_num_checkpoints,
             points_to_evaluate=points_to_evaluate,
             random_seed=random_seed,
-            search_options={"allow_duplicates": allow_duplicates},
+            search_options={
+                "allow_duplicates": allow_duplicates,
+                "restrict_configurations": restrict_configurations,
+            },
         )
 
 
@@ -224,7 +237,7 @@ class PASHA(HyperbandScheduler):
         max_resource_attr, max_t, grace_period, reduction_factor, rung_levels, max_num_checkpoints: See
             :class:`~cloudtune.optimizer.schedulers.hyperband.HyperbandScheduler`; the maximum is that of a trial if
             rankings never settle.
-        points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
+        points_to_evaluate, random_seed, allow_duplicates, restrict_configurations: See :class:`RandomSearch`.
     """
 
     @explain_former_names
@@ -244,6 +257,7 @@ class PASHA(HyperbandScheduler):
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         random_seed: int | None = None,
         allow_duplicates: bool = False,
+        restrict_configurations: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(
             config_space,
@@ -260,7 +274,10 @@ class PASHA(HyperbandScheduler):
             max_num_checkpoints=max_num_checkpoints,
             points_to_evaluate=points_to_evaluate,
             random_seed=random_seed,
-            search_options={"allow_duplicates": allow_duplicates},
+            search_options={
+                "allow_duplicates": allow_duplicates,
+                "restrict_configurations": restrict_configurations,
+            },
         )
 
 
@@ -276,7 +293,7 @@ class SyncHyperband(SynchronousHyperbandScheduler):
         resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
         max_resource_attr, max_t, grace_period, reduction_factor, brackets, rung_levels: See
             :class:`~cloudtune.optimizer.schedulers.synchronous.SynchronousHyperbandScheduler`.
-        points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
+        points_to_evaluate, random_seed, allow_duplicates, restrict_configurations: See :class:`RandomSearch`.
     """
 
     @explain_former_names
@@ -296,6 +313,7 @@ class SyncHyperband(SynchronousHyperbandScheduler):
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         random_seed: int | None = None,
         allow_duplicates: bool = False,
+        restrict_configurations: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(
             config_space,
@@ -311,7 +329,10 @@ class SyncHyperband(SynchronousHyperbandScheduler):
             rung_levels=rung_levels,
             points_to_evaluate=points_to_evaluate,
             random_seed=random_seed,
-            search_options={"allow_duplicates": allow_duplicates},
+            search_options={
+                "allow_duplicates": allow_duplicates,
+                "restrict_configurations": restrict_configurations,
+            },
         )
 
 
@@ -325,7 +346,7 @@ class MOASHA(ParetoHyperbandScheduler):
         resource_attr: Key of a report that counts the resource (epochs) used so far, from 1.
         max_resource_attr, max_t, grace_period, reduction_factor, brackets, type, rung_levels: See
             :class:`~cloudtune.optimizer.schedulers.hyperband.HyperbandScheduler`.
-        points_to_evaluate, random_seed, allow_duplicates: See :class:`RandomSearch`.
+        points_to_evaluate, random_seed, allow_duplicates, restrict_configurations: See :class:`RandomSearch`.
     """
 
     @explain_former_names
@@ -346,6 +367,7 @@ class MOASHA(ParetoHyperbandScheduler):
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         random_seed: int | None = None,
         allow_duplicates: bool = False,
+        restrict_configurations: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(
             config_space,
@@ -362,7 +384,10 @@ class MOASHA(ParetoHyperbandScheduler):
             rung_levels=rung_levels,
             points_to_evaluate=points_to_evaluate,
             random_seed=random_seed,
-            search_options={"allow_duplicates": allow_duplicates},
+            search_options={
+                "allow_duplicates": allow_duplicates,
+                "restrict_configurations": restrict_configurations,
+            },
         )
 
 
@@ -378,7 +403,7 @@ class BayesianOptimization(FIFOScheduler):
         mode: ``"min"`` or ``"max"``.
         num_init_random, max_size_data_for_model, input_warping, constraint_attr, cost_attr, cost_budget: See
             :class:`~cloudtune.optimizer.searchers.bayesian.searcher.BayesianSearcher`.
-        allow_duplicates: See :class:`RandomSearch`.
+        allow_duplicates, restrict_configurations: See :class:`RandomSearch`.
     """
 
     @explain_former_names
@@ -399,6 +424,7 @@ class BayesianOptimization(FIFOScheduler):
         cost_attr: str | None = None,
         cost_budget: float | None = None,
         allow_duplicates: bool = False,
+        restrict_configurations: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(
             config_space,
@@ -417,6 +443,7 @@ class BayesianOptimization(FIFOScheduler):
                 "cost_attr": cost_attr,
                 "cost_budget": cost_budget,
                 "allow_duplicates": allow_duplicates,
+                "restrict_configurations": restrict_configurations,
             },
         )
 
@@ -431,7 +458,7 @@ class MOBSTER(HyperbandScheduler):
         config_space, metric, mode, resource_attr, max_resource_attr, max_t, grace_period: See :class:`ASHA`.
         reduction_factor, type, brackets, rung_levels, max_num_checkpoints: See :class:`ASHA`.
         points_to_evaluate, random_seed: See :class:`ASHA`.
-        num_init_random, max_size_data_for_model, input_warping, allow_duplicates: See
+        num_init_random, max_size_data_for_model, input_warping, allow_duplicates, restrict_configurations: See
             :class:`~cloudtune.optimizer.searchers.bayesian.searcher.BayesianSearcher`.
     """
 
@@ -457,6 +484,7 @@ class MOBSTER(HyperbandScheduler):
         max_size_data_for_model: int = 500,
         input_warping: bool = False,
         allow_duplicates: bool = False,
+        restrict_configurations: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(
             config_space,
@@ -479,6 +507,7 @@ class MOBSTER(HyperbandScheduler):
                 "max_size_data_for_model": max_size_data_for_model,
                 "input_warping": input_warping,
                 "allow_duplicates": allow_duplicates,
+                "restrict_configurations": restrict_configurations,
             },
         )
 
@@ -487,8 +516,8 @@ class MedianStopping(MedianStoppingRule):
     """Random configurations, stopped when worse than the median of the others (Golovin et al. 2017, KDD).
 
     Args:
-        config_space, metric, mode, points_to_evaluate, random_seed, max_resource_attr, allow_duplicates: See
-            :class:`RandomSearch`; with several metrics, the first decides.
+        config_space, metric, mode, points_to_evaluate, random_seed, max_resource_attr, allow_duplicates,
+            restrict_configurations: See :class:`RandomSearch`; with several metrics, the first decides.
         resource_attr: Key of a report that counts the resource (epochs) used so far.
         running_average, grace_time, grace_population, rank_cutoff: See
             :class:`~cloudtune.optimizer.schedulers.median_rule.MedianStoppingRule`.
@@ -510,6 +539,7 @@ class MedianStopping(MedianStoppingRule):
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         random_seed: int | None = None,
         allow_duplicates: bool = False,
+        restrict_configurations: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         scheduler = RandomSearch(
             config_space,
@@ -520,5 +550,6 @@ class MedianStopping(MedianStoppingRule):
             resource_attr=resource_attr,
             max_resource_attr=max_resource_attr,
             allow_duplicates=allow_duplicates,
+            restrict_configurations=restrict_configurations,
         )
         super().__init__(scheduler, resource_attr, running_average, grace_time, grace_population, rank_cutoff)

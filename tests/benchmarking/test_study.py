@@ -20,7 +20,7 @@ from benchmarking.study.plan import FULL, PLANS, REGRET, Plan
 from benchmarking.study.playing import play
 from benchmarking.study.records import Valid, append, digest_of, read, valid
 from benchmarking.study.stragglers import WithStragglers
-from benchmarking.study.tables import DIGITS, TASKSET_VARIABLE, ground, is_there, power_laws
+from benchmarking.study.tables import DIGITS, LONG, TASKSET_VARIABLE, ground, is_there, power_laws
 from cloudtune.optimizer import baselines
 from cloudtune.optimizer.schedulers.soft_ranking import SoftRanking
 
@@ -107,9 +107,34 @@ def test_methods_of_the_same_seed_begin_alike() -> None:
     """Differences between methods are paired: with one seed they begin with the same configuration."""
     firsts = {
         method: play(Experiment("x", DIGITS, Setup("x", method, 1, limits=SHORT), 3))["steps"][0]
-        for method in ("RandomSearch", "ASHA", "PASHA")
+        for method in ("RandomSearch", "ASHA", "PASHA", "BayesianOptimization")
     }
     assert len({tuple(step) for step in firsts.values()}) == 1
+
+
+@pytest.mark.parametrize(
+    "setup", [setup for of_claim in FULL.setups.values() for setup in of_claim], ids=lambda s: s.name
+)
+def test_every_setup_chooses_among_the_tables_own_configurations(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing stands in for others: each trial is another row of the table."""
+    table = ground(LONG).table
+    asked: list[int | None] = []
+    honest = table.row_of
+    monkeypatch.setattr(table, "row_of", lambda config: asked.append(honest(config)) or asked[-1])
+    record = play(Experiment("x", LONG, dataclasses.replace(setup, limits=SHORT, whole_trials=None), 1))
+    assert None not in asked
+    assert record["started"] == len(set(asked)) == 6
+
+
+def test_regret_is_not_concerned_by_what_is_done_with_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record of a table that was searched otherwise does not count any more; those of functions do."""
+    of_table = TINY.experiments()[0]
+    of_function = Experiment(REGRET, "branin", Setup("random", "random", 1, limits={"evaluations": 60}), 0)
+    before = digest_of(of_table), digest_of(of_function)
+    assert before[1] == "6e0837437772de88"
+    monkeypatch.setattr("benchmarking.study.experiment.FORM_OF_TABLES", 1)
+    assert digest_of(of_table) != before[0]
+    assert digest_of(of_function) == before[1]
 
 
 def test_a_record_tells_how_it_went() -> None:

@@ -18,6 +18,7 @@ from cloudtune.blackbox.table_file import DamagedTable
 from cloudtune.blackbox.time_model import ConstantTime
 from cloudtune.config_space import ConfigSpaceError, choice, uniform
 from cloudtune.errors import NewerFormat
+from cloudtune.optimizer.searchers import RandomSearcher
 from tests.blackbox.small_tables import SPACE, small_table, table_arguments
 
 
@@ -216,3 +217,16 @@ def test_table_over_one_parameter_of_one_value() -> None:
         {"x": uniform(0, 1)}, {"x": [0.5]}, [[[[1.0]]]], ["loss"], [1], "epoch", time_model=ConstantTime(1)
     )
     assert table.curve({"x": 0.5}).metrics == {"loss": [1.0]}
+
+
+def test_configurations_are_a_plain_list_to_choose_among() -> None:
+    """In the order of the table, and as a method takes them: none but these is then asked for, without a surrogate."""
+    table = small_table()
+    configs = table.configurations()
+    assert configs == [table.config_at(row) for row in range(table.num_configs)]
+    searcher = RandomSearcher(
+        {**table.config_space, "epochs": 5}, random_seed=1, restrict_configurations=table.configurations()
+    )
+    proposed = list(iter(searcher.next_config, None))
+    assert sorted(table.row_of(config) or 0 for config in proposed) == list(range(table.num_configs))
+    assert all(table.curve(config).resources == [1, 2, 3, 4, 5] for config in proposed)

@@ -212,10 +212,15 @@ CONSTRAINED: list[Case] = [
 
 DUPLICATES: Case = ("allow_duplicates", False, True, course)
 
+#: One value of x, and all of n: enough for a course that ends early.
+SOME = [{"x": 0.25, "n": n} for n in range(1, 5)]
+RESTRICTION: Case = ("restrict_configurations", None, SOME, course)
+RESTRICTED_PROPOSALS: Case = ("restrict_configurations", None, SOME, proposals)
+
 TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
     RandomSearcher: (
         {"config_space": SPACE, "random_seed": 1},
-        [*POINTS, ("allow_duplicates", False, True, proposals)],
+        [*POINTS, ("allow_duplicates", False, True, proposals), RESTRICTED_PROPOSALS],
     ),
     GridSearcher: (
         {"config_space": SPACE, "random_seed": 1},
@@ -226,28 +231,30 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
         [
             *POINTS,
             ("allow_duplicates", False, True, proposals),
+            RESTRICTED_PROPOSALS,
             *((name, one, other, course_of_proposals) for name, one, other, _ in LEARNED),
         ],
     ),
     BORE: (
         {"config_space": SPACE, "metric": "loss", "random_seed": 1, **QUICK},
-        [*FIFO, *LEARNED, DUPLICATES],
+        [*FIFO, *LEARNED, DUPLICATES, RESTRICTION],
     ),
     BayesianSearcher: (
         {"config_space": SPACE, "random_seed": 1, **QUICK_MODEL, "cost_attr": "loss"},
         [
             *POINTS,
             ("allow_duplicates", False, True, proposals),
+            RESTRICTED_PROPOSALS,
             *((name, one, other, course_of_proposals) for name, one, other, _ in [*MODELLED, *CONSTRAINED]),
         ],
     ),
     BayesianOptimization: (
         {"config_space": SPACE, "metric": "loss", "random_seed": 1, **QUICK_MODEL, "cost_attr": "loss"},
-        [*FIFO, *MODELLED, *CONSTRAINED, DUPLICATES],
+        [*FIFO, *MODELLED, *CONSTRAINED, DUPLICATES, RESTRICTION],
     ),
     MOBSTER: (
         {"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1, **QUICK_MODEL},
-        [*HYPERBAND, *MODELLED, PAUSED, DUPLICATES],
+        [*HYPERBAND, *MODELLED, PAUSED, DUPLICATES, RESTRICTION],
     ),
     OptunaSearcher: (
         {"config_space": SPACE, "random_seed": 1},
@@ -262,7 +269,7 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
         {"config_space": SPACE, "metric": "loss", "random_seed": 1},
         [*FIFO, ("searcher", "random", "grid", course), ("search_options", None, {"allow_duplicates": True}, course)],
     ),
-    RandomSearch: ({"config_space": SPACE, "metric": "loss", "random_seed": 1}, [*FIFO, DUPLICATES]),
+    RandomSearch: ({"config_space": SPACE, "metric": "loss", "random_seed": 1}, [*FIFO, DUPLICATES, RESTRICTION]),
     RayTuneScheduler: (
         {"config_space": SPACE, "metric": "loss", "resource_attr": "epoch", "random_seed": 1},
         [
@@ -287,10 +294,13 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
             ("search_options", None, {"allow_duplicates": True}, course),
         ],
     ),
-    ASHA: ({"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1}, [*HYPERBAND, PAUSED, DUPLICATES]),
+    ASHA: (
+        {"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1},
+        [*HYPERBAND, PAUSED, DUPLICATES, RESTRICTION],
+    ),
     PASHA: (
         {"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1},
-        [*PASHA_CASES, PAUSED, DUPLICATES],
+        [*PASHA_CASES, PAUSED, DUPLICATES, RESTRICTION],
     ),
     SynchronousHyperbandScheduler: (
         {"config_space": SPACE, "metric": "loss", "resource_attr": "epoch", "max_t": 9, "random_seed": 1},
@@ -302,7 +312,7 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
     ),
     SyncHyperband: (
         {"config_space": SPACE, "metric": "loss", "max_t": 9, "random_seed": 1},
-        [*SYNCHRONOUS, DUPLICATES],
+        [*SYNCHRONOUS, DUPLICATES, RESTRICTION],
     ),
     ParetoHyperbandScheduler: (
         {"config_space": SPACE, "metric": BOTH, "resource_attr": "epoch", "max_t": 9, "random_seed": 1},
@@ -312,7 +322,7 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
             ("search_options", None, {"allow_duplicates": True}, course),
         ],
     ),
-    MOASHA: ({"config_space": SPACE, "metric": BOTH, "max_t": 9, "random_seed": 1}, [*PARETO, DUPLICATES]),
+    MOASHA: ({"config_space": SPACE, "metric": BOTH, "max_t": 9, "random_seed": 1}, [*PARETO, DUPLICATES, RESTRICTION]),
     PopulationBasedTraining: (
         {
             "config_space": SPACE,
@@ -337,7 +347,7 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
     ),
     MedianStopping: (
         {"config_space": SPACE, "metric": "loss", "random_seed": 1},
-        [*SEARCH, *RULES, *MEDIAN, DUPLICATES],
+        [*SEARCH, *RULES, *MEDIAN, DUPLICATES, RESTRICTION],
     ),
     MedianStoppingRule: (
         {"scheduler": None, "resource_attr": "epoch"},

@@ -23,6 +23,7 @@ from examples.standalone_scheduler import TopShareScheduler
 from tests.contracts.scheduler_contract import METRIC, RESOURCE, SchedulerContract
 
 SPACE: dict[str, Any] = {"lr": loguniform(1e-4, 1), "width": randint(1, 9), "max_epochs": 9}
+GIVEN = [{"lr": 0.01 * number, "width": 1 + number % 3} for number in range(1, 41)]
 FINITE: dict[str, Any] = {"kind": choice(["a", "b", "c"]), "max_epochs": 9, "width": randint(1, 5)}
 
 
@@ -35,6 +36,14 @@ class TestRandomSearchInAFiniteSpace(SchedulerContract):
     def make(self, random_seed: int | None) -> TrialScheduler:
         points: list[dict[str, Any]] = [{"kind": "c"}, {"kind": "b", "width": 1}]
         return RandomSearch(FINITE, metric=METRIC, random_seed=random_seed, points_to_evaluate=points)
+
+
+class TestRandomSearchAmongGivenConfigurations(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        points = GIVEN[7:9]
+        return RandomSearch(
+            SPACE, metric=METRIC, random_seed=random_seed, points_to_evaluate=points, restrict_configurations=GIVEN
+        )
 
 
 class TestGridSearch(SchedulerContract):
@@ -82,6 +91,18 @@ class TestHyperbandPromotion(SchedulerContract):
             brackets=3,
             type="promotion",
             random_seed=random_seed,
+        )
+
+
+class TestASHAPromotionAmongGivenConfigurations(SchedulerContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return ASHA(
+            SPACE,
+            metric=METRIC,
+            max_resource_attr="max_epochs",
+            type="promotion",
+            random_seed=random_seed,
+            restrict_configurations=GIVEN,
         )
 
 

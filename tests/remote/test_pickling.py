@@ -118,6 +118,21 @@ def test_what_belongs_to_this_machine_is_refused(backend: LocalBackend, make: Ca
         held.close()
 
 
+def test_a_list_of_given_configurations_travels(backend: LocalBackend) -> None:
+    """A thousand of them, of which there as here the same are proposed."""
+    scheduler = RandomSearch(
+        {"x": uniform(0, 1), "fixed": [1]},
+        metric="loss",
+        random_seed=1,
+        restrict_configurations=[{"x": number / 1000} for number in range(1000)],
+    )
+    data = dump(Tuner(backend, scheduler, StoppingCriterion(max_num_trials_finished=1), 1, tuner_name="given"))
+    assert len(data) < 200_000
+    there = dill.loads(data).scheduler
+    assert there.metadata() == scheduler.metadata()
+    assert [there.suggest() for _ in range(50)] == [scheduler.suggest() for _ in range(50)]
+
+
 @pytest.mark.parametrize("harmless", [io.BytesIO(b"in memory"), io.StringIO("text"), threading.Lock()])
 def test_what_every_machine_has_travels(backend: LocalBackend, harmless: object) -> None:
     """Buffers and locks mean the same everywhere."""

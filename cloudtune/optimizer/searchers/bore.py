@@ -25,6 +25,9 @@ _MAX_OBSERVATIONS = 1000
 #: Number of the random stream of proposals by the classifier; random search uses those below.
 _STREAM = 100
 
+#: Of more given configurations a random sample is scored.
+_MAX_SCORED = 5000
+
 #: Best trials around which the local search looks, besides the best candidates.
 _INCUMBENTS = 3
 
@@ -37,7 +40,8 @@ class BoreSearcher(RandomSearcher):
     The trials whose cost belongs to the best share ``gamma`` are one class, all others, failed ones and those with
     values that are not finite included, the other. Under a scheduler with rung levels the costs are those at the
     highest level that ``num_init_random`` trials have reached (as in BOHB). The probability is maximised over random
-    draws and then over steps from the best of these and the best trials. Running trials do not count.
+    draws and then over steps from the best of these and the best trials; of given configurations, over all that are
+    left. Running trials do not count.
 
     A classifier tells good from bad, not good from better: after ten trials its proposals are much better than random
     ones, but within the region of the good ones it hardly prefers any, so that the very best value improves slowly.
@@ -52,9 +56,10 @@ class BoreSearcher(RandomSearcher):
         num_candidates: Random draws before the local search.
         allow_duplicates: False: no configuration is proposed twice, and when a finite space is used up, there is no
             further one.
+        restrict_configurations: See :class:`~cloudtune.optimizer.searchers.random_searcher.RandomSearcher`.
 
     Raises:
-        ConfigSpaceError: The space, or one of the points, is wrong.
+        ConfigSpaceError: The space, one of the points, or one of the given configurations is wrong.
         ValueError: Another argument is wrong; the message names it.
         MissingExtra: scikit-learn is not installed.
     """
@@ -71,8 +76,9 @@ class BoreSearcher(RandomSearcher):
         num_init_random: int = 6,
         num_candidates: int = 500,
         allow_duplicates: bool = False,
+        restrict_configurations: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        super().__init__(config_space, points_to_evaluate, random_seed, allow_duplicates)
+        super().__init__(config_space, points_to_evaluate, random_seed, allow_duplicates, restrict_configurations)
         need_extra("sklearn", "bore", "BORE")
         if classifier not in CLASSIFIERS:
             raise ValueError(f"classifier must be one of {', '.join(map(repr, CLASSIFIERS))}, got {classifier!r}")
@@ -149,16 +155,22 @@ class BoreSearcher(RandomSearcher):
         configs = [self._configs[trial] for trial in trials]
         rng = self.random.generator(self.num_suggestions, _STREAM)
         fit, num_candidates = CLASSIFIERS[self.classifier], self.num_candidates
+        given, left = self._given, None if self._left is None else self._left.numbers()
 
         def search() -> Config | None:
             features = np.stack([encode(space, config) for config in configs])
             model = fit(features, good, int(rng.integers(2**31)))
+            if given is not None and left is not None:
+                # In random order, which decides among equal probabilities.
+                among = rng.permutation(left)[:_MAX_SCORED]
+                return given.config(int(among[model(given.rows[among]).argmax()])) if len(among) else None
             return CandidateSearch(space, model, rng).best(num_candidates, known, configs[:_INCUMBENTS])
 
         return search
 
     def on_suggestion(self, config: Config) -> None:
         """Remembers the configuration, so that it does not come again, also where the space is infinite."""
+        super().on_suggestion(config)
         self._seen.add(config_key(self.config_space, config))
 
     def on_trial_add(self, trial_id: int, config: Config) -> None:

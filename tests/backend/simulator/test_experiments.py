@@ -14,7 +14,7 @@ import pytest
 
 from cloudtune import StoppingCriterion, Tuner
 from cloudtune.backend.simulator_backend import SimulatedDelays, SimulatorBackend
-from cloudtune.blackbox import Blackbox, ConstantTime, Curve, NotInTable, TabularBlackbox
+from cloudtune.blackbox import Blackbox, ConstantTime, Curve, NotInTable, TabularBlackbox, load_blackbox
 from cloudtune.blackbox.curve_checks import WrongCurve
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.config_space import randint, uniform
@@ -401,3 +401,32 @@ def test_trials_are_logged_for_debugging_only(tmp_path: Path, caplog: pytest.Log
             ).run()
         assert caplog.text.count(" completed.") == shown
         assert "Tuning ended" in caplog.text
+
+
+@pytest.mark.parametrize("method", [RandomSearch, ASHA])
+def test_a_table_needs_no_surrogate_where_methods_choose_among_its_own(tmp_path: Path, method: Any) -> None:
+    """On the table that we ship: every trial is another of its rows, and shows that row's curve."""
+    table = load_blackbox("digits_mlp")
+    assert isinstance(table, TabularBlackbox)
+    scheduler = method(
+        {**table.config_space, "epochs": 27},
+        metric="validation_error",
+        resource_attr=table.resource_attr,
+        max_resource_attr="epochs",
+        random_seed=2,
+        restrict_configurations=table.configurations(),
+    )
+    criterion = StoppingCriterion(max_num_trials_started=40)
+    tuner = make_tuner(tmp_path, SimulatorBackend(table), scheduler, n_workers=4, stop_criterion=criterion)
+    tuner.run()
+    results = load_experiment(str(tmp_path)).results
+    configs = [
+        {name: row[f"config_{name}"] for name in table.config_space}
+        for row in results.drop_duplicates("trial_id").to_dict("records")
+    ]
+    rows = [table.row_of(config) for config in configs]
+    assert None not in rows
+    assert len(set(rows)) == len(rows) == 40
+    for row, trial in zip(rows, results["trial_id"].drop_duplicates(), strict=True):
+        shown = results[results["trial_id"] == trial]["validation_error"].tolist()
+        assert shown == table.values[row, 0, : len(shown), 0].astype(float).tolist()

@@ -21,6 +21,11 @@ SPACE: dict[str, Any] = {
 FINITE: dict[str, Any] = {"kind": choice(["a", "b", "c"]), "max_epochs": 9, "width": randint(1, 5)}
 
 
+GIVEN = [
+    {"lr": 0.01 * n, "width": 1 + n % 9, "kind": "a", "decay": 0.9, "steps": 8, "share": 0.5} for n in range(1, 31)
+]
+
+
 class BayesianContract(SchedulerContract):
     programs = FEW_STEPS
     max_examples = 2
@@ -39,9 +44,34 @@ class TestBayesianOptimizationInAFiniteSpace(BayesianContract):
         )
 
 
+class TestBayesianOptimizationAmongGivenConfigurations(BayesianContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return BayesianOptimization(
+            SPACE,
+            metric=METRIC,
+            mode="max",
+            random_seed=random_seed,
+            num_init_random=2,
+            points_to_evaluate=GIVEN[3:5],
+            restrict_configurations=GIVEN,
+        )
+
+
 class TestMOBSTERStopping(BayesianContract):
     def make(self, random_seed: int | None) -> TrialScheduler:
         return MOBSTER(SPACE, metric=METRIC, max_resource_attr="max_epochs", random_seed=random_seed, num_init_random=2)
+
+
+class TestMOBSTERAmongGivenConfigurations(BayesianContract):
+    def make(self, random_seed: int | None) -> TrialScheduler:
+        return MOBSTER(
+            SPACE,
+            metric=METRIC,
+            max_resource_attr="max_epochs",
+            random_seed=random_seed,
+            num_init_random=2,
+            restrict_configurations=GIVEN,
+        )
 
 
 class TestMOBSTERPromotion(BayesianContract):

@@ -95,10 +95,16 @@ class Encoder:
 
     def counts(self, rows: Array, number: int) -> npt.NDArray[np.int64]:
         """How many rows have each of the categories of one domain, shape ``(categories,)``."""
+        values = self._values[number]
+        assert values is not None
+        return np.bincount(self.categories_in(rows, number), minlength=len(values))
+
+    def categories_in(self, rows: Array, number: int) -> npt.NDArray[np.int64]:
+        """Which category of one domain each row has, shape ``(n,)``."""
         (begin, end), values = self._ranges[number], self._values[number]
         assert values is not None
-        nearest = np.abs(rows[:, None, begin:end] - values).sum(2).argmin(1)
-        return np.bincount(nearest, minlength=len(values))
+        nearest: npt.NDArray[np.int64] = np.abs(rows[:, None, begin:end] - values).sum(2).argmin(1)
+        return nearest
 
     def with_category(self, rows: Array, number: int, category: int) -> Array:
         """The rows with this category of one domain, each once."""

@@ -19,13 +19,16 @@ from cloudtune.optimizer.searchers.bayesian.encoder import Array, Encoder
 _ONE_IN = 3
 
 
-def neglected(encoder: Encoder, tried: Iterable[Array], number: int) -> tuple[int, int] | None:
+def neglected(
+    encoder: Encoder, tried: Iterable[Array], number: int, among: Array | None = None
+) -> tuple[int, int] | None:
     """Number of the domain, and of its category, that a suggestion is to have; None if it is free.
 
     Args:
         encoder: Of the configurations.
         tried: Rows of the configurations so far; those of one trial at several levels count once.
         number: Of the suggestion.
+        among: Rows that there are to choose from, one at least: other categories than theirs do not count. None: any.
     """
     if not encoder.categories or number % _ONE_IN:
         return None
@@ -33,8 +36,9 @@ def neglected(encoder: Encoder, tried: Iterable[Array], number: int) -> tuple[in
     worst: tuple[float, int, int] | None = None
     for domain in encoder.categories:
         counts = encoder.counts(rows, domain)
-        category = int(counts.argmin())
-        share = float(counts[category]) / math.sqrt(len(rows) / len(counts))
+        there = np.arange(len(counts)) if among is None else np.flatnonzero(encoder.counts(among, domain))
+        category = int(there[counts[there].argmin()])
+        share = float(counts[category]) / math.sqrt(len(rows) / len(there))
         if share < 1.0 and (worst is None or share < worst[0]):
             worst = share, domain, category
     return None if worst is None else worst[1:]

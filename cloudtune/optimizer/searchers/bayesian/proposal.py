@@ -10,6 +10,7 @@ import torch
 from cloudtune.config_space import ConfigSampler, config_key
 from cloudtune.optimizer.searchers.bayesian.candidates import candidate_rows, new_config
 from cloudtune.optimizer.searchers.bayesian.encoder import Array
+from cloudtune.optimizer.searchers.bayesian.given import best_given
 from cloudtune.optimizer.searchers.bayesian.initial_design import sobol
 from cloudtune.optimizer.searchers.bayesian.maximum import best_first
 from cloudtune.optimizer.searchers.bayesian.models import Models
@@ -19,7 +20,7 @@ from cloudtune.trial import Config
 
 
 def propose(snapshot: Snapshot) -> Proposal:
-    """The configuration of a suggestion, none of those known. Of a finite space, one must be left.
+    """The configuration of a suggestion, none of those known. Of a finite space, or of those given, one must be left.
 
     The global states of random numbers of torch and numpy are neither read nor changed.
 
@@ -28,8 +29,7 @@ def propose(snapshot: Snapshot) -> Proposal:
         NotPositiveDefinite: A covariance matrix could not be factorised, whatever the jitter.
     """
     if snapshot.model is None:
-        planned = _first_new(snapshot, _from_design(snapshot))
-        return Proposal(snapshot.number, _by_chance(snapshot) if planned is None else planned, {})
+        return Proposal(snapshot.number, _planned(snapshot), {})
     with _one_thread():
         return _by_model(snapshot, snapshot.model)
 
@@ -49,8 +49,11 @@ def _by_model(snapshot: Snapshot, options: ModelOptions) -> Proposal:
     models = Models(snapshot, options)
     acquisition, incumbents = models.acquisition()
     encoder = snapshot.encoder
-    rows = candidate_rows(snapshot.space, encoder, incumbents, snapshot.known, snapshot.rng(2))
     tried = [*(one.row for one in snapshot.observations), *(row for row, _ in snapshot.pending)]
+    if snapshot.given is not None:
+        config = best_given(snapshot.given, acquisition, encoder, incumbents, tried, snapshot.number, snapshot.rng(2))
+        return Proposal(snapshot.number, config, models.parameters, models.failed_fits)
+    rows = candidate_rows(snapshot.space, encoder, incumbents, snapshot.known, snapshot.rng(2))
 
     def best_of(rows: Array, kept: int | None = None) -> Config | None:
         return _first_new(snapshot, map(encoder.config, best_first(acquisition, encoder, rows, snapshot.rng(3), kept)))
@@ -62,6 +65,14 @@ def _by_model(snapshot: Snapshot, options: ModelOptions) -> Proposal:
         best = best_of(rows)
     config = _by_chance(snapshot) if best is None else best
     return Proposal(snapshot.number, config, models.parameters, models.failed_fits, by_chance=best is None)
+
+
+def _planned(snapshot: Snapshot) -> Config:
+    """Of the initial design: of given configurations a random one."""
+    if snapshot.given is not None:
+        return snapshot.given.drawn
+    planned = _first_new(snapshot, _from_design(snapshot))
+    return _by_chance(snapshot) if planned is None else planned
 
 
 def _from_design(snapshot: Snapshot) -> Iterator[Config]:

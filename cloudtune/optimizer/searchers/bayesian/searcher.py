@@ -11,7 +11,8 @@ from cloudtune.optimizer.extras import need_extra
 from cloudtune.optimizer.goal import Goal
 from cloudtune.optimizer.searchers.bayesian.encoder import Encoder
 from cloudtune.optimizer.searchers.bayesian.observations import Observations
-from cloudtune.optimizer.searchers.bayesian.snapshot import ModelOptions, Proposal, Snapshot
+from cloudtune.optimizer.searchers.bayesian.snapshot import Given, ModelOptions, Proposal, Snapshot
+from cloudtune.optimizer.searchers.given_configs import GivenConfigs, LeftConfigs
 from cloudtune.optimizer.searchers.searcher import Searcher
 from cloudtune.trial import Config
 
@@ -37,7 +38,8 @@ class BayesianSearcher(Searcher):
     Args:
         config_space, points_to_evaluate, random_seed: See :class:`~cloudtune.optimizer.searchers.searcher.Searcher`.
         num_init_random: How many configurations come before the model is asked: the points to evaluate, and then a
-            scrambled Sobol sequence, which also goes on while fewer than two trials have shown a finite value.
+            scrambled Sobol sequence, which also goes on while fewer than two trials have shown a finite value. Given
+            configurations come at random instead, as in random search with the same seed.
         max_size_data_for_model: The model is fitted to at most so many observations: the best, and others that are
             spread widely; of several levels, the highest come first.
         input_warping: Warps each numeric input (Snoek et al. 2014, ICML), for objectives that change faster at one
@@ -50,9 +52,11 @@ class BayesianSearcher(Searcher):
             "Cost-aware Bayesian Optimization"). None: it stays 1.
         allow_duplicates: False: no configuration is proposed twice, and when a finite space is used up, there is no
             further one.
+        restrict_configurations: See :class:`~cloudtune.optimizer.searchers.random_searcher.RandomSearcher`. The
+            acquisition is evaluated at all that are left (of more than 4,000 at so many, and near the best trials).
 
     Raises:
-        ConfigSpaceError: The space, or one of the points, is wrong.
+        ConfigSpaceError: The space, one of the points, or one of the given configurations is wrong.
         ValueError: Another argument is wrong; the message names it.
         MissingExtra: BoTorch is not installed.
     """
@@ -71,8 +75,11 @@ class BayesianSearcher(Searcher):
         cost_attr: str | None = None,
         cost_budget: float | None = None,
         allow_duplicates: bool = False,
+        restrict_configurations: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        super().__init__(config_space, points_to_evaluate, random_seed)
+        given = None if restrict_configurations is None else GivenConfigs(config_space, restrict_configurations)
+        points = points_to_evaluate if given is None else given.points(points_to_evaluate)
+        super().__init__(config_space, points, random_seed)
         need_extra("botorch", "bo", "Bayesian optimisation")
         whole_number("num_init_random", num_init_random, 1, "5 is usual")
         whole_number("max_size_data_for_model", max_size_data_for_model, _MIN_FINITE, "500 is usual")
@@ -94,6 +101,8 @@ class BayesianSearcher(Searcher):
         self._encoder = Encoder(self.config_space)
         self._size = None if allow_duplicates else config_space_size(self.config_space)
         self._known: set[Hashable] = set()
+        self._given = given
+        self._left = None if given is None else LeftConfigs(given)
         self._observations: Observations | None = None
         self._warm: Mapping[str, Sequence[float]] = {}
         self._computed: Proposal | None = None
@@ -125,6 +134,7 @@ class BayesianSearcher(Searcher):
             "cost_attr": self.cost_attr,
             "cost_budget": self.cost_budget,
             "allow_duplicates": self.allow_duplicates,
+            **({} if self._given is None else self._given.settings()),
         }
 
     # ------------------------------------------------------------------ proposals
@@ -160,6 +170,8 @@ class BayesianSearcher(Searcher):
         """Remembers the configuration, and the model's parameters for the next fit to begin from."""
         if not self.allow_duplicates:
             self._known.add(config_key(self.config_space, config))
+            if self._left is not None:
+                self._left.take(config)
         self._memo, self._next_memo, self._computed = self._next_memo, None, None
         if self._memo is not None:
             self._warm = self._memo["parameters"]
@@ -179,6 +191,8 @@ class BayesianSearcher(Searcher):
         self._next_memo = dict(memo)
 
     def _is_used_up(self) -> bool:
+        if self._left is not None:
+            return not self._left
         return self._size is not None and len(self._known) >= self._size
 
     def _snapshot(self) -> Snapshot:
@@ -195,7 +209,14 @@ class BayesianSearcher(Searcher):
             levels=kept.levels if kept is not None else (),
             warm=self._warm,
             model=self._model(),
+            given=self._choice(),
         )
+
+    def _choice(self) -> Given | None:
+        if self._given is None or self._left is None:
+            return None
+        drawn = self._left.drawn(self.random.uniform_row(self.num_suggestions, 1)[0])
+        return Given(self._given, self._left.numbers(), drawn)
 
     def _model(self) -> ModelOptions | None:
         kept = self._observations

@@ -11,6 +11,8 @@ import numpy as np
 from cloudtune.optimizer.randomness import KeyedRandom
 from cloudtune.optimizer.searchers.bayesian.encoder import Array, Encoder
 from cloudtune.optimizer.searchers.bayesian.observations import Observation
+from cloudtune.optimizer.searchers.bayesian.subset import Indices
+from cloudtune.optimizer.searchers.given_configs import GivenConfigs
 from cloudtune.trial import Config
 
 
@@ -32,6 +34,21 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
+class Given:
+    """The configurations among which one is chosen.
+
+    Args:
+        configs: All of them.
+        left: Numbers of those that may be proposed.
+        drawn: One of these, at random.
+    """
+
+    configs: GivenConfigs
+    left: Indices
+    drawn: Config
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """What is known when a configuration is wanted.
 
@@ -47,6 +64,7 @@ class Snapshot:
         levels: Rung levels; () if there are none.
         warm: Parameters of the models of the suggestion before, by name.
         model: How the model is made; None: there is to be none yet.
+        given: What to choose among; None: the whole space.
     """
 
     space: Mapping[str, Any]
@@ -60,6 +78,7 @@ class Snapshot:
     levels: Sequence[int]
     warm: Mapping[str, Sequence[float]]
     model: ModelOptions | None
+    given: Given | None = None
 
     def rng(self, purpose: int) -> np.random.Generator:
         """A generator for one purpose of this suggestion."""
