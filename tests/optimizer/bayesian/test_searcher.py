@@ -18,6 +18,7 @@ from cloudtune.optimizer.baselines import MOBSTER, BayesianOptimization
 from cloudtune.optimizer.goal import Goal
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.optimizer.searchers.bayesian import fit as fitting
+from cloudtune.optimizer.searchers.bayesian import models as modelling
 from cloudtune.optimizer.searchers.bayesian import searcher as searching
 from cloudtune.optimizer.searchers.bayesian.initial_design import sobol
 from cloudtune.optimizer.searchers.bayesian.kernel import Kernel
@@ -362,6 +363,36 @@ def test_fits_begin_where_the_one_before_has_ended(monkeypatch: pytest.MonkeyPat
     ended = [memo["parameters"]["objective"] for memo in memos if memo is not None]
     assert begun == [None, *ended[:-1]]
     assert len(ended) == 3
+
+
+def test_with_many_observations_a_fit_serves_several_proposals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made again once there are enough more; who goes on from the log fits when the first would have."""
+    monkeypatch.setattr(modelling, "_FEW", 5)
+    monkeypatch.setattr(modelling, "_MORE", 1.5)
+    counts: list[int] = []
+    honest = fitting.fit
+
+    def watched(kernel: Kernel, rows: torch.Tensor, *others: Any) -> Any:
+        counts.append(len(rows))
+        return honest(kernel, rows, *others)
+
+    monkeypatch.setattr(modelling, "fit", watched)
+    scheduler = made(PLANE)
+    memos = []
+    for _ in range(13):
+        run(scheduler, bowl, 1)
+        memos.append(scheduler.searcher.memo())
+    assert counts == [4, 5, 8, 12]
+    again = made(PLANE)
+    configs = run(made(PLANE), bowl, 13)
+    for number, (config, memo) in enumerate(zip(configs[:10], memos[:10], strict=True)):
+        again.searcher.restore(config, json.loads(json.dumps(memo)))
+        again.searcher.on_trial_add(number, config)
+        again.searcher.on_trial_result(number, config, bowl(config))
+        again.searcher.on_trial_complete(number, config, bowl(config))
+    counts.clear()
+    assert again.searcher.next_config() == configs[10]
+    assert counts == []
 
 
 def test_a_model_takes_no_more_observations_than_it_is_meant_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from cloudtune.optimizer.searchers.bayesian.acquisition import Acquisition, Constraint, Cost
 from cloudtune.optimizer.searchers.bayesian.encoder import Array
-from cloudtune.optimizer.searchers.bayesian.fit import fit
+from cloudtune.optimizer.searchers.bayesian.fit import Fit, fit
 from cloudtune.optimizer.searchers.bayesian.initial_design import sobol_normals
 from cloudtune.optimizer.searchers.bayesian.kernel import Kernel
 from cloudtune.optimizer.searchers.bayesian.maximum import values_at
@@ -29,6 +29,11 @@ _ENOUGH = 3
 
 #: Best configurations that candidates are made around.
 _NUM_INCUMBENTS = 5
+
+#: A model of at least so many observations is fitted again once there are so many times more: parameters hardly change
+#: by a few of them, and fits are what takes time.
+_FEW = 100
+_MORE = 1.1
 
 #: Trials below the level at which improvement counts that are expected there, at most: those that promise most.
 _MAX_EXPECTED = 64
@@ -60,6 +65,8 @@ class Models:
         )
         #: Logarithms of the parameters that were found, by name of the model.
         self.parameters: dict[str, list[float]] = {}
+        #: How many observations each was fitted to.
+        self.fitted: dict[str, int] = {}
         #: How many fits have failed.
         self.failed_fits = 0
 
@@ -130,13 +137,23 @@ class Models:
         where = which[subset]
         rows = torch.from_numpy(self._inputs(self._rows[where], self._levels[where].tolist()))
         values_there = torch.from_numpy(values[subset])
+        found = self._fit(name, len(which), rows, values_there)
+        return Posterior(self._kernel, found, rows, values_there, torch.from_numpy(self._pending), normals)
+
+    def _fit(self, name: str, count: int, rows: torch.Tensor, values: torch.Tensor) -> Fit:
+        """Fits to ``count`` observations, or these of them; later again only once there are enough more."""
         warm = self._snapshot.warm.get(name)
         # A log of another version may hold parameters of another kernel.
-        usable = warm is not None and len(warm) == self._kernel.num_parameters
-        found = fit(self._kernel, rows, values_there, np.array(warm) if usable else None)
-        self.failed_fits += found.failed
+        known = np.array(warm) if warm is not None and len(warm) == self._kernel.num_parameters else None
+        fitted = self._snapshot.fitted.get(name, 0)
+        if known is not None and _FEW <= fitted <= count < fitted * _MORE:
+            found = Fit(known)
+        else:
+            found, fitted = fit(self._kernel, rows, values, known), count
+            self.failed_fits += found.failed
+        self.fitted[name] = 0 if found.failed else fitted
         self.parameters[name] = [float(f"{parameter:.6g}") for parameter in found.parameters]
-        return Posterior(self._kernel, found, rows, values_there, torch.from_numpy(self._pending), normals)
+        return found
 
     def _target_level(self) -> int:
         """The highest level that enough trials have reached, else the lowest that any has."""

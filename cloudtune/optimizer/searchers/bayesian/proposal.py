@@ -52,7 +52,7 @@ def _by_model(snapshot: Snapshot, options: ModelOptions) -> Proposal:
     tried = [*(one.row for one in snapshot.observations), *(row for row, _ in snapshot.pending)]
     if snapshot.given is not None:
         config = best_given(snapshot.given, acquisition, encoder, incumbents, tried, snapshot.number, snapshot.rng(2))
-        return Proposal(snapshot.number, config, models.parameters, models.failed_fits)
+        return Proposal(snapshot.number, config, models.parameters, models.fitted, models.failed_fits)
     rows = candidate_rows(snapshot.space, encoder, incumbents, snapshot.known, snapshot.rng(2))
 
     def best_of(rows: Array, kept: int | None = None) -> Config | None:
@@ -64,7 +64,9 @@ def _by_model(snapshot: Snapshot, options: ModelOptions) -> Proposal:
     if best is None:
         best = best_of(rows)
     config = _by_chance(snapshot) if best is None else best
-    return Proposal(snapshot.number, config, models.parameters, models.failed_fits, by_chance=best is None)
+    return Proposal(
+        snapshot.number, config, models.parameters, models.fitted, models.failed_fits, by_chance=best is None
+    )
 
 
 def _planned(snapshot: Snapshot) -> Config:

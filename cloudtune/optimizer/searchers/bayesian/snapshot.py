@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,7 @@ class Snapshot:
         pending: Configuration of each running trial, and the number of the level that it will reach.
         levels: Rung levels; () if there are none.
         warm: Parameters of the models of the suggestion before, by name.
+        fitted: To how many observations these were fitted, by name; a model that is not there is fitted again.
         model: How the model is made; None: there is to be none yet.
         given: What to choose among; None: the whole space.
     """
@@ -77,6 +78,7 @@ class Snapshot:
     pending: Sequence[tuple[Array, int]]
     levels: Sequence[int]
     warm: Mapping[str, Sequence[float]]
+    fitted: Mapping[str, int]
     model: ModelOptions | None
     given: Given | None = None
 
@@ -93,6 +95,7 @@ class Proposal:
         number: Of the suggestion that it is for.
         config: The configuration.
         parameters: Of the models, by name; {} if there was none.
+        fitted: To how many observations these were fitted, by name.
         failed_fits: How many fits have failed in spite of all jitter.
         by_chance: Whether all that the model would have tried was known, so that the configuration is a random one.
     """
@@ -100,5 +103,6 @@ class Proposal:
     number: int
     config: Config
     parameters: Mapping[str, Sequence[float]]
+    fitted: Mapping[str, int] = field(default_factory=dict)
     failed_fits: int = 0
     by_chance: bool = False
