@@ -95,10 +95,7 @@ class TabularBlackbox(Blackbox):
         return {name: column[row] for name, column in self.columns.items()}
 
     def configurations(self) -> list[dict[str, Any]]:
-        """All of them, in the order of the table: for methods that choose among these only.
-
-        >>> method = ASHA({**table.config_space, ...}, restrict_configurations=table.configurations())  # doctest: +SKIP
-        """
+        """All of them, in the order of the table: what ``restrict_configurations`` of a method takes."""
         return [self.config_at(row) for row in range(self.num_configs)]
 
     @property
