@@ -95,6 +95,11 @@ class SimulatedAttempt:
         """The resource used before the report at a position; 0: none."""
         return self._resources[position - 1] if position else 0
 
+    def leave_checkpoint(self, levels: dict[int, int]) -> None:
+        """Notes the resource of the last report it has made, if it has made one, as that of its trial."""
+        if self.next > self._first:
+            levels[self.trial_id] = self._resources[self.next - 1]
+
     def report(self, origin: float, price: float | None) -> Report:
         """The next report, as a Reporter would make it.
 
