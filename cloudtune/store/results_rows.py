@@ -91,7 +91,7 @@ class ResultRows:
         Args:
             entries: Of the log.
             lines: The rows.
-            cells: What :func:`~cloudtune.store.encoding.encode_lines` has made of each of them already, if it was asked.
+            cells: What :func:`~cloudtune.store.encoding.encode_lines` has made of each of them, if it was asked before.
 
         Returns:
             How many entries were taken: all, or those before one with a column that is not known.
