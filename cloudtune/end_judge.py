@@ -29,7 +29,8 @@ class EndJudge:
 
     def has_reported(self, trial_id: int) -> None:
         """A trial gets somewhere: its interruptions so far do not count."""
-        self._interruptions.pop(trial_id, None)
+        if self._interruptions:
+            self._interruptions.pop(trial_id, None)
 
     def status_after(self, record: TrialRecord, end: End) -> tuple[TrialStatus, str]:
         """What an ended attempt means for its trial, given what was asked of it; with the reason. Once for each end."""

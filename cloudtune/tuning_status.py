@@ -24,8 +24,12 @@ WISH_FAIL = "fail"
 WISH_END = "end"
 
 
-_PREFIX = constants.RESERVED_PREFIX
-_PREFIX_LENGTH = len(_PREFIX)
+_REPORT = entries.REPORT
+_STATUS: dict[str, TrialStatus] = {status.value: status for status in TrialStatus}
+
+#: For the keys of a report, those that are the user's own; of as many kinds of reports as no sensible experiment has.
+_own_keys: dict[tuple[str, ...], tuple[str, ...]] = {}
+_MOST_KINDS = 100
 _COST, _SECONDS = constants.ST_WORKER_COST, constants.ST_WORKER_TIME
 
 
@@ -237,9 +241,9 @@ class TuningStatus:
     def apply(self, entry: Entry) -> None:
         """Takes one entry of the log."""
         event = entry["event"]
-        if entry.get("time", 0.0) > self.wallclock_time:
+        if "time" in entry and entry["time"] > self.wallclock_time:
             self.wallclock_time = entry["time"]
-        if event == entries.REPORT:
+        if event == _REPORT:
             self._on_report(entry)
         elif event == entries.COUNTED:
             self._count(self.records[entry["trial"]], entry)
@@ -271,7 +275,8 @@ class TuningStatus:
             self._start_attempt(self.records[trial_id], attempt, config)
 
     def _start_attempt(self, record: TrialRecord, attempt: int, config: Config) -> None:
-        same = _without(config, self.max_resource_attr) == _without(record.trial.config, self.max_resource_attr)
+        before = record.trial.config
+        same = config == before or _without(config, self.max_resource_attr) == _without(before, self.max_resource_attr)
         self._leave(record)
         record.begin_attempt(attempt, config, keep_levels=same)
         self.num_by_status[record.status] += 1
@@ -328,11 +333,11 @@ class TuningStatus:
         """Takes a report that counts."""
         metrics: dict[str, Any] = entry["metrics"]
         record.num_reports += 1
-        last = record.last_metrics
-        record.last_metrics = metrics if last.keys() == metrics.keys() else {**last, **metrics}
         self.num_evaluations += 1
-        level = self.level_of(metrics)
-        if level is not None:
+        last = record.last_metrics
+        record.last_metrics = metrics if not last or last.keys() == metrics.keys() else {**last, **metrics}
+        level = None if self.resource_attr is None else metrics.get(self.resource_attr)
+        if type(level) is int or type(level) is float:
             if level > record.resource_now:
                 record.resource_now = level
             if record.late is not None:
@@ -355,9 +360,9 @@ class TuningStatus:
 
     def _track_values(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
         lowest, highest = self.metric_min, self.metric_max
-        for name, value in metrics.items():
-            if name[:_PREFIX_LENGTH] == _PREFIX:
-                continue
+        keys = tuple(metrics)
+        for name in _own_keys.get(keys) or _own(keys):
+            value = metrics[name]
             if (type(value) is not float and not isinstance(value, (int, float))) or value != value:
                 continue
             if name not in lowest:
@@ -378,7 +383,7 @@ class TuningStatus:
     def _on_end(self, entry: Entry) -> None:
         record = self.records[entry["trial"]]
         self._leave(record)
-        record.status = TrialStatus(entry["status"])
+        record.status = _STATUS[entry["status"]]
         record.reason = entry.get("reason") or ""
         self.num_by_status[record.status] += 1
         record.wish = None
@@ -429,6 +434,13 @@ class TuningStatus:
     def failures(self) -> Sequence[TrialRecord]:
         """The failed trials, in order of their ids."""
         return [r for r in self.records.values() if r.status is TrialStatus.failed]
+
+
+def _own(keys: tuple[str, ...]) -> tuple[str, ...]:
+    own = tuple(key for key in keys if not key.startswith(constants.RESERVED_PREFIX))
+    if len(_own_keys) < _MOST_KINDS:
+        _own_keys[keys] = own
+    return own
 
 
 def _is_finite(value: float) -> bool:
