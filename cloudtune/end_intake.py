@@ -15,7 +15,8 @@ from cloudtune.report_intake import ReportIntake
 from cloudtune.store import entries
 from cloudtune.store.store import Entry
 from cloudtune.trial import Bill, End, TrialStatus
-from cloudtune.tuning_status import WISH_FAIL, TuningStatus
+from cloudtune.trial_record import WISH_FAIL
+from cloudtune.tuning_status import TuningStatus
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.report_judge import own_names
 from cloudtune.trial import End, Outcome, TrialStatus
-from cloudtune.tuning_status import WISH_END, WISH_FAIL, WISH_PAUSE, WISH_STOP, TrialRecord
+from cloudtune.trial_record import WISH_END, WISH_FAIL, WISH_PAUSE, WISH_STOP, TrialRecord
 
 #: After this many interruptions in a row without a single report, a trial counts as failed.
 MAX_INTERRUPTIONS = 3

@@ -15,7 +15,8 @@ from cloudtune.report_judge import ReportJudge
 from cloudtune.store import entries
 from cloudtune.store.store import Entry
 from cloudtune.trial import Report, TrialStatus
-from cloudtune.tuning_status import WISH_END, WISH_FAIL, WISH_PAUSE, TrialRecord, TuningStatus
+from cloudtune.trial_record import WISH_END, WISH_FAIL, WISH_PAUSE, TrialRecord
+from cloudtune.tuning_status import TuningStatus
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler
 from cloudtune.store.store import Entry
 from cloudtune.trial import Report
-from cloudtune.tuning_status import TrialRecord
+from cloudtune.trial_record import TrialRecord
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from cloudtune.store import entries
 from cloudtune.store.store import Entry
 from cloudtune.suggesting import Suggestions
 from cloudtune.trial import Trial, TrialStatus
-from cloudtune.tuning_status import TrialRecord, TuningStatus
+from cloudtune.trial_record import TrialRecord
+from cloudtune.tuning_status import TuningStatus
 
 _GO = Verdict.GO
 _IN_PROGRESS = TrialStatus.in_progress
@@ -78,15 +79,13 @@ class Starter:
             return 0  # no need to ask
         return n_workers - max(running, self._backend.busy_workers() + self._starting)
 
-    def fill_workers(self, new_trials: bool) -> None:
+    def fill_workers(self, free: int, new_trials: bool) -> None:
         """Starts what there is to start.
 
         Args:
+            free: How many workers are to be filled.
             new_trials: The scheduler is asked too; else only interrupted trials go on.
         """
-        free = self.free_workers()
-        if free <= 0:
-            return
         if self._status.interrupted:
             free = self._continue_interrupted(free)
         while new_trials and free > 0 and not self.is_exhausted and self._criterion.affords(self._status):

@@ -25,8 +25,9 @@ from cloudtune.starting import Starter
 from cloudtune.stopping_criterion import Criterion, Verdict
 from cloudtune.store import entries
 from cloudtune.store.store import Store
-from cloudtune.trial import End, Report, TrialEvent, TrialStatus
-from cloudtune.tuning_status import WISH_END, TuningStatus
+from cloudtune.trial import End, Report, TrialStatus
+from cloudtune.trial_record import WISH_END
+from cloudtune.tuning_status import TuningStatus
 from cloudtune.winding_down import tell_again, wind_down
 
 #: When nothing happens for this long (seconds), the active time is noted in the log: a crash loses no more of it.
@@ -141,20 +142,17 @@ class TuningLoop:
         events = self._backend.poll(min(self._timeout(), longest))
         self._read_clock()
         for event in events:
-            self._handle(event)
+            if isinstance(event, Report):
+                self._reports.take(event)
+            elif isinstance(event, End):
+                self._starter.is_exhausted = False
+                self._ends.take(event)
+            else:
+                self._ends.take_bill(event)
         if self._backend.delete_checkpoints:
             self._ends.drop_checkpoints()
         if not self._is_virtual:
             self._tick()
-
-    def _handle(self, event: TrialEvent) -> None:
-        if isinstance(event, Report):
-            self._reports.take(event)
-        elif isinstance(event, End):
-            self._starter.is_exhausted = False
-            self._ends.take(event)
-        else:
-            self._ends.take_bill(event)
 
     # ------------------------------------------------------------------ when it ends
 
@@ -170,7 +168,9 @@ class TuningLoop:
         verdict = self._criterion.verdict(status)
         affordable = verdict is _GO or self._criterion.affords(status)
         if verdict is _GO or (verdict is _DRAIN and status.interrupted and affordable):
-            starter.fill_workers(new_trials=verdict is _GO)
+            free = starter.free_workers()
+            if free > 0:
+                starter.fill_workers(free, new_trials=verdict is _GO)
             if starter.is_exhausted and not status.running and not status.interrupted:
                 return "nothing left to suggest"
             return None

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 
 from cloudtune.backend.trial_backend import TrialBackend
-from cloudtune.tuning_status import WISH_END, WISH_PAUSE, TuningStatus
+from cloudtune.trial_record import WISH_END, WISH_PAUSE
+from cloudtune.tuning_status import TuningStatus
 
 
 def wind_down(

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any, BinaryIO
 
+from cloudtune.store.encoding import Cells
 from cloudtune.store.entries import SUGGEST
 from cloudtune.store.results import table_file, write_results, write_rows
 from cloudtune.store.results_rows import Blocks, Columns, ResultRows, is_result
@@ -58,7 +59,7 @@ class ResultsDraft:
         self._file_begin = self._file_end = 0
         self._has_room = True
 
-    def add(self, entries: Sequence[Entry], cells: Sequence[str | None] = ()) -> int:
+    def add(self, entries: Sequence[Entry], cells: Sequence[Cells | None] = ()) -> int:
         """Takes in entries that were appended to the log; returns how many of them have a row.
 
         Args:

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 from cloudtune.constants import CONFIG_PREFIX, ST_DECISION, ST_STATUS, ST_TUNER_TIME, TRIAL_ID
-from cloudtune.store.encoding import plain_number
+from cloudtune.store.encoding import Cells, plain_number
 from cloudtune.store.entries import COUNTED, REPORT, SUGGEST
 from cloudtune.store.store import Entry
 
@@ -85,7 +85,7 @@ class ResultRows:
         for trial_id, config in (configs or {}).items():
             self._tails[trial_id] = self._tail(config)
 
-    def make(self, entries: Sequence[Entry], lines: list[str], cells: Sequence[str | None] = ()) -> int:
+    def make(self, entries: Sequence[Entry], lines: list[str], cells: Sequence[Cells | None] = ()) -> int:
         """Adds the rows of entries to ``lines``, each with its newline.
 
         Args:
@@ -97,17 +97,11 @@ class ResultRows:
             How many entries were taken: all, or those before one with a column that is not known.
         """
         metrics, tails = self._metrics, self._tails
-        shown: str | None
-        for number, (entry, shown) in enumerate(zip_longest(entries, cells)):
-            if shown is None or [*entry["metrics"]] != metrics:
-                if entry["event"] == SUGGEST:
-                    config = entry["config"]
-                    if not self._known_config >= config.keys():
-                        return number
-                    tails[entry["trial"]] = self._tail(config)
-                    continue
-                if not is_result(entry):
-                    continue
+        known: Cells | None
+        for number, (entry, known) in enumerate(zip_longest(entries, cells)):
+            if known is not None and [*entry["metrics"]] == metrics:
+                time, shown = known
+            elif is_result(entry):
                 reported = entry["metrics"]
                 if [*reported] == metrics:
                     shown = _cells([*reported.values()])
@@ -115,9 +109,17 @@ class ResultRows:
                     shown = _cells([reported.get(key) for key in metrics])
                 else:
                     return number
+                time = repr(entry["time"])
+            else:
+                if entry["event"] == SUGGEST:
+                    config = entry["config"]
+                    if not self._known_config >= config.keys():
+                        return number
+                    tails[entry["trial"]] = self._tail(config)
+                continue
             trial = entry["trial"]
-            begin = f"{trial},{entry['decision']},{entry['status']},{entry['time']!r}"
-            lines.append(f"{begin}{shown}{tails.get(trial, self._no_config)}\n")
+            tail = tails.get(trial, self._no_config)
+            lines.append(f"{trial},{entry['decision']},{entry['status']},{time}{shown}{tail}\n")
         return len(entries)
 
     def _tail(self, config: Mapping[str, Any]) -> str:

@@ -263,7 +263,7 @@ class SimulatorBackend(TrialBackend):
             attempt = work.next_attempt()
             if attempt.next < attempt.stop:
                 events.append(attempt.report(VIRTUAL_START, self._price))
-                work.go_on(self._next_time(work, attempt))
+                work.go_on(self._next_time(work, attempt), attempt)
             else:
                 work.pop()
                 self._end(work, attempt, events)

@@ -58,8 +58,7 @@ class Course:
         """That attempt has done its last thing."""
         heapq.heappop(self._heap)
 
-    def go_on(self, time: float) -> None:
+    def go_on(self, time: float, attempt: SimulatedAttempt) -> None:
         """That attempt has done what was foreseen, and does its next thing then."""
-        _, _, attempt, generation = self._heap[0]
         self._count += 1
-        heapq.heapreplace(self._heap, (time, self._count, attempt, generation))
+        heapq.heapreplace(self._heap, (time, self._count, attempt, attempt.generation))
