@@ -84,13 +84,10 @@ def _form(keys: tuple[Any, ...]) -> str:
     """A JSON object of these keys, with ``%s`` for each value."""
     pairs = [encode({key: 0})[1:-2].replace("%", "%%") + "%s" for key in keys]
     form = f"{{{','.join(pairs)}}}"
-    if len(_forms) < _MOST_FORMS:
+    # True is the same key as 1, but is not written like it.
+    if len(_forms) < _MOST_FORMS and {str}.issuperset(map(type, keys)):
         _forms[keys] = form
     return form
-
-
-def _nested(value: Any) -> str:
-    return _object(value, encode) if type(value) is dict else encode(value)
 
 
 def _object(values: Mapping[Any, Any], other: Callable[[Any], str]) -> str:
@@ -100,18 +97,21 @@ def _object(values: Mapping[Any, Any], other: Callable[[Any], str]) -> str:
         values: The dictionary.
         other: Writes values that are not plain.
     """
-    cells = []
-    for key, value in values.items():
-        if type(key) is not str:
-            return encode(values)
+    texts = []
+    for value in values.values():
         kind = type(value)
+        if kind is str:
+            texts.append(_quoted(value))
         # Infinite less infinite is NaN; only what is finite less itself is 0.
-        if kind is int or (kind is float and value - value == 0):
-            cells.append(f"{_quoted(key)}:{value!r}")
-        elif kind is str:
-            cells.append(f"{_quoted(key)}:{_quoted(value)}")
+        elif kind is int or (kind is float and value - value == 0):
+            texts.append(repr(value))
         elif value is None:
-            cells.append(f"{_quoted(key)}:null")
+            texts.append("null")
         else:
-            cells.append(f"{_quoted(key)}:{other(value)}")
-    return f"{{{','.join(cells)}}}"
+            texts.append(other(value))
+    keys = tuple(values)
+    return (_forms.get(keys) or _form(keys)) % tuple(texts)
+
+
+def _nested(value: Any) -> str:
+    return _object(value, encode) if type(value) is dict else encode(value)
