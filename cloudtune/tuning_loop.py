@@ -139,7 +139,7 @@ class TuningLoop:
     def _turn(self, longest: float = math.inf) -> None:
         """Does what was decided, and takes in what happens next, for which it waits for so many seconds at most."""
         self._journal.commit()
-        events = self._backend.poll(min(self._timeout(), longest))
+        events = self._backend.poll(self._timeout(longest))
         self._read_clock()
         for event in events:
             if isinstance(event, Report):
@@ -206,12 +206,12 @@ class TuningLoop:
             self._clock.stand_still()
         self._clock.read()
 
-    def _timeout(self) -> float:
+    def _timeout(self, longest: float) -> float:
         """Seconds until something is due although no event came; infinite where a virtual clock waits for events."""
         clock = self._clock
-        due = math.inf
+        due = clock.now + longest
         if not self._is_virtual:
-            due = self._journal.last + CLOCK_INTERVAL
+            due = min(due, self._journal.last + CLOCK_INTERVAL)
             wishes = self._audience.next_times()
             if (wish := self._store.maintain(clock.unix())) is not None:
                 wishes.append(wish)
@@ -220,7 +220,8 @@ class TuningLoop:
         for time in self._criterion.wake_times():
             if clock.now < time < due:
                 due = time
-        return max(_SHORTEST_WAIT, due - clock.now)
+        wait = due - clock.now
+        return wait if wait > _SHORTEST_WAIT else _SHORTEST_WAIT
 
     def _tick(self) -> None:
         """Periodic work of the callbacks, and the note of active time: the journal does so on a virtual clock."""
