@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from cloudtune.optimizer.searchers.bayesian.observations import Observation
 from cloudtune.optimizer.searchers.bayesian.subset import Indices
 from cloudtune.optimizer.searchers.given_configs import GivenConfigs
 from cloudtune.trial import Config
+
+#: Trials with a finite value that a model is made of, at least.
+MIN_FINITE = 2
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,31 @@ class Snapshot:
     fitted: Mapping[str, int]
     model: ModelOptions | None
     given: Given | None = None
+
+    def within(self, domain: int, category: int) -> Snapshot:
+        """What is known of the configurations with one category of a domain; parameters are of other models."""
+
+        def has(row: Array) -> bool:
+            return bool(self.encoder.categories_in(row[None], domain)[0] == category)
+
+        return replace(
+            self,
+            observations=[one for one in self.observations if has(one.row)],
+            pending=[(row, level) for row, level in self.pending if has(row)],
+            warm={},
+            fitted={},
+        )
+
+    def is_enough(self) -> bool:
+        """Whether what was observed is enough for the models that there are to be."""
+        shown = [one.shown for one in self.observations]
+        if (
+            len({one.trial for one in self.observations if one.shown.objective < math.inf}) < MIN_FINITE
+            or self.model is None
+        ):
+            return False
+        constraint = not self.model.constraint or any(one.constraint is not None for one in shown)
+        return constraint and (self.model.cost_exponent is None or any(one.cost is not None for one in shown))
 
     def rng(self, purpose: int) -> np.random.Generator:
         """A generator for one purpose of this suggestion."""
