@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from cloudtune.backend.trial_backend import LeftRunning, TrialBackend
+from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning, TrialBackend
 from cloudtune.end_judge import tell_scheduler
 from cloudtune.errors import ExperimentMismatch
 from cloudtune.optimizer.scheduler import TrialScheduler, TrialSuggestion
@@ -14,6 +14,27 @@ from cloudtune.store import entries
 from cloudtune.store.store import Entry, Store
 from cloudtune.trial import Trial, TrialStatus
 from cloudtune.tuning_status import TuningStatus
+
+
+def adopt_log(scheduler: TrialScheduler, store: Store, name: str) -> Entry | None:
+    """Makes a scheduler that was not used before the one that the log in a store describes.
+
+    Returns:
+        The entry that describes it; None if the experiment has not begun.
+
+    Raises:
+        ExperimentMismatch: As :func:`adopt`, or the scheduler was used.
+    """
+    header = next((entry for entry in store.read() if entry["event"] == entries.EXPERIMENT), None)
+    if header is None:
+        return None
+    adopt(scheduler, header["scheduler"], name)
+    if scheduler.num_suggestions:
+        raise ExperimentMismatch(
+            f"experiment '{name}' exists, but the scheduler has made suggestions already; "
+            "continue it with a scheduler that was not used before"
+        )
+    return header
 
 
 def adopt(scheduler: TrialScheduler, logged: Mapping[str, Any], name: str) -> None:
@@ -106,7 +127,25 @@ def _restore(entry: Entry, status: TuningStatus, scheduler: TrialScheduler) -> N
         scheduler.on_trial_add(status.records[entry["trial"]].trial)
 
 
-def note_trials_at(backend: TrialBackend, store: Store, status: TuningStatus) -> None:
+def hand_over(backend: TrialBackend, place: ExperimentPlace, store: Store, status: TuningStatus) -> None:
+    """Opens a backend, and hands it what an earlier tuner left.
+
+    Args:
+        backend: Not open.
+        place: Of the experiment.
+        store: Where it is noted, before any trial is started, where the trials are.
+        status: As the log has it.
+    """
+    backend.open(place)
+    if status.records:
+        reported = {trial_id: record.last_metrics for trial_id, record in status.records.items()}
+        backend.recall(reported, status.wallclock_time)
+    _note_trials_at(backend, store, status)
+    backend.attach(_left_running(status))
+    backend.settle(list(status.unsettled))
+
+
+def _note_trials_at(backend: TrialBackend, store: Store, status: TuningStatus) -> None:
     """Puts into the log where the backend, which is open, has its trials: the next tuner looks for them there."""
     at = dict(backend.trials_at())
     if at != status.trials_at:
@@ -115,7 +154,7 @@ def note_trials_at(backend: TrialBackend, store: Store, status: TuningStatus) ->
         status.apply(entry)
 
 
-def left_running(status: TuningStatus) -> list[LeftRunning]:
+def _left_running(status: TuningStatus) -> list[LeftRunning]:
     """The trials whose newest attempt has no end in the log."""
     return [
         LeftRunning(Trial(r.trial.trial_id, r.trial.config, r.trial.attempt), dict(r.delivered))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.report_judge import own_names
 from cloudtune.trial import End, Outcome, TrialStatus
-from cloudtune.tuning_status import WISH_END, WISH_FAIL, WISH_PAUSE, WISH_STOP, TrialRecord
+from cloudtune.trial_record import WISH_END, WISH_FAIL, WISH_PAUSE, WISH_STOP, TrialRecord
 
 #: After this many interruptions in a row without a single report, a trial counts as failed.
 MAX_INTERRUPTIONS = 3
@@ -29,7 +29,8 @@ class EndJudge:
 
     def has_reported(self, trial_id: int) -> None:
         """A trial gets somewhere: its interruptions so far do not count."""
-        self._interruptions.pop(trial_id, None)
+        if self._interruptions:
+            self._interruptions.pop(trial_id, None)
 
     def status_after(self, record: TrialRecord, end: End) -> tuple[TrialStatus, str]:
         """What an ended attempt means for its trial, given what was asked of it; with the reason. Once for each end."""

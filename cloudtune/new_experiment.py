@@ -1,14 +1,17 @@
-"""A name that nobody has, for an experiment that begins."""
+"""An experiment that begins: a name that nobody has, and the first entry of its log."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from cloudtune.errors import ExperimentLocked
-from cloudtune.store import places
+from cloudtune.errors import ExperimentLocked, ExperimentMismatch
+from cloudtune.optimizer.scheduler import TrialScheduler
+from cloudtune.store import entries, places
 from cloudtune.store.local_store import LocalStore
+from cloudtune.store.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +57,37 @@ def claim(base: str, created: float, path: Path, results_update_interval: float)
         created += 0.001
         name = places.suffixed_name(base, created)
         path = places.experiment_path(name)
+
+
+def begin_log(store: Store, name: str, created: float, scheduler: TrialScheduler, metadata: Mapping[str, Any]) -> str:
+    """Writes down what must not change from now on; returns the id that was drawn for the experiment.
+
+    Args:
+        store: Open, and empty.
+        name: Of the experiment.
+        created: When it began, seconds since 1970.
+        scheduler: What chooses its trials; not used before.
+        metadata: The user's.
+
+    Raises:
+        ExperimentMismatch: The scheduler has made suggestions already.
+    """
+    if scheduler.num_suggestions:
+        raise ExperimentMismatch(
+            f"the scheduler of experiment '{name}' has made suggestions already; make a new one for every experiment"
+        )
+    experiment_id = places.new_experiment_id()
+    entry = {
+        "event": entries.EXPERIMENT,
+        "name": name,
+        "experiment_id": experiment_id,
+        "scheduler": scheduler.metadata(),
+        "metadata": dict(metadata),
+        "unix": created,
+    }
+    store.append([entry])
+    store.flush()
+    return experiment_id
 
 
 def _mention_unfinished(base: str) -> None:

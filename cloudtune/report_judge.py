@@ -10,7 +10,7 @@ from typing import Any
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler
 from cloudtune.store.store import Entry
 from cloudtune.trial import Report
-from cloudtune.tuning_status import TrialRecord
+from cloudtune.trial_record import TrialRecord
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +27,10 @@ class ReportJudge:
 
     def __init__(self, scheduler: TrialScheduler) -> None:
         self._scheduler = scheduler
+        self._resource_attr = scheduler.resource_attr
         self._metrics = scheduler.metric_names()
         #: What a report must have for the scheduler to see it.
-        self.required = [*self._metrics, *([scheduler.resource_attr] if scheduler.resource_attr else [])]
+        self.required = [*self._metrics, *([self._resource_attr] if self._resource_attr else [])]
         self._warned_keys: set[str] = set()
         #: Real time that the scheduler has taken to decide.
         self.seconds = 0.0
@@ -49,7 +50,7 @@ class ReportJudge:
             ValueError: The scheduler answered with what is no decision.
         """
         metrics = report.metrics
-        level = None if self._scheduler.resource_attr is None else metrics.get(self._scheduler.resource_attr)
+        level = None if self._resource_attr is None else metrics.get(self._resource_attr)
         if type(level) is int or type(level) is float:
             before = record.resource_before
             if report.run != record.run:
@@ -79,7 +80,7 @@ class ReportJudge:
         trial_id = record.trial.trial_id
         if key in metrics:
             entry["unusable"] = f"it reported {key}={metrics[key]!r}, which is not a number; report a float or an int"
-        elif key == self._scheduler.resource_attr and all(name in metrics for name in self._metrics):
+        elif key == self._resource_attr and all(name in metrics for name in self._metrics):
             entry["unusable"] = (
                 f"it reported no '{key}' (the scheduler's resource_attr), only {own_names(metrics)}; "
                 f"report it, or pass the right resource_attr to the scheduler"

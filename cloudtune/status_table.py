@@ -7,7 +7,8 @@ from typing import Any
 
 from cloudtune.constants import RESERVED_PREFIX
 from cloudtune.trial import TrialStatus
-from cloudtune.tuning_status import TrialRecord, TuningStatus
+from cloudtune.trial_record import TrialRecord
+from cloudtune.tuning_status import TuningStatus
 
 #: A table of more trials than this is shortened to those of interest.
 MAX_ROWS = 60

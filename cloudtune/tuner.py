@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from cloudtune.backend.trial_backend import ExperimentPlace, TrialBackend
+from cloudtune.best_config import best_config
 from cloudtune.callbacks.log_output import log_shown
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.tuner_callback import TunerCallback
-from cloudtune.continuing import adopt, left_running, note_trials_at, replay
+from cloudtune.continuing import adopt_log, hand_over, replay
 from cloudtune.errors import CloudtuneError, ExperimentMismatch, ExperimentNotFound, Fenced
 from cloudtune.interruption import SignalWatch, first_word, reserve_standard_descriptors, resumed_as
-from cloudtune.new_experiment import claim
+from cloudtune.new_experiment import begin_log, claim
 from cloudtune.optimizer.scheduler import TrialScheduler
 from cloudtune.stopping_criterion import Criterion, as_criterion
-from cloudtune.store import entries, places
+from cloudtune.store import places
 from cloudtune.store.closing import closed
 from cloudtune.store.local_store import LocalStore
 from cloudtune.store.store import Store
@@ -256,13 +257,7 @@ class Tuner:
         )
         for callback in self.callbacks:
             callback.on_log_read()
-        self.trial_backend.open(place)
-        if self.status.records:
-            reported = {trial_id: record.last_metrics for trial_id, record in self.status.records.items()}
-            self.trial_backend.recall(reported, self.status.wallclock_time)
-        note_trials_at(self.trial_backend, store, self.status)
-        self.trial_backend.attach(left_running(self.status))
-        self.trial_backend.settle(list(self.status.unsettled))
+        hand_over(self.trial_backend, place, store, self.status)
         self._loop = TuningLoop(
             backend=self.trial_backend,
             scheduler=self.scheduler,
@@ -344,10 +339,12 @@ class Tuner:
     def _catch_up(self, store: Store) -> None:
         """Brings status and scheduler to where the log stands; begins the log if it is new."""
         self._start_time = self.trial_backend.wall_time()
-        if not self._replay(store):
-            self._begin_log(store)
-            return
+        begun = self._replay(store)
+        if not begun:
+            self._experiment_id = begin_log(store, self.name, self.creation_time, self.scheduler, self.metadata)
         store.write_metadata(self._all_metadata())
+        if not begun:
+            return
         logger.info(
             "continuing experiment '%s': %d trials, %d reports, %.1f seconds so far",
             self.name,
@@ -363,41 +360,12 @@ class Tuner:
             ExperimentMismatch: The log was begun by another method, or the scheduler is not new.
         """
         if self._position == 0:
-            header = next((e for e in store.read() if e["event"] == entries.EXPERIMENT), None)
+            header = adopt_log(self.scheduler, store, self.name)
             if header is None:
                 return False
-            adopt(self.scheduler, header["scheduler"], self.name)
-            self._experiment_id = header["experiment_id"]
-            self.creation_time = header["unix"]
-            if self.scheduler.num_suggestions:
-                raise ExperimentMismatch(
-                    f"experiment '{self.name}' exists, but the scheduler has made suggestions already; "
-                    "continue it with a scheduler that was not used before"
-                )
+            self._experiment_id, self.creation_time = header["experiment_id"], header["unix"]
         self._position += replay(store.read(self._position), self.status, self.scheduler)
         return True
-
-    def _begin_log(self, store: Store) -> None:
-        self._experiment_id = places.new_experiment_id()
-        if self.scheduler.num_suggestions:
-            raise ExperimentMismatch(
-                f"the scheduler of experiment '{self.name}' has made suggestions already; "
-                "make a new one for every experiment"
-            )
-        store.append(
-            [
-                {
-                    "event": entries.EXPERIMENT,
-                    "name": self.name,
-                    "experiment_id": self._experiment_id,
-                    "scheduler": self.scheduler.metadata(),
-                    "metadata": self.metadata,
-                    "unix": self.creation_time,
-                }
-            ]
-        )
-        store.flush()
-        store.write_metadata(self._all_metadata())
 
     def _all_metadata(self, end: float | None = None) -> dict[str, Any]:
         metadata = metadata_at_start(
@@ -426,14 +394,7 @@ class Tuner:
         Raises:
             ValueError: No trial has reported a finite value of the metric yet, or there is no such metric.
         """
-        names = self.scheduler.metric_names()
-        name = names[metric] if isinstance(metric, int) and -len(names) <= metric < len(names) else metric
-        if name not in names:
-            raise ValueError(f"the scheduler has no metric {metric!r}; use one of {', '.join(names)}")
-        best = self.status.incumbents.get(str(name))
-        if best is None:
-            raise ValueError(f"experiment '{self.name}' has no result yet: {self.status.why_no_result()}")
-        return best[1], self.status.records[best[1]].trial.config
+        return best_config(self.status, self.scheduler.metric_names(), metric, self.name)
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()

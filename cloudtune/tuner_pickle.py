@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from typing import TypeVar
 
 import dill
@@ -24,7 +25,7 @@ def pickled(tuner: object, name: str) -> bytes | None:
         name: Of its experiment.
     """
     try:
-        state: bytes = dill.dumps(tuner, recurse=True)
+        state: bytes = _by_reference(tuner) or dill.dumps(tuner, recurse=True)
     except Exception as error:  # noqa: BLE001 - whatever a user's object raises while it is pickled
         logger.warning(
             "tuner.dill was not written (%s: %s): `cloudtune resume %s` will not work, the script itself will; "
@@ -35,6 +36,20 @@ def pickled(tuner: object, name: str) -> bytes | None:
         )
         return None
     return state
+
+
+def _by_reference(tuner: object) -> bytes | None:
+    """As the standard library pickles it, many times as fast; None where that is not enough.
+
+    It knows no functions without a name, and for what the program itself defines it notes the name only, under which
+    another program finds nothing.
+    """
+    try:
+        state = pickle.dumps(tuner, protocol=dill.settings["protocol"])
+    except Exception as error:  # noqa: BLE001 - dill tries next, and its error is told
+        logger.debug("not pickled by the standard library: %s", error)
+        return None
+    return None if b"__main__" in state else state
 
 
 def read_pickle(state: bytes, where: str, kind: type[_Tuner]) -> _Tuner:

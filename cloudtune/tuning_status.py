@@ -14,137 +14,15 @@ from cloudtune import constants
 from cloudtune.store import entries
 from cloudtune.store.store import Entry
 from cloudtune.trial import Config, Trial, TrialStatus
+from cloudtune.trial_record import WISH_FAIL, WISH_PAUSE, WISH_STOP, TrialRecord
 
-#: What the tuner has asked of a running trial.
-WISH_STOP = "stop"
-WISH_PAUSE = "pause"
-#: The trial reported something unusable; it ends as failed.
-WISH_FAIL = "fail"
-#: The tuner is ending; the trial goes on when the experiment does.
-WISH_END = "end"
+_REPORT = entries.REPORT
+_STATUS: dict[str, TrialStatus] = {status.value: status for status in TrialStatus}
 
-
-_PREFIX = constants.RESERVED_PREFIX
-_PREFIX_LENGTH = len(_PREFIX)
+#: For the keys of a report, those that are the user's own; of as many kinds of reports as no sensible experiment has.
+_own_keys: dict[tuple[str, ...], tuple[str, ...]] = {}
+_MOST_KINDS = 100
 _COST, _SECONDS = constants.ST_WORKER_COST, constants.ST_WORKER_TIME
-
-
-class TrialRecord:
-    """One trial, as the log tells it."""
-
-    __slots__ = (
-        "attempt_time",
-        "bills",
-        "checkpoint_from",
-        "delivered",
-        "estimates",
-        "last_metrics",
-        "last_result",
-        "late",
-        "num_reports",
-        "reason",
-        "resource_before",
-        "resource_now",
-        "run",
-        "status",
-        "trial",
-        "usable",
-        "wish",
-        "worker_time",
-    )
-
-    def __init__(self, trial: Trial, checkpoint_from: int | None) -> None:
-        self.trial = trial
-        self.checkpoint_from = checkpoint_from
-        self.status = TrialStatus.in_progress
-        self.wish: str | None = None
-        self.reason = ""
-        #: Reports that count for the results.
-        self.num_reports = 0
-        #: True once a report had everything the scheduler needs.
-        self.usable = False
-        #: The last value of every key that was ever reported.
-        self.last_metrics: dict[str, Any] = {}
-        #: The last report that had everything the scheduler needs.
-        self.last_result: dict[str, Any] = {}
-        #: Reports of the newest attempt that are in the log, for each run.
-        self.delivered: dict[int, int] = {}
-        self.run = 0
-        #: Greatest resource level in earlier runs with this configuration, and in the current one.
-        self.resource_before = -math.inf
-        self.resource_now = -math.inf
-        #: Reports (entries of the log) that came after a decision to pause, and may come again. None: there are none.
-        self.late: list[Entry] | None = None
-        #: Dollars of each attempt: as its reports have it, and as the bill says. None where there is nothing.
-        self.estimates: dict[int, float] | None = None
-        self.bills: dict[int, float] | None = None
-        #: Seconds of earlier attempts, and of the newest.
-        self.worker_time = 0.0
-        self.attempt_time = 0.0
-
-    @property
-    def first_reason(self) -> str:
-        """The first line of :attr:`reason`, one sentence without its end; last lines of output may follow there."""
-        return self.reason.partition("\n")[0]
-
-    @property
-    def cost(self) -> float:
-        """Dollars: what was billed, and an estimate for attempts that have no bill yet."""
-        return sum({**(self.estimates or {}), **(self.bills or {})}.values())
-
-    def estimate(self, attempt: int, dollars: float) -> float:
-        """Notes what a report says the attempt has cost so far; returns by how much the trial's cost grew."""
-        if self.estimates is None:
-            self.estimates = {}
-        before = self.estimates.get(attempt, 0.0)
-        self.estimates[attempt] = max(before, dollars)
-        return 0.0 if self.bills and attempt in self.bills else self.estimates[attempt] - before
-
-    def bill(self, attempt: int, dollars: float) -> float:
-        """Notes a bill, which replaces estimate and earlier bill; returns by how much the trial's cost changed."""
-        before = (self.bills or {}).get(attempt, (self.estimates or {}).get(attempt, 0.0))
-        if self.bills is None:
-            self.bills = {}
-        self.bills[attempt] = dollars
-        return dollars - before
-
-    def keep_late(self, entry: Entry, level: float) -> None:
-        """Keeps a late report in mind, unless that level has been counted."""
-        if level > max(self.resource_before, self.resource_now):
-            self.late = [*(self.late or ()), entry]
-
-    def next_late(self, resource_attr: str, below: float) -> Entry | None:
-        """Of the late reports below a resource level, the one with the lowest; None if there is none."""
-        if self.late is None:
-            return None
-        first = min(self.late, key=lambda entry: float(entry["metrics"][resource_attr]))
-        return first if first["metrics"][resource_attr] < below else None
-
-    def forget_late(self, resource_attr: str, level: float) -> None:
-        """Reports up to this resource level have been counted."""
-        if self.late is not None:
-            self.late = [entry for entry in self.late if entry["metrics"][resource_attr] > level] or None
-
-    def begin_run(self, run: int) -> None:
-        """A new start of the trial's process: what it reported before may come again."""
-        self.run = run
-        self.resource_before = max(self.resource_before, self.resource_now)
-        self.resource_now = -math.inf
-
-    def begin_attempt(self, attempt: int, config: Config, keep_levels: bool) -> None:
-        """The trial runs again, as a new job."""
-        self.trial.attempt = attempt
-        self.trial.config = config
-        self.begin_run(0)
-        if not keep_levels:
-            self.resource_before = -math.inf
-            self.late = None
-        self.delivered = {}
-        self.status = TrialStatus.in_progress
-        self.wish = None
-        self.reason = ""
-        self.worker_time += self.attempt_time
-        self.attempt_time = 0.0
 
 
 #: A metric's best value, the trial that reported it, and at which resource level, where that is known.
@@ -237,9 +115,9 @@ class TuningStatus:
     def apply(self, entry: Entry) -> None:
         """Takes one entry of the log."""
         event = entry["event"]
-        if entry.get("time", 0.0) > self.wallclock_time:
+        if "time" in entry and entry["time"] > self.wallclock_time:
             self.wallclock_time = entry["time"]
-        if event == entries.REPORT:
+        if event == _REPORT:
             self._on_report(entry)
         elif event == entries.COUNTED:
             self._count(self.records[entry["trial"]], entry)
@@ -271,7 +149,8 @@ class TuningStatus:
             self._start_attempt(self.records[trial_id], attempt, config)
 
     def _start_attempt(self, record: TrialRecord, attempt: int, config: Config) -> None:
-        same = _without(config, self.max_resource_attr) == _without(record.trial.config, self.max_resource_attr)
+        before = record.trial.config
+        same = config == before or _without(config, self.max_resource_attr) == _without(before, self.max_resource_attr)
         self._leave(record)
         record.begin_attempt(attempt, config, keep_levels=same)
         self.num_by_status[record.status] += 1
@@ -312,12 +191,12 @@ class TuningStatus:
         seconds = metrics.get(_SECONDS, 0.0)
         if seconds > record.attempt_time:
             record.attempt_time = seconds
-        if "late" in entry:
-            level = self.level_of(metrics)
-            if level is not None:
-                record.keep_late(entry, level)
-        elif "replay" not in entry:
+        if "replay" in entry:
+            return
+        if "late" not in entry:
             self._count(record, entry)
+        elif (level := self.level_of(metrics)) is not None:
+            record.keep_late(entry, level)
 
     def level_of(self, metrics: dict[str, Any]) -> float | None:
         """The resource level that a report tells; None if it tells none."""
@@ -328,11 +207,11 @@ class TuningStatus:
         """Takes a report that counts."""
         metrics: dict[str, Any] = entry["metrics"]
         record.num_reports += 1
-        last = record.last_metrics
-        record.last_metrics = metrics if last.keys() == metrics.keys() else {**last, **metrics}
         self.num_evaluations += 1
-        level = self.level_of(metrics)
-        if level is not None:
+        last = record.last_metrics
+        record.last_metrics = metrics if not last or last.keys() == metrics.keys() else {**last, **metrics}
+        level = None if self.resource_attr is None else metrics.get(self.resource_attr)
+        if type(level) is int or type(level) is float:
             if level > record.resource_now:
                 record.resource_now = level
             if record.late is not None:
@@ -355,9 +234,9 @@ class TuningStatus:
 
     def _track_values(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
         lowest, highest = self.metric_min, self.metric_max
-        for name, value in metrics.items():
-            if name[:_PREFIX_LENGTH] == _PREFIX:
-                continue
+        keys = tuple(metrics)
+        for name in _own_keys.get(keys) or _own(keys):
+            value = metrics[name]
             if (type(value) is not float and not isinstance(value, (int, float))) or value != value:
                 continue
             if name not in lowest:
@@ -378,7 +257,7 @@ class TuningStatus:
     def _on_end(self, entry: Entry) -> None:
         record = self.records[entry["trial"]]
         self._leave(record)
-        record.status = TrialStatus(entry["status"])
+        record.status = _STATUS[entry["status"]]
         record.reason = entry.get("reason") or ""
         self.num_by_status[record.status] += 1
         record.wish = None
@@ -429,6 +308,13 @@ class TuningStatus:
     def failures(self) -> Sequence[TrialRecord]:
         """The failed trials, in order of their ids."""
         return [r for r in self.records.values() if r.status is TrialStatus.failed]
+
+
+def _own(keys: tuple[str, ...]) -> tuple[str, ...]:
+    own = tuple(key for key in keys if not key.startswith(constants.RESERVED_PREFIX))
+    if len(_own_keys) < _MOST_KINDS:
+        _own_keys[keys] = own
+    return own
 
 
 def _is_finite(value: float) -> bool:

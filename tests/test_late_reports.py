@@ -15,8 +15,9 @@ from cloudtune.stopping_criterion import StoppingCriterion
 from cloudtune.store import entries
 from cloudtune.store.results import read_results
 from cloudtune.trial import Trial
+from cloudtune.trial_record import TrialRecord
 from cloudtune.tuner import Tuner
-from cloudtune.tuning_status import TrialRecord, TuningStatus
+from cloudtune.tuning_status import TuningStatus
 from tests.virtual import Killed, Machine, Program, VirtualBackend
 from tests.virtual_tuner import curve, make_tuner
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cloudtune.errors import CloudtuneError
@@ -24,12 +24,14 @@ class Curve:
             None: that report lacks the metric.
         elapsed: Seconds of training until each report, from the start of training, finite and increasing; n of them.
         failure: Why the trial fails after the last of them; "": it ends well, and there is one report at least.
+        is_sound: Whoever made it vouches for all of the above, and for lists of Python's own numbers: nobody checks it.
     """
 
     resources: Sequence[int]
     metrics: Mapping[str, Sequence[float | None]]
     elapsed: Sequence[float]
     failure: str = ""
+    is_sound: bool = field(default=False, repr=False, compare=False)
 
 
 class Blackbox(ABC):

@@ -77,6 +77,15 @@ class TabularBlackbox(Blackbox):
         self._rows = self._index()
         self._steps: list[int] = self.resources.tolist()
         self._same_times = [] if time_model is None else time_model.elapsed(self.resources).tolist()
+        #: What the arrays hold was checked; a model's times may be beyond what floats can tell apart.
+        self._is_sound = time_model is None or checks.are_times(self._same_times)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_rows"}  # made again as fast as read
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._rows = self._index()
 
     def _index(self) -> dict[Hashable, int]:
         rows: dict[Hashable, int] = {}
@@ -95,10 +104,7 @@ class TabularBlackbox(Blackbox):
         return {name: column[row] for name, column in self.columns.items()}
 
     def configurations(self) -> list[dict[str, Any]]:
-        """All of them, in the order of the table: for methods that choose among these only.
-
-        >>> method = ASHA({**table.config_space, ...}, restrict_configurations=table.configurations())  # doctest: +SKIP
-        """
+        """All of them, in the order of the table: what ``restrict_configurations`` of a method takes."""
         return [self.config_at(row) for row in range(self.num_configs)]
 
     @property
@@ -151,7 +157,7 @@ class TabularBlackbox(Blackbox):
         seed %= self.num_seeds
         values = self.values[row, seed].T.tolist()
         elapsed = self._same_times if self._elapsed is None else self._elapsed[row, seed].tolist()
-        return Curve(self._steps, dict(zip(self.metrics, values, strict=True)), elapsed)
+        return Curve(self._steps, dict(zip(self.metrics, values, strict=True)), elapsed, "", self._is_sound)
 
     def save(self, path: str | Path) -> None:
         """Writes the table into one ``.npz`` file, replacing what is there in one step."""

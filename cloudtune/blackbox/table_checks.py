@@ -146,6 +146,12 @@ def checked_elapsed(elapsed: npt.ArrayLike, shape: Sequence[int]) -> npt.NDArray
     return _read_only(array)
 
 
+def are_times(elapsed: Sequence[float]) -> bool:
+    """Whether seconds of training until each report are finite and increase from 0 or more."""
+    array = np.asarray(elapsed)
+    return bool(np.isfinite(array).all() and (np.diff(array, prepend=-1.0) > 0).all() and (array >= 0).all())
+
+
 def checked_names(metrics: Sequence[str], resource_attr: str) -> tuple[str, ...]:
     """Names of the metrics.
 

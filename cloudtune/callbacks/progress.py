@@ -219,12 +219,13 @@ class ProgressCallback(TunerCallback):
         self._redraw_soon()
 
     def on_trial_result(self, trial: Trial, status: str, result: dict[str, Any], decision: str) -> None:
-        self._redraw_soon()
-        if self._tuner is None or self._tuner.status.incumbent is self._best:
-            return
-        self._best = self._tuner.status.incumbent
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("new incumbent: %s", incumbent_line(self._tuner.status))
+        if self._display is not None:
+            self._redraw_soon()
+        if logger.isEnabledFor(logging.DEBUG) and self._tuner is not None:
+            best = self._tuner.status.incumbent
+            if best is not self._best:
+                self._best = best
+                logger.debug("new incumbent: %s", incumbent_line(self._tuner.status))
 
     def on_trial_end(self, trial: Trial, status: TrialStatus, result: dict[str, Any], reason: str) -> None:
         if status is TrialStatus.failed:

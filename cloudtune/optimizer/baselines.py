@@ -122,7 +122,7 @@ class BORE(FIFOScheduler):
         config_space, metric, mode, points_to_evaluate, random_seed, resource_attr, max_resource_attr: See
             :class:`RandomSearch`; there must be one metric.
         allow_duplicates, restrict_configurations: See :class:`RandomSearch`.
-        classifier, gamma, num_init_random, num_candidates: See
+        classifier, gamma, random_share, num_init_random, num_candidates: See
             :class:`~cloudtune.optimizer.searchers.bore.BoreSearcher`.
 
     Raises:
@@ -140,8 +140,9 @@ class BORE(FIFOScheduler):
         random_seed: int | None = None,
         resource_attr: str | None = None,
         max_resource_attr: str | None = None,
-        classifier: str = "random_forest",
+        classifier: str = "svm",
         gamma: float = 0.25,
+        random_share: float = 0.1,
         num_init_random: int = 6,
         num_candidates: int = 500,
         allow_duplicates: bool = False,
@@ -159,6 +160,7 @@ class BORE(FIFOScheduler):
             search_options={
                 "classifier": classifier,
                 "gamma": gamma,
+                "random_share": random_share,
                 "num_init_random": num_init_random,
                 "num_candidates": num_candidates,
                 "allow_duplicates": allow_duplicates,

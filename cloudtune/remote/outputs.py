@@ -26,7 +26,7 @@ from cloudtune.remote.tuner_job import TRIAL, TunerPlace
 from cloudtune.store.lease import lease_holder_is_alive
 from cloudtune.store.log import LogView
 from cloudtune.store.s3_lease import read_lease
-from cloudtune.tuning_status import TrialRecord
+from cloudtune.trial_record import TrialRecord
 
 logger = logging.getLogger(__name__)
 

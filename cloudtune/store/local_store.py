@@ -143,7 +143,7 @@ class LocalStore(Store):
         self._check_owner()
         if not entries:
             return
-        data = encode_lines(entries)
+        data, cells = encode_lines(entries)
         if self._torn:
             self._take_back()
         try:
@@ -160,7 +160,7 @@ class LocalStore(Store):
         self._length += len(entries)
         self._dirty = True
         if self._draft is not None:
-            self._rows_new += self._draft.add(entries)
+            self._rows_new += self._draft.add(entries, cells)
         else:
             self._rows_new += sum([is_result(entry) for entry in entries])
 

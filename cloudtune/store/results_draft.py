@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any, BinaryIO
 
+from cloudtune.store.encoding import Cells
 from cloudtune.store.entries import SUGGEST
 from cloudtune.store.results import table_file, write_results, write_rows
 from cloudtune.store.results_rows import Blocks, Columns, ResultRows, is_result
@@ -58,8 +59,13 @@ class ResultsDraft:
         self._file_begin = self._file_end = 0
         self._has_room = True
 
-    def add(self, entries: Sequence[Entry]) -> int:
-        """Takes in entries that were appended to the log; returns how many of them have a row."""
+    def add(self, entries: Sequence[Entry], cells: Sequence[Cells | None] = ()) -> int:
+        """Takes in entries that were appended to the log; returns how many of them have a row.
+
+        Args:
+            entries: The entries.
+            cells: See :meth:`ResultRows.make`.
+        """
         if not self._has_room:
             return sum([is_result(entry) for entry in entries])
         with self._lock:
@@ -68,7 +74,7 @@ class ResultsDraft:
             while True:
                 lines: list[str] = []
                 rest = entries[taken:]
-                done = self._rows.make(rest, lines)
+                done = self._rows.make(rest, lines, cells[taken:])
                 for entry in rest[:done]:
                     if entry["event"] == SUGGEST:
                         self._configs[entry["trial"]] = entry["config"]

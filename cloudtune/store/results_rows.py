@@ -6,10 +6,11 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from cloudtune.constants import CONFIG_PREFIX, ST_DECISION, ST_STATUS, ST_TUNER_TIME, TRIAL_ID
-from cloudtune.store.encoding import plain_number
+from cloudtune.store.encoding import Cells, plain_number
 from cloudtune.store.entries import COUNTED, REPORT, SUGGEST
 from cloudtune.store.store import Entry
 
@@ -84,34 +85,41 @@ class ResultRows:
         for trial_id, config in (configs or {}).items():
             self._tails[trial_id] = self._tail(config)
 
-    def make(self, entries: Sequence[Entry], lines: list[str]) -> int:
+    def make(self, entries: Sequence[Entry], lines: list[str], cells: Sequence[Cells | None] = ()) -> int:
         """Adds the rows of entries to ``lines``, each with its newline.
+
+        Args:
+            entries: Of the log.
+            lines: The rows.
+            cells: What :func:`~cloudtune.store.encoding.encode_lines` has made of each of them, if it was asked before.
 
         Returns:
             How many entries were taken: all, or those before one with a column that is not known.
         """
-        metrics, known_metrics, tails = self._metrics, self._known_metrics, self._tails
-        for number, entry in enumerate(entries):
-            if entry["event"] == SUGGEST:
-                config = entry["config"]
-                if not self._known_config >= config.keys():
-                    return number
-                tails[entry["trial"]] = self._tail(config)
+        metrics, tails = self._metrics, self._tails
+        known: Cells | None
+        for number, (entry, known) in enumerate(zip_longest(entries, cells)):
+            if known is not None and [*entry["metrics"]] == metrics:
+                time, shown = known
             elif is_result(entry):
                 reported = entry["metrics"]
-                values: Iterable[Any] = reported.values()
-                if list(reported) != metrics:
-                    if not known_metrics >= reported.keys():
-                        return number
-                    values = [reported.get(key) for key in metrics]
-                if _NUMBERS.issuperset(map(type, values)):
-                    # What the csv module would make of them, in half the time.
-                    shown = "".join([f",{value!r}" for value in values])
+                if [*reported] == metrics:
+                    shown = _cells([*reported.values()])
+                elif self._known_metrics >= reported.keys():
+                    shown = _cells([reported.get(key) for key in metrics])
                 else:
-                    shown = _cells(values)
-                trial = entry["trial"]
-                begin = f"{trial},{entry['decision']},{entry['status']},{entry['time']!r}"
-                lines.append(f"{begin}{shown}{tails.get(trial, self._no_config)}\n")
+                    return number
+                time = repr(entry["time"])
+            else:
+                if entry["event"] == SUGGEST:
+                    config = entry["config"]
+                    if not self._known_config >= config.keys():
+                        return number
+                    tails[entry["trial"]] = self._tail(config)
+                continue
+            trial = entry["trial"]
+            tail = tails.get(trial, self._no_config)
+            lines.append(f"{trial},{entry['decision']},{entry['status']},{time}{shown}{tail}\n")
         return len(entries)
 
     def _tail(self, config: Mapping[str, Any]) -> str:
@@ -123,11 +131,14 @@ _NUMBERS = frozenset({bool, float, int})
 _SCALARS = frozenset({bool, float, int, str, type(None)})
 
 
-def _cells(values: Iterable[Any]) -> str:
+def _cells(values: Sequence[Any]) -> str:
     """Cells of a row, each behind its comma: as csv writes them, but lists and dicts as JSON.
 
     Floats are in full, ``nan`` or ``inf``; None is nothing. Values of other libraries are what the log makes of them.
     """
+    if _NUMBERS.issuperset(map(type, values)):
+        # What the csv module would make of them, in half the time.
+        return "".join([f",{value!r}" for value in values])
     row = io.StringIO()
     plain = [value if type(value) in _SCALARS else _as_logged(value) for value in values]
     # The first cell, which is no part of the row, keeps csv from quoting a single empty one.

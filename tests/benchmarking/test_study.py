@@ -120,7 +120,12 @@ def test_every_setup_chooses_among_the_tables_own_configurations(setup: Setup, m
     table = ground(LONG).table
     asked: list[int | None] = []
     honest = table.row_of
-    monkeypatch.setattr(table, "row_of", lambda config: asked.append(honest(config)) or asked[-1])
+
+    def noted(config: dict[str, Any]) -> int | None:
+        asked.append(honest(config))
+        return asked[-1]
+
+    monkeypatch.setattr(table, "row_of", noted)
     record = play(Experiment("x", LONG, dataclasses.replace(setup, limits=SHORT, whole_trials=None), 1))
     assert None not in asked
     assert record["started"] == len(set(asked)) == 6

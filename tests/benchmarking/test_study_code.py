@@ -37,6 +37,7 @@ AROUND = (
     "cloudtune/store/",
     "cloudtune/trial.py",
     "cloudtune/tuner",
+    "cloudtune/trial_record.py",
     "cloudtune/tuning_status.py",
 )
 

@@ -65,6 +65,12 @@ def test_a_sound_curve_stays_as_it_is() -> None:
     assert checked_curve(Ramp(), CONFIG, failing) is failing
 
 
+def test_what_is_vouched_for_is_not_checked() -> None:
+    """Whoever has checked many curves at once need not have each checked again."""
+    vouched = Curve([1], {"loss": [1.0]}, [math.nan], is_sound=True)
+    assert checked_curve(Ramp(), CONFIG, vouched) is vouched
+
+
 def test_numbers_of_numpy_become_plain() -> None:
     """Arrays, lists of numpy's numbers, tuples and whole floats: reports must be what JSON carries."""
     curve = checked(

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from cloudtune.blackbox.blackbox import NotInTable
+from cloudtune.blackbox.curve_checks import WrongCurve, checked_curve
 from cloudtune.blackbox.table import TabularBlackbox
 from cloudtune.blackbox.table_file import DamagedTable
 from cloudtune.blackbox.time_model import ConstantTime
@@ -65,6 +66,21 @@ def test_constant_time() -> None:
     table = small_table(elapsed=None, time_model=ConstantTime(30, startup_seconds=5), resources=[2, 4, 6, 8, 10])
     assert table.curve_at(0).elapsed == [65, 125, 185, 245, 305]
     assert table.elapsed.shape == (6, 2, 5)
+
+
+def test_a_table_vouches_for_its_curves() -> None:
+    """They were checked as a whole, and are not one by one; times of a model may be more than floats can tell apart."""
+    assert small_table().curve_at(0).is_sound
+    assert small_table(elapsed=None, time_model=ConstantTime(30)).curve_at(0).is_sound
+    beyond = small_table(elapsed=None, time_model=ConstantTime(1, startup_seconds=1e300))
+    with pytest.raises(WrongCurve, match=r"the time 1e\+300 at report 1 is not later than the one before"):
+        checked_curve(beyond, beyond.config_at(0), beyond.curve_at(0))
+
+
+def test_a_copy_finds_its_rows() -> None:
+    """What a pickled table leaves out is there again in the copy."""
+    table = pickle.loads(pickle.dumps(small_table()))
+    assert [table.row_of(table.config_at(row)) for row in range(6)] == list(range(6))
 
 
 def _changed(name: str, place: Any, value: Any) -> dict[str, Any]:

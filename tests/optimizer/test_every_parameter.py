@@ -191,6 +191,7 @@ QUICK = {"classifier": "gradient_boosting", "num_init_random": 22, "num_candidat
 LEARNED: list[Case] = [
     ("classifier", "gradient_boosting", "random_forest", course),
     ("gamma", 0.25, 0.5, course),
+    ("random_share", 0.1, 0.9, course),
     ("num_init_random", 22, 23, course),
     ("num_candidates", 20, 30, course),
 ]

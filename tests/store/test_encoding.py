@@ -39,7 +39,7 @@ def _reports(draw: st.DrawFn) -> dict[str, Any]:
 @given(st.lists(st.one_of(_reports(), st.builds(lambda m: {"event": "suggest", **m}, _METRICS)), max_size=5))
 def test_lines_are_what_each_entry_is_by_itself(entries: list[dict[str, Any]]) -> None:
     """The quick way of writing reports makes the very bytes of the plain one, whatever stands in them."""
-    assert encode_lines(entries) == "".join(encode(entry) + "\n" for entry in entries).encode()
+    assert encode_lines(entries)[0] == "".join(encode(entry) + "\n" for entry in entries).encode()
 
 
 @pytest.mark.parametrize("time", [math.nan, math.inf, -math.inf])
@@ -47,11 +47,11 @@ def test_times_that_are_no_numbers(time: float) -> None:
     """A time that is not finite is written as JSON does."""
     entry: dict[str, Any] = dict.fromkeys(("trial", "attempt", "run", "number"), 0)
     entry = {"event": "report", **entry, "time": time, "decision": "STOP", "status": "x", "metrics": {}}
-    assert encode_lines([entry]) == (encode(entry) + "\n").encode()
+    assert encode_lines([entry])[0] == (encode(entry) + "\n").encode()
 
 
 def test_numbers_of_numpy_are_plain() -> None:
     """A report with a number of numpy is written like one with Python's."""
     entry: dict[str, Any] = dict.fromkeys(("trial", "attempt", "run", "number"), 0)
     entry = {"event": "report", **entry, "time": np.float64(0.5), "decision": "STOP", "status": "x", "metrics": {}}
-    assert encode_lines([entry]) == encode_lines([{**entry, "time": 0.5}])
+    assert encode_lines([entry])[0] == encode_lines([{**entry, "time": 0.5}])[0]

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudtune.store import results_draft
-from cloudtune.store.encoding import encode
+from cloudtune.store.encoding import encode, encode_lines
 from cloudtune.store.local_store import LocalStore
 from cloudtune.store.results import write_results
 from cloudtune.store.results_draft import ResultsDraft
@@ -74,7 +74,7 @@ def test_the_table_is_that_of_the_log(batches: list[tuple[list[dict[str, Any]], 
         rows = 0
         for batch, look in [*batches, ([], True)]:
             log += logged(batch)
-            rows += draft.add(batch)
+            rows += draft.add(batch, encode_lines(batch)[1])
             if look:
                 ours, theirs = io.BytesIO(), io.BytesIO()
                 assert draft.write(blocks, ours) == write_results(blocks, theirs, columns) == rows

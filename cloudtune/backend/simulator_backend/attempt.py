@@ -95,6 +95,11 @@ class SimulatedAttempt:
         """The resource used before the report at a position; 0: none."""
         return self._resources[position - 1] if position else 0
 
+    def leave_checkpoint(self, levels: dict[int, int]) -> None:
+        """Notes the resource of the last report it has made, if it has made one, as that of its trial."""
+        if self.next > self._first:
+            levels[self.trial_id] = self._resources[self.next - 1]
+
     def report(self, origin: float, price: float | None) -> Report:
         """The next report, as a Reporter would make it.
 
@@ -105,7 +110,7 @@ class SimulatedAttempt:
         position = self.next
         self.next = position + 1
         made = self._shift + self._elapsed[position]
-        number = position - self._first
+        number, seconds = position - self._first, made - self.begins
         metrics: dict[str, Any] = {self._resource_attr: self._resources[position]}
         for name, column in self._columns:
             metrics[name] = column[position]
@@ -113,7 +118,7 @@ class SimulatedAttempt:
             metrics = {name: value for name, value in metrics.items() if value is not None}
         metrics[ST_WORKER_ITER] = number
         metrics[ST_WORKER_TIMESTAMP] = origin + made
-        metrics[ST_WORKER_TIME] = made - self.begins
+        metrics[ST_WORKER_TIME] = seconds
         if price is not None:
-            metrics[ST_WORKER_COST] = price * (made - self.begins)
+            metrics[ST_WORKER_COST] = price * seconds
         return Report(self.trial_id, self.number, 0, number, metrics)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudtune.backend.simulator_backend import option_checks as checks
 from cloudtune.backend.simulator_backend.attempt import SimulatedAttempt
+from cloudtune.backend.simulator_backend.course import Course
 from cloudtune.backend.simulator_backend.delays import SimulatedDelays
 from cloudtune.backend.trial_backend import ExperimentPlace, LeftRunning, TrialBackend
 from cloudtune.blackbox.blackbox import Blackbox, Curve
@@ -81,9 +81,10 @@ class SimulatorBackend(TrialBackend):
         self.counts_scheduler_time = count_scheduler_time
         self.dollars_per_hour = dollars_per_hour
         self.delete_checkpoints = delete_checkpoints
+        self._price = None if dollars_per_hour is None else dollars_per_hour / 3600
         self._woken = False
         self._closed_at = 0.0
-        self._work: _Work | None = None
+        self._work: Course | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         if self._work is not None:
@@ -109,7 +110,7 @@ class SimulatorBackend(TrialBackend):
             raise RuntimeError("the backend works for an experiment already; close it first")
         attr = place.max_resource_attr if self.max_resource_attr is None else self.max_resource_attr
         self._check_space(place.config_space, attr)
-        self._work = _Work(attr)
+        self._work = Course(attr)
         self._woken = False
 
     def _check_space(self, space: Mapping[str, Any], max_resource_attr: str | None) -> None:
@@ -200,27 +201,26 @@ class SimulatorBackend(TrialBackend):
             work.now + self.delays.start,
         )
         work.attempts[trial_id] = attempt
-        self._foresee(work, attempt)
+        work.foresee(self._next_time(work, attempt), attempt)
 
-    def _curve(self, work: _Work, trial_id: int, config: Config) -> Curve:
+    def _curve(self, work: Course, trial_id: int, config: Config) -> Curve:
         """The curve of a trial, looked up and checked once as long as the trial keeps its configuration."""
-        own = [config.get(name) for name in self.blackbox.config_space]
         known = work.curves.get(trial_id)
-        if known is not None and known[0] == own:
-            return known[1]
+        if known is not None:
+            before, curve = known
+            if all(before.get(name) == config.get(name) for name in self.blackbox.config_space):
+                return curve
         curve = checked_curve(self.blackbox, config, self.blackbox.curve(config, self.seed))
-        work.curves[trial_id] = (own, curve)
+        work.curves[trial_id] = (config, curve)
         return curve
 
-    def _foresee(self, work: _Work, attempt: SimulatedAttempt) -> None:
-        """Notes what an attempt does next, and when."""
+    def _next_time(self, work: Course, attempt: SimulatedAttempt) -> float:
+        """When an attempt does its next thing."""
         if attempt.next < attempt.stop:
-            time = attempt.made_at(attempt.next) + self.delays.report
-        elif attempt.outcome is None:
-            time = max(work.now, attempt.last_made() + self.delays.end)
-        else:
-            time = max(work.now, attempt.end_at)
-        work.foresee(time, attempt)
+            return attempt.made_at(attempt.next) + self.delays.report
+        if attempt.outcome is None:
+            return max(work.now, attempt.last_made() + self.delays.end)
+        return max(work.now, attempt.end_at)
 
     def stop_trial(self, trial_id: int) -> None:
         """See :meth:`TrialBackend.stop_trial`."""
@@ -241,8 +241,7 @@ class SimulatorBackend(TrialBackend):
         attempt.outcome, attempt.stop = outcome, made
         attempt.end_at = work.now + self.delays.stop
         if made == attempt.next:
-            attempt.generation += 1
-            self._foresee(work, attempt)
+            work.change(self._next_time(work, attempt), attempt)
 
     def poll(self, timeout: float | None) -> list[TrialEvent]:
         """See :meth:`TrialBackend.poll`: moves the clock to what happens next. What happens at one time comes at once.
@@ -256,36 +255,32 @@ class SimulatorBackend(TrialBackend):
             left, work.left = work.left, []
             return list(left)
         time = work.next_time()
-        until = math.inf if timeout is None else work.now + timeout
-        if time is None or time > until:
-            if until == math.inf:
-                raise BackendBroken(
-                    "no simulated trial runs, so that nothing will ever happen; the scheduler must suggest something, "
-                    "or the stopping criterion end the experiment"
-                )
-            work.now = until
+        if timeout is not None and time > work.now + timeout:
+            work.now += timeout
             return []
+        if time == math.inf:
+            raise BackendBroken(
+                "no simulated trial runs, so that nothing will ever happen; the scheduler must suggest something, or "
+                "the stopping criterion end the experiment"
+            )
         if time > work.now:
             work.now = time
         events: list[TrialEvent] = []
-        while time is not None and time <= work.now:
-            self._happen(work, work.next_attempt(), events)
+        while time <= work.now:
+            attempt = work.next_attempt()
+            if attempt.next < attempt.stop:
+                events.append(attempt.report(VIRTUAL_START, self._price))
+                work.go_on(self._next_time(work, attempt), attempt)
+            else:
+                work.pop()
+                self._end(work, attempt, events)
             time = work.next_time()
         return events
 
-    def _happen(self, work: _Work, attempt: SimulatedAttempt, events: list[TrialEvent]) -> None:
-        if attempt.next < attempt.stop:
-            price = None if self.dollars_per_hour is None else self.dollars_per_hour / 3600
-            events.append(attempt.report(VIRTUAL_START, price))
-            work.levels[attempt.trial_id] = attempt.level_before(attempt.next)
-            if attempt.next < attempt.stop:
-                work.foresee(attempt.made_at(attempt.next) + self.delays.report, attempt)
-            else:
-                self._foresee(work, attempt)
-            return
+    def _end(self, work: Course, attempt: SimulatedAttempt, events: list[TrialEvent]) -> None:
         trial_id, number = attempt.trial_id, attempt.number
         del work.attempts[trial_id]
-        billed = self.dollars_per_hour is not None
+        attempt.leave_checkpoint(work.levels)
         outcome, reason, code = attempt.outcome or Outcome.completed, "", None
         if attempt.outcome is None:
             code = 0
@@ -293,11 +288,10 @@ class SimulatorBackend(TrialBackend):
                 outcome, reason, code = Outcome.failed, attempt.failure, 1
         if outcome is not Outcome.paused:
             work.curves.pop(trial_id, None)
-        events.append(End(trial_id, number, outcome, reason, code, bill_follows=billed))
-        if self.dollars_per_hour is not None:
+        events.append(End(trial_id, number, outcome, reason, code, bill_follows=self._price is not None))
+        if self._price is not None:
             seconds = work.now - attempt.started
-            dollars = self.dollars_per_hour / 3600 * seconds
-            events.append(Bill(trial_id, number, dollars, seconds, 0.0, "simulated", final=True))
+            events.append(Bill(trial_id, number, self._price * seconds, seconds, 0.0, "simulated", final=True))
 
     def wake(self) -> None:
         """See :meth:`TrialBackend.wake`."""
@@ -351,43 +345,10 @@ class SimulatorBackend(TrialBackend):
         """See :meth:`TrialBackend.wall_time`."""
         return TrialBackend.time(self)
 
-    def _opened(self) -> _Work:
+    def _opened(self) -> Course:
         if self._work is None:
             raise RuntimeError("the backend is not open; call open(place) first (Tuner.run() does)")
         return self._work
-
-
-class _Work:
-    """What a simulator holds while it is open. Times are virtual seconds from 0."""
-
-    def __init__(self, max_resource_attr: str | None) -> None:
-        self.max_resource_attr = max_resource_attr
-        self.now = 0.0
-        self.attempts: dict[int, SimulatedAttempt] = {}
-        #: The resource of each trial's checkpoint.
-        self.levels: dict[int, int] = {}
-        #: Of each trial that may go on, its hyperparameters and its curve.
-        self.curves: dict[int, tuple[list[Any], Curve]] = {}
-        #: Ends of attempts that an earlier tuner has left.
-        self.left: list[End] = []
-        self._heap: list[tuple[float, int, SimulatedAttempt, int]] = []
-        self._count = 0
-
-    def foresee(self, time: float, attempt: SimulatedAttempt) -> None:
-        """An attempt does its next thing then; what was foreseen first comes first where times are equal."""
-        self._count += 1
-        heapq.heappush(self._heap, (time, self._count, attempt, attempt.generation))
-
-    def next_time(self) -> float | None:
-        """When something happens next, or None."""
-        heap = self._heap
-        while heap and heap[0][3] != heap[0][2].generation:
-            heapq.heappop(heap)
-        return heap[0][0] if heap else None
-
-    def next_attempt(self) -> SimulatedAttempt:
-        """The attempt that :meth:`next_time` speaks of, which does it now."""
-        return heapq.heappop(self._heap)[2]
 
 
 def _named(name: str) -> Blackbox:

@@ -17,7 +17,7 @@ from cloudtune.store.s3_lease import read_lease
 from cloudtune.store.s3_log import S3LogView
 from cloudtune.store.store import Entry
 from cloudtune.trial import TrialStatus
-from cloudtune.tuning_status import TrialRecord
+from cloudtune.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from cloudtune.experiments.experiment_result import ExperimentResult

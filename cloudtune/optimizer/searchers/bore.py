@@ -35,23 +35,25 @@ _INCUMBENTS = 3
 class BoreSearcher(RandomSearcher):
     """Proposes what a classifier takes for one of the best.
 
-    Its probability is the expected improvement up to a factor and a monotone map (Tiao et al. 2021, section 3).
+    The trials whose cost belongs to the best share ``gamma`` are good, and count the more the better they rank, so that
+    the classifier tells better from good; failed ones and those with values that are not finite never are. Its score
+    grows with the improvement that is to be expected (Tiao et al. 2021; with weights: Song et al. 2022, section 4;
+    ranks instead of differences, so that no change of scale matters). Under a scheduler with rung levels the costs are
+    those at the highest level that ``num_init_random`` trials have reached (as in BOHB). The score is maximised over
+    random draws and then over steps from the best of these and the best trials; of given configurations, over all that
+    are left. Running trials do not count.
 
-    The trials whose cost belongs to the best share ``gamma`` are one class, all others, failed ones and those with
-    values that are not finite included, the other. Under a scheduler with rung levels the costs are those at the
-    highest level that ``num_init_random`` trials have reached (as in BOHB). The probability is maximised over random
-    draws and then over steps from the best of these and the best trials; of given configurations, over all that are
-    left. Running trials do not count.
-
-    A classifier tells good from bad, not good from better: after ten trials its proposals are much better than random
-    ones, but within the region of the good ones it hardly prefers any, so that the very best value improves slowly.
-    Where trials are few and the metric is smooth, Bayesian optimisation is the better choice. Of the classifiers the
-    network needs the most trials.
+    A classifier does not know what it has not seen: what no trial has shown to be good it never proposes, a category
+    for instance. Therefore a share of the configurations is random all the while, as in BOHB (Falkner et al. 2018,
+    ICML, algorithm 2). After 60 trials its regret is level with that of Optuna's TPE, or below, on smooth functions of
+    two and six numbers, but hardly below random search's where categories decide: use Bayesian optimisation or TPE
+    then. Of the classifiers the network needs the most trials.
 
     Args:
         config_space, points_to_evaluate, random_seed: See :class:`~cloudtune.optimizer.searchers.searcher.Searcher`.
-        classifier: ``"random_forest"``, ``"gradient_boosting"`` or ``"mlp"``.
+        classifier: ``"svm"``, ``"random_forest"``, ``"gradient_boosting"`` or ``"mlp"``.
         gamma: Share of the trials that count as good, in (0, 1).
+        random_share: Chance that a configuration is random, in [0, 1).
         num_init_random: Configurations are random until so many trials have a finite cost, at least 2.
         num_candidates: Random draws before the local search.
         allow_duplicates: False: no configuration is proposed twice, and when a finite space is used up, there is no
@@ -71,8 +73,9 @@ class BoreSearcher(RandomSearcher):
         config_space: Mapping[str, Any],
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         random_seed: int | None = None,
-        classifier: str = "random_forest",
+        classifier: str = "svm",
         gamma: float = 0.25,
+        random_share: float = 0.1,
         num_init_random: int = 6,
         num_candidates: int = 500,
         allow_duplicates: bool = False,
@@ -84,10 +87,13 @@ class BoreSearcher(RandomSearcher):
             raise ValueError(f"classifier must be one of {', '.join(map(repr, CLASSIFIERS))}, got {classifier!r}")
         if not is_comparable(gamma) or not 0 < gamma < 1:
             raise ValueError(f"gamma must be between 0 and 1, a share of the trials, got {gamma!r}")
+        if not is_comparable(random_share) or not 0 <= random_share < 1:
+            raise ValueError(f"random_share must be at least 0 and below 1, got {random_share!r}; 0.1 is usual")
         whole_number("num_init_random", num_init_random, 2, "a trial for each class is needed")
         whole_number("num_candidates", num_candidates, 1, "500 is usual")
         self.classifier = classifier
         self.gamma = float(gamma)
+        self.random_share = float(random_share)
         self.num_init_random = int(num_init_random)
         self.num_candidates = int(num_candidates)
         self._domains = search_space(self.config_space)
@@ -115,6 +121,7 @@ class BoreSearcher(RandomSearcher):
             **super().settings(),
             "classifier": self.classifier,
             "gamma": self.gamma,
+            "random_share": self.random_share,
             "num_init_random": self.num_init_random,
             "num_candidates": self.num_candidates,
         }
@@ -139,7 +146,10 @@ class BoreSearcher(RandomSearcher):
         return super().suggest()
 
     def _search(self) -> Callable[[], Config | None] | None:
-        """What finds a configuration, on copies of what it needs; None as long as there is nothing to learn from."""
+        """What finds a configuration, on copies of what it needs; None where it is to be random.
+
+        That is as long as there is nothing to learn from, and now and then.
+        """
         if self._costs is None or not self._domains:
             return None
         observed = {trial: costs[0] for trial, costs in self._costs.at_highest(self.num_init_random).items()}
@@ -148,20 +158,22 @@ class BoreSearcher(RandomSearcher):
         observed.update(dict.fromkeys(sorted(self._costs.failed), math.inf))
         trials = sorted((trial for trial in observed if trial in self._configs), key=lambda trial: observed[trial])
         trials = trials[:: -(-len(trials) // _MAX_OBSERVATIONS)]
-        good = _good_ones([observed[trial] for trial in trials], self.gamma)
-        if good.all() or not good.any():
+        gains = _gains([observed[trial] for trial in trials], self.gamma)
+        if gains.all() or not gains.any():
             return None
         space, known = self.config_space, frozenset() if self.allow_duplicates else frozenset(self._seen)
         configs = [self._configs[trial] for trial in trials]
         rng = self.random.generator(self.num_suggestions, _STREAM)
+        if rng.random() < self.random_share:
+            return None
         fit, num_candidates = CLASSIFIERS[self.classifier], self.num_candidates
         given, left = self._given, None if self._left is None else self._left.numbers()
 
         def search() -> Config | None:
             features = np.stack([encode(space, config) for config in configs])
-            model = fit(features, good, int(rng.integers(2**31)))
+            model = fit(features, gains, int(rng.integers(2**31)))
             if given is not None and left is not None:
-                # In random order, which decides among equal probabilities.
+                # In random order, which decides among equal scores.
                 among = rng.permutation(left)[:_MAX_SCORED]
                 return given.config(int(among[model(given.rows[among]).argmax()])) if len(among) else None
             return CandidateSearch(space, model, rng).best(num_candidates, known, configs[:_INCUMBENTS])
@@ -198,7 +210,13 @@ class BoreSearcher(RandomSearcher):
             self._costs.fail(trial_id)
 
 
-def _good_ones(costs: Sequence[float], gamma: float) -> npt.NDArray[np.bool_]:
-    """Which of the costs, given in increasing order, are at most their ``gamma`` quantile, and finite."""
+def _gains(costs: Sequence[float], gamma: float) -> npt.NDArray[np.float64]:
+    """What each of the costs, given in increasing order, gains: how many good ones it is no worse than, over the mean.
+
+    Good ones are at most the ``gamma`` quantile, and finite. 0: it is none of them.
+    """
     threshold = costs[math.ceil(gamma * len(costs)) - 1]
-    return np.array([math.isfinite(cost) and cost <= threshold for cost in costs])
+    good = [cost for cost in costs if math.isfinite(cost) and cost <= threshold]
+    gains = np.zeros(len(costs))
+    gains[: len(good)] = len(good) - np.searchsorted(good, good)
+    return gains / gains[: len(good)].mean() if good else gains
