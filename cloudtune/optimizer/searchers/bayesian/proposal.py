@@ -65,7 +65,7 @@ def _by_model(snapshot: Snapshot, options: ModelOptions) -> Proposal:
 def _within(snapshot: Snapshot, options: ModelOptions, domain: int, category: int) -> Proposal | None:
     """By a model of the trials of one category alone; None if there are too few, or all that it would try is known."""
     within = snapshot.within(domain, category)
-    if not snapshot.warm or not within.is_enough():
+    if within is None or not snapshot.warm:
         return None
     models = Models(within, options)
     config = _best(within, *models.acquisition(), (domain, category))

@@ -86,30 +86,26 @@ class Snapshot:
     model: ModelOptions | None
     given: Given | None = None
 
-    def within(self, domain: int, category: int) -> Snapshot:
-        """What is known of the configurations with one category of a domain; parameters are of other models."""
+    def within(self, domain: int, category: int) -> Snapshot | None:
+        """What is known of the configurations with one category of a domain; None if models need to know more.
+
+        Values that are all alike tell nothing of where others may be: then what other categories show is a guide.
+        """
 
         def has(row: Array) -> bool:
             return bool(self.encoder.categories_in(row[None], domain)[0] == category)
 
-        return replace(
-            self,
-            observations=[one for one in self.observations if has(one.row)],
-            pending=[(row, level) for row, level in self.pending if has(row)],
-            warm={},
-            fitted={},
-        )
-
-    def is_enough(self) -> bool:
-        """Whether what was observed is enough for the models that there are to be."""
-        shown = [one.shown for one in self.observations]
-        if (
-            len({one.trial for one in self.observations if one.shown.objective < math.inf}) < MIN_FINITE
-            or self.model is None
-        ):
-            return False
-        constraint = not self.model.constraint or any(one.constraint is not None for one in shown)
-        return constraint and (self.model.cost_exponent is None or any(one.cost is not None for one in shown))
+        observations = [one for one in self.observations if has(one.row)]
+        shown = [one.shown for one in observations]
+        finite = {one.trial: one.shown.objective for one in observations if one.shown.objective < math.inf}
+        if self.model is None or len(finite) < MIN_FINITE or len(set(finite.values())) == 1:
+            return None
+        if self.model.constraint and all(one.constraint is None for one in shown):
+            return None
+        if self.model.cost_exponent is not None and all(one.cost is None for one in shown):
+            return None
+        pending = [(row, level) for row, level in self.pending if has(row)]
+        return replace(self, observations=observations, pending=pending, warm={}, fitted={})
 
     def rng(self, purpose: int) -> np.random.Generator:
         """A generator for one purpose of this suggestion."""
