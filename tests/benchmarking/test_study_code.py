@@ -78,7 +78,7 @@ def test_what_a_method_runs_is_in_its_fingerprint(method: str) -> None:
         threading.setprofile(None)
     package = ROOT / "cloudtune"
     names = {path.relative_to(ROOT).as_posix() for path in map(Path, called) if path.is_relative_to(package)}
-    assert "cloudtune/optimizer/baselines.py" in names
+    assert any(name.startswith("cloudtune/optimizer/baselines/") for name in names)
     assert {name for name in names if not name.startswith(AROUND)} <= set(sources(method, for_regret=False))
 
 
