@@ -64,6 +64,8 @@ CLAIMS: Sequence[Claim] = (
         "BO beats random search, and MOBSTER beats ASHA.",
         Question("models", "BO", "random search", "rank", "below"),
         Question("models", "MOBSTER", "ASHA", "rank", "below"),
+        Question("models", "BO", "random search", "time to their final rank"),
+        Question("models", "MOBSTER", "ASHA", "time to their final rank"),
     ),
     _claim(
         "cost",

@@ -26,12 +26,13 @@ def rows_of(kinds: str, flags: str) -> list[Any]:
 
 
 def test_the_most_neglected_category_comes_first() -> None:
-    """Measured by its share of what is due to each: of three kinds tried ten times, 1.8 times."""
+    """Measured by its share of what is due to each: of three kinds tried ten times, 2.2 times, and of two 2.9 times."""
     encoder = Encoder(SPACE)
     assert neglected(encoder, rows_of("aaaaaaaacb", "tttttffftt"), 9) == (1, 1)
     assert neglected(encoder, rows_of("aaaaaaaabc", "ttttttttff"), 9) == (1, 1)
     assert neglected(encoder, rows_of("aaaaaabbcc", "tttttttttt"), 9) == (2, 1)
-    assert neglected(encoder, rows_of("aaaaaabbcc", "tttttttfff"), 9) is None
+    assert neglected(encoder, rows_of("aaaabbbccc", "tttttttfff"), 9) is None
+    assert neglected(encoder, rows_of("aaaaabbbcc", "tttttttfff"), 9) == (1, 2)
 
 
 def test_two_of_three_suggestions_are_free() -> None:
@@ -42,7 +43,7 @@ def test_two_of_three_suggestions_are_free() -> None:
 
 def test_a_trial_counts_once() -> None:
     """Also where it has shown something at several levels."""
-    rows = rows_of("aaaaabbcc", "ttttfffff")
+    rows = rows_of("aaabbbccc", "ttttfffff")
     assert neglected(Encoder(SPACE), rows, 9) is None
     assert neglected(Encoder(SPACE), rows_of("aaaaaaaab", "tttffffff") + 9 * rows_of("c", "t"), 9) is not None
 
@@ -79,7 +80,39 @@ def test_a_category_that_begins_badly_is_tried_again() -> None:
     points = [{"kind": "deep", "x": x} for x in (0.65, 0.95)] + [{"kind": "plain", "x": x} for x in (0.1, 0.6)]
     configs = run(made(space, points_to_evaluate=points), report, 22)
     assert sum(config["kind"] == "deep" for config in configs[4:]) >= 2
-    assert min(report(config)["loss"] for config in configs) < 1.0
+    # Outside of the hole it is 8.
+    assert min(report(config)["loss"] for config in configs if config["kind"] == "deep") < 4.0
+
+
+def test_what_of_a_category_is_tried_goes_by_its_own_trials() -> None:
+    """Beside values that are all near 1, those of the other category are all alike, and where it is best is unknown.
+
+    By a model of all trials, 25 trials are too few.
+    """
+    space = {"kind": choice(["plain", "deep"]), "x": uniform(0, 1)}
+
+    def report(config: Config) -> dict[str, Any]:
+        if config["kind"] == "plain":
+            return {"loss": 1.0 + (config["x"] - 0.5) ** 2}
+        return {"loss": 0.2 + 60.0 * (config["x"] - 0.3) ** 2}
+
+    points = [{"kind": "deep", "x": x} for x in (0.75, 0.95)] + [{"kind": "plain", "x": x} for x in (0.1, 0.6)]
+    configs = run(made(space, points_to_evaluate=points), report, 22)
+    assert min(report(config)["loss"] for config in configs) < 0.5
+
+
+def test_a_category_that_nothing_is_known_of_goes_by_the_model_of_all() -> None:
+    """Where all its trials have failed, for instance."""
+    space = {"kind": choice(["fine", "broken"]), "x": uniform(0, 1)}
+
+    def report(config: Config) -> dict[str, Any] | None:
+        return {"loss": (config["x"] - 0.5) ** 2} if config["kind"] == "fine" else None
+
+    scheduler = made(space)
+    configs = run(scheduler, report, 20)
+    assert 3 <= sum(config["kind"] == "broken" for config in configs) <= 9
+    assert min((config["x"] - 0.5) ** 2 for config in configs if config["kind"] == "fine") < 1e-3
+    assert scheduler.searcher.outcome() == {"failed_fits": 0, "by_chance": 0}
 
 
 @pytest.mark.parametrize("kind", ["a", "b"])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from cloudtune.optimizer.searchers.bayesian.acquisition import Acquisition
 from cloudtune.optimizer.searchers.bayesian.encoder import Array, Encoder
 from cloudtune.optimizer.searchers.bayesian.maximum import values_at
-from cloudtune.optimizer.searchers.bayesian.neglect import neglected
 from cloudtune.optimizer.searchers.bayesian.snapshot import Given
 from cloudtune.optimizer.searchers.bayesian.subset import Indices
 from cloudtune.trial import Config
@@ -24,27 +21,26 @@ def best_given(
     acquisition: Acquisition,
     encoder: Encoder,
     incumbents: Array,
-    tried: Sequence[Array],
-    number: int,
+    wanted: tuple[int, int] | None,
     rng: np.random.Generator,
 ) -> Config:
-    """The configuration of the greatest acquisition; one with a category that was neglected, where it is due.
+    """The configuration of the greatest acquisition; one of the wanted category, if there is any.
 
     Args:
         given: Which there are; one must be left.
         acquisition: What to maximise.
         encoder: Of the configurations.
         incumbents: Rows of the best configurations so far.
-        tried: Rows of all configurations so far.
-        number: Of the suggestion.
+        wanted: Number of a domain, and of the category that it is to have there; None: any.
         rng: Of all draws.
     """
     numbers = asked(given, incumbents, rng)
     rows = given.configs.rows[numbers]
-    if (wanted := neglected(encoder, tried, number, rows)) is not None:
+    if wanted is not None:
         domain, category = wanted
         having = encoder.categories_in(rows, domain) == category
-        numbers, rows = numbers[having], rows[having]
+        if having.any():
+            numbers, rows = numbers[having], rows[having]
     return given.configs.config(int(numbers[values_at(acquisition, rows).argmax()]))
 
 

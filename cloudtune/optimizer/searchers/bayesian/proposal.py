@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from cloudtune.config_space import ConfigSampler, config_key
+from cloudtune.optimizer.searchers.bayesian.acquisition import Acquisition
 from cloudtune.optimizer.searchers.bayesian.candidates import candidate_rows, new_config
 from cloudtune.optimizer.searchers.bayesian.encoder import Array
 from cloudtune.optimizer.searchers.bayesian.given import best_given
@@ -46,27 +47,49 @@ def _one_thread() -> Iterator[None]:
 
 
 def _by_model(snapshot: Snapshot, options: ModelOptions) -> Proposal:
-    models = Models(snapshot, options)
-    acquisition, incumbents = models.acquisition()
-    encoder = snapshot.encoder
     tried = [*(one.row for one in snapshot.observations), *(row for row, _ in snapshot.pending)]
+    given = snapshot.given
+    among = None if given is None else given.configs.rows[given.left]
+    wanted = neglected(snapshot.encoder, tried, snapshot.number, among)
+    if wanted is not None:
+        proposal = _within(snapshot, options, *wanted)
+        if proposal is not None:
+            return proposal
+    models = Models(snapshot, options)
+    config = _best(snapshot, *models.acquisition(), wanted)
+    by_chance = config is None
+    config = _by_chance(snapshot) if config is None else config
+    return Proposal(snapshot.number, config, models.parameters, models.fitted, models.failed_fits, by_chance)
+
+
+def _within(snapshot: Snapshot, options: ModelOptions, domain: int, category: int) -> Proposal | None:
+    """By a model of the trials of one category alone; None if there are too few, or all that it would try is known."""
+    within = snapshot.within(domain, category)
+    if within is None or not snapshot.warm:
+        return None
+    models = Models(within, options)
+    config = _best(within, *models.acquisition(), (domain, category))
+    if config is None:
+        return None
+    return Proposal(snapshot.number, config, snapshot.warm, snapshot.fitted, models.failed_fits)
+
+
+def _best(
+    snapshot: Snapshot, acquisition: Acquisition, incumbents: Array, wanted: tuple[int, int] | None
+) -> Config | None:
+    """The best new configuration; of the wanted category if there is one, else of all. None if all tried is known."""
+    encoder = snapshot.encoder
     if snapshot.given is not None:
-        config = best_given(snapshot.given, acquisition, encoder, incumbents, tried, snapshot.number, snapshot.rng(2))
-        return Proposal(snapshot.number, config, models.parameters, models.fitted, models.failed_fits)
+        return best_given(snapshot.given, acquisition, encoder, incumbents, wanted, snapshot.rng(2))
     rows = candidate_rows(snapshot.space, encoder, incumbents, snapshot.known, snapshot.rng(2))
 
     def best_of(rows: Array, kept: int | None = None) -> Config | None:
         return _first_new(snapshot, map(encoder.config, best_first(acquisition, encoder, rows, snapshot.rng(3), kept)))
 
     best = None
-    if (wanted := neglected(encoder, tried, snapshot.number)) is not None:
+    if wanted is not None:
         best = best_of(encoder.with_category(rows, *wanted), wanted[0])
-    if best is None:
-        best = best_of(rows)
-    config = _by_chance(snapshot) if best is None else best
-    return Proposal(
-        snapshot.number, config, models.parameters, models.fitted, models.failed_fits, by_chance=best is None
-    )
+    return best_of(rows) if best is None else best
 
 
 def _planned(snapshot: Snapshot) -> Config:

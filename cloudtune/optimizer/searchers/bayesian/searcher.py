@@ -11,13 +11,10 @@ from cloudtune.optimizer.extras import need_extra
 from cloudtune.optimizer.goal import Goal
 from cloudtune.optimizer.searchers.bayesian.encoder import Encoder
 from cloudtune.optimizer.searchers.bayesian.observations import Observations
-from cloudtune.optimizer.searchers.bayesian.snapshot import Given, ModelOptions, Proposal, Snapshot
+from cloudtune.optimizer.searchers.bayesian.snapshot import MIN_FINITE, Given, ModelOptions, Proposal, Snapshot
 from cloudtune.optimizer.searchers.given_configs import GivenConfigs, LeftConfigs
 from cloudtune.optimizer.searchers.searcher import Searcher
 from cloudtune.trial import Config
-
-#: Trials with a finite value that a model is made of, at least.
-_MIN_FINITE = 2
 
 
 class BayesianSearcher(Searcher):
@@ -85,7 +82,7 @@ class BayesianSearcher(Searcher):
         super().__init__(config_space, points, random_seed)
         need_extra("botorch", "bo", "Bayesian optimisation")
         whole_number("num_init_random", num_init_random, 1, "5 is usual")
-        whole_number("max_size_data_for_model", max_size_data_for_model, _MIN_FINITE, "500 is usual")
+        whole_number("max_size_data_for_model", max_size_data_for_model, MIN_FINITE, "500 is usual")
         if cost_budget is not None and (cost_attr is None or not cost_budget > 0):
             raise ValueError(
                 f"cost_budget must be above 0 and comes with cost_attr, got {cost_budget!r} and {cost_attr!r}"
@@ -229,7 +226,7 @@ class BayesianSearcher(Searcher):
         kept = self._observations
         if kept is None or self.num_suggestions < self.num_init_random or not self._encoder.num_domains:
             return None
-        if kept.num_finite() < _MIN_FINITE:
+        if kept.num_finite() < MIN_FINITE:
             return None
         exponent = None
         if self.cost_attr is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from cloudtune.optimizer.searchers.bayesian.observations import Observation
 from cloudtune.optimizer.searchers.bayesian.subset import Indices
 from cloudtune.optimizer.searchers.given_configs import GivenConfigs
 from cloudtune.trial import Config
+
+#: Trials with a finite value that a model is made of, at least.
+MIN_FINITE = 2
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,27 @@ class Snapshot:
     fitted: Mapping[str, int]
     model: ModelOptions | None
     given: Given | None = None
+
+    def within(self, domain: int, category: int) -> Snapshot | None:
+        """What is known of the configurations with one category of a domain; None if models need to know more.
+
+        Values that are all alike tell nothing of where others may be: then what other categories show is a guide.
+        """
+
+        def has(row: Array) -> bool:
+            return bool(self.encoder.categories_in(row[None], domain)[0] == category)
+
+        observations = [one for one in self.observations if has(one.row)]
+        shown = [one.shown for one in observations]
+        finite = {one.trial: one.shown.objective for one in observations if one.shown.objective < math.inf}
+        if self.model is None or len(finite) < MIN_FINITE or len(set(finite.values())) == 1:
+            return None
+        if self.model.constraint and all(one.constraint is None for one in shown):
+            return None
+        if self.model.cost_exponent is not None and all(one.cost is None for one in shown):
+            return None
+        pending = [(row, level) for row, level in self.pending if has(row)]
+        return replace(self, observations=observations, pending=pending, warm={}, fitted={})
 
     def rng(self, purpose: int) -> np.random.Generator:
         """A generator for one purpose of this suggestion."""
