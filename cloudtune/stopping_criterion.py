@@ -38,6 +38,10 @@ class Criterion:
         """Active tuning times (seconds) at which the verdict may change although nothing happens."""
         return []
 
+    def cost_limits(self) -> list[float]:
+        """Dollars over all trials at which the verdict may change although nothing else happens."""
+        return []
+
     def longest(self) -> float | None:
         """Active tuning time (seconds) after which the verdict is certainly to stop; None if there is no such limit."""
         return None
@@ -92,6 +96,9 @@ class _Combined(Criterion):
 
     def wake_times(self) -> list[float]:
         return [time for part in self._parts for time in part.wake_times()]
+
+    def cost_limits(self) -> list[float]:
+        return [limit for part in self._parts for limit in part.cost_limits()]
 
     def longest(self) -> float | None:
         limits = [part.longest() for part in self._parts]
@@ -214,6 +221,9 @@ class StoppingCriterion(Criterion):
 
     def wake_times(self) -> list[float]:
         return [] if self.max_wallclock_time is None else [self.max_wallclock_time]
+
+    def cost_limits(self) -> list[float]:
+        return [] if self.max_cost is None else [self.max_cost]
 
     def longest(self) -> float | None:
         return self.max_wallclock_time

@@ -86,7 +86,10 @@ class End(NamedTuple):
 
 
 class Bill(NamedTuple):
-    """What an attempt has cost. It comes after the end of the attempt; a later bill replaces an earlier one."""
+    """What an attempt has cost. It comes after the end of the attempt; a later bill replaces an earlier one.
+
+    Where a limit of cost is reached, one that is not final may come before the end.
+    """
 
     trial_id: int
     attempt: int

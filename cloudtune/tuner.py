@@ -258,6 +258,7 @@ class Tuner:
         for callback in self.callbacks:
             callback.on_log_read()
         hand_over(self.trial_backend, place, store, self.status)
+        self.trial_backend.watch_cost(self.stop_criterion.cost_limits(), self.status.cost)
         self._loop = TuningLoop(
             backend=self.trial_backend,
             scheduler=self.scheduler,

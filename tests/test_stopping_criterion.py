@@ -24,6 +24,7 @@ def test_criteria_combine() -> None:
     assert not (time_up & enough)(status)
     assert (enough | (lambda s: s.num_evaluations == 5))(status)
     assert (time_up | enough).wake_times() == [10]
+    assert (time_up & StoppingCriterion(max_cost=5) | enough).cost_limits() == [5]
 
 
 @pytest.mark.parametrize(

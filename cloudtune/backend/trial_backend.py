@@ -137,6 +137,16 @@ class TrialBackend(ABC):
             seconds: Active tuning time so far.
         """
 
+    def watch_cost(self, limits: Sequence[float], spent: float) -> None:  # noqa: B027 - reports tell most costs
+        """Told before trials are started at which costs the tuner wants to hear of them at once.
+
+        A backend that knows when one is reached sends bills then, which are not final, of all attempts that run.
+
+        Args:
+            limits: Dollars, over all trials.
+            spent: Dollars so far, by the log.
+        """
+
     @abstractmethod
     def attach(self, trials: Sequence[LeftRunning]) -> None:
         """Takes over what an earlier tuner left.

@@ -40,7 +40,7 @@ def change(tuner: Tuner, changes: Mapping[str, Any]) -> None:
             setattr(tuner, name, changes[name])
 
 
-def longest_time(changes: Mapping[str, Any], before: float) -> float | None:
+def longest_time(changes: Mapping[str, Any], before: float | None) -> float | None:
     """Seconds that the experiment may take, changed like this; None: nothing limits its time.
 
     Args:

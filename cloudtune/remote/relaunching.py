@@ -24,6 +24,7 @@ from cloudtune.remote.tuner_job import TRIAL, Settings, TunerPlace
 from cloudtune.store.entries import FINISHED
 from cloudtune.store.s3_lease import check_free, read_lease
 from cloudtune.store.s3_log import S3LogView
+from cloudtune.tuning_status import TuningStatus
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class NextJob:
         instance_type: Of its machines.
         instance_count: How many.
         max_run: Seconds that it may run.
-        needed: Seconds that the experiment may take; None: nothing limits its time.
+        needed: Seconds that the experiment may still take; None: nothing limits its time, or nobody has told.
     """
 
     instance_type: str
@@ -78,7 +79,7 @@ def launch_again(
         )
     attempts = place.attempts()
     _check_free(experiment, attempts, *newest)
-    _check_unfinished(experiment, changes)
+    status = _unfinished(experiment, changes)
     # Of an earlier launch, and by a job like its own, if the newest was damaged: the log brings it up to date.
     shipped = newest_shipped(place, [number for number, _ in launches(place, attempts=attempts)])
     aws = experiment.bucket.aws
@@ -87,7 +88,8 @@ def launch_again(
     settings = _settings(place, [number for number in attempts if number <= newest[0]])
     changes = {**kept_changes(place, newest[0]), **changes}
     settings = replace(settings, changes={**settings.changes, **changes}, takeover_from="")
-    settings, described, needed = _with_time(settings, described, changes)
+    settings, described = _with_time(settings, described)
+    needed = None if settings.longest is None else max(0.0, settings.longest - status.wallclock_time)
     tags = aws.call("sagemaker", "list_tags", ResourceArn=described["TrainingJobArn"], MaxResults=100)["Tags"]
     machines = described["ResourceConfig"]
     with admit(NextJob(machines["InstanceType"], machines["InstanceCount"], settings.max_run, needed)):
@@ -127,7 +129,8 @@ def _check_free(experiment: S3Experiment, attempts: Sequence[int], newest: int, 
         )
 
 
-def _check_unfinished(experiment: S3Experiment, changes: Mapping[str, Any]) -> None:
+def _unfinished(experiment: S3Experiment, changes: Mapping[str, Any]) -> TuningStatus:
+    """How it stands; raises NothingToContinue."""
     course = Course()
     course.apply_all(S3LogView(experiment.bucket, experiment.root).blocks())
     # More workers, or failures that count for less, give nothing to do to one that is through.
@@ -136,17 +139,17 @@ def _check_unfinished(experiment: S3Experiment, changes: Mapping[str, Any]) -> N
             f"experiment '{experiment.name}' has ended ({course.status.finished_why}): widen a limit, as "
             "--max-wallclock-time 1200"
         )
+    return course.status
 
 
-def _with_time(
-    settings: Settings, described: Mapping[str, Any], changes: Mapping[str, Any]
-) -> tuple[Settings, dict[str, Any], float | None]:
+def _with_time(settings: Settings, described: Mapping[str, Any]) -> tuple[Settings, dict[str, Any]]:
     """Gives the job the time that a changed criterion needs, if that is more than its predecessor had; and tells it."""
-    needed = longest_time(changes, settings.max_run - MARGIN)
-    max_run = max(settings.max_run, LONGEST_JOB if needed is None else min(LONGEST_JOB, int(needed) + MARGIN))
+    max_run, longest = settings.max_run, longest_time(settings.changes, settings.longest)
+    if STOP_CRITERION in settings.changes:
+        max_run = max(max_run, LONGEST_JOB if longest is None else min(LONGEST_JOB, int(longest) + MARGIN))
     condition = dict(described["StoppingCondition"])
     if "MaxWaitTimeInSeconds" in condition:
         # The job to go by may be of an earlier launch than the settings.
         condition["MaxWaitTimeInSeconds"] += max_run - condition["MaxRuntimeInSeconds"]
     condition["MaxRuntimeInSeconds"] = max_run
-    return replace(settings, max_run=max_run), {**described, "StoppingCondition": condition}, needed
+    return replace(settings, max_run=max_run, longest=longest), {**described, "StoppingCondition": condition}

@@ -26,10 +26,19 @@ _HAND_OVER_PART = 0.25
 
 def longest_time(tuner: Tuner) -> float | None:
     """Seconds after which the experiment has certainly reached its end; None if nothing limits its time."""
+    return _from(tuner, tuner.status.wallclock_time)
+
+
+def whole_time(tuner: Tuner) -> float | None:
+    """The same for one that has not begun."""
+    return _from(tuner, 0.0)
+
+
+def _from(tuner: Tuner, done: float) -> float | None:
     limit = tuner.stop_criterion.longest()
     if limit is None:
         return None
-    left = max(0.0, limit - tuner.status.wallclock_time)
+    left = max(0.0, limit - done)
     if tuner.wait_trial_completion_when_stopping:
         last = tuner.trial_backend.longest_trial()
         if last is None:

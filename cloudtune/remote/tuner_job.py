@@ -66,6 +66,8 @@ class Settings:
         leave_trials: When the job is stopped, its trials' jobs go on.
         takeover_from: Take the experiment over from the owner of the lease with this nonce.
         changes: What is other than in the pickled tuner, see :func:`cloudtune.remote.changes.change`.
+        longest: Seconds of active tuning time that the experiment takes at most, from its beginning on; None: nothing
+            limits it, or nobody has told.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Settings:
     leave_trials: bool = False
     takeover_from: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
+    longest: float | None = None
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,9 @@ class SharedBudget(Criterion):
     def wake_times(self) -> list[float]:
         return self.inner.wake_times()
 
+    def cost_limits(self) -> list[float]:
+        return self.inner.cost_limits()
+
     def longest(self) -> float | None:
         return self.inner.longest()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from cloudtune.errors import ExperimentLocked, ExperimentNotFound
 from cloudtune.experiments.s3_finding import find_in_s3
 from cloudtune.remote.changes import change, changes_of, longest_time
 from cloudtune.remote.launches import newest_launch, why_failed
-from cloudtune.remote.relaunching import NothingToContinue, launch_again
+from cloudtune.remote.relaunching import NextJob, NothingToContinue, launch_again
 from cloudtune.remote.time_limit import LONGEST_JOB, MARGIN
 from cloudtune.remote.tuner_job import MANIFEST, PICKLE
 from cloudtune.remote.unpacking import CannotLoad
@@ -101,7 +102,14 @@ def test_the_next_job_is_like_the_last(remote: Remote) -> None:
     remote.cloud.wait_for_job(first)
     experiment = find_in_s3(NAME, "s3://experiments", remote.aws)
     changes = changes_of(StoppingCriterion(max_wallclock_time=7200.0))
-    second = launch_again(experiment, changes)
+    admitted: list[NextJob] = []
+
+    def admit(job: NextJob) -> AbstractContextManager[object]:
+        admitted.append(job)
+        return nullcontext()
+
+    second = launch_again(experiment, changes, admit)
+    assert [(job.max_run, job.needed) for job in admitted] == [(7200 + MARGIN, 7197.0)]  # 3 seconds are over
     newest = newest_launch(remote.place)
     assert newest is not None
     assert (newest[0], newest[1].name) == (1, second)

@@ -296,6 +296,7 @@ def test_a_criterion_of_other_limits_keeps_the_purse() -> None:
     assert wider.purse is purse
     assert (shared.longest(), wider.longest()) == (10, 20)
     assert wider.wake_times() == [20]
+    assert SharedBudget(StoppingCriterion(max_cost=5), purse).cost_limits() == [5]
     assert [name for name, _, _ in wider.describe()] == ["seconds"]
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from cloudtune.aws.errors import AccessDenied
+from cloudtune.aws.training_jobs import STOP_GRACE
 from cloudtune.experiments.s3_finding import S3Experiment
 from cloudtune.localcloud.fault import Fault
 from cloudtune.remote.changes import changes_of
 from cloudtune.remote.relaunching import launch_again
+from cloudtune.remote.time_limit import LONGEST_JOB
 from cloudtune.stopping_criterion import StoppingCriterion
 from cloudtune.studies.budget import BudgetRefused, BudgetUsedUp
 from cloudtune.studies.ledger import Book, Ledger, micros
 from cloudtune.studies.resuming import Resuming
 from tests.studies.launch_world import PLAN, LaunchWorld, cells_of
-from tests.studies.test_budget import TRIAL_COST, TUNER_COST
+from tests.studies.test_budget import TRIAL_COST, TUNER_COST, TUNER_HOUR
 
 ONE = replace(PLAN, methods=("RS",))
 (CELL,) = cells_of(ONE)
@@ -46,6 +49,26 @@ def test_its_tuners_job_counts(world: LaunchWorld) -> None:
     share = book_of(world).share(CELL.name)
     assert micros(TUNER_COST) <= share.tuner < micros(2 * TUNER_COST)
     assert len(world.jobs("InProgress")) == 1
+
+
+@pytest.mark.parametrize("changes", [{}, changes_of(n_workers=3)])
+def test_one_that_takes_several_jobs(world: LaunchWorld, changes: dict[str, Any]) -> None:
+    """Those that carry on for the next one are put aside as well, as when it was launched; also the second time."""
+    plan = replace(ONE, settings=replace(ONE.settings, max_wallclock_time=900_000))
+    world.launch(plan, max_cost=1000.0)
+    each = micros(TUNER_HOUR * (LONGEST_JOB + STOP_GRACE) / 3600)
+    assert book_of(world).share(CELL.name).tuner == pytest.approx(3 * each)
+    experiment = S3Experiment(world.bucket, "", CELL.name, CELL.tag)
+    for attempt in (0, 1):
+        world.begin(CELL, attempt)
+        world.kill(CELL)
+        launch_again(experiment, changes, Resuming(experiment).admit)
+        assert 3 * each <= book_of(world).share(CELL.name).tuner < 3.1 * each
+    world.begin(CELL, 2)
+    world.kill(CELL)
+    shorter = changes_of(StoppingCriterion(max_wallclock_time=3600))
+    launch_again(experiment, shorter, Resuming(experiment).admit)
+    assert each <= book_of(world).share(CELL.name).tuner < 1.1 * each
 
 
 def test_one_that_there_is_no_money_for(world: LaunchWorld) -> None:

@@ -73,7 +73,7 @@ class SimulatedAttempt:
         self._shift = begins - (curve.elapsed[self._first - 1] if self._first else 0.0)
         #: Why it fails after its last report; "": it does not.
         self.failure = curve.failure if self.stop == length else ""
-        #: What it was told to end as, and when it has; None: it goes on.
+        #: What it was told to end as, and when its worker is free then; None: it goes on.
         self.outcome: Outcome | None = None
         self.end_at = 0.0
         #: What is foreseen of it belongs to this generation; anything older does not happen.
@@ -86,6 +86,14 @@ class SimulatedAttempt:
     def last_made(self) -> float:
         """When its last report was made, or when it began if it makes none."""
         return self.made_at(self.stop - 1) if self.stop > self._first else self.begins
+
+    def free_at(self, end: float) -> float:
+        """When its worker is free, by what is known now.
+
+        Args:
+            end: Seconds that this takes after its last report, if it ends by itself.
+        """
+        return self.last_made() + end if self.outcome is None else self.end_at
 
     def made_by(self, now: float) -> int:
         """Position past the last report that is made by then."""
@@ -120,5 +128,5 @@ class SimulatedAttempt:
         metrics[ST_WORKER_TIMESTAMP] = origin + made
         metrics[ST_WORKER_TIME] = seconds
         if price is not None:
-            metrics[ST_WORKER_COST] = price * seconds
+            metrics[ST_WORKER_COST] = price * (made - self.started)
         return Report(self.trial_id, self.number, 0, number, metrics)

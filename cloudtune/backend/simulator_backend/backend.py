@@ -15,7 +15,7 @@ from cloudtune.blackbox.blackbox import Blackbox, Curve
 from cloudtune.blackbox.curve_checks import checked_curve
 from cloudtune.config_domains import ConfigSpaceError, Domain, plain
 from cloudtune.errors import BackendBroken
-from cloudtune.trial import Bill, Config, End, Outcome, Trial, TrialEvent
+from cloudtune.trial import Config, End, Outcome, Trial, TrialEvent
 
 #: Unix seconds at which virtual time begins: the same everywhere, so that all sums of floats are.
 VIRTUAL_START = float(2**30)
@@ -40,7 +40,8 @@ class SimulatorBackend(TrialBackend):
         checkpoints: Whether trials save checkpoints. If not, a resumed trial begins at its first resource again.
         count_scheduler_time: Whether the real time that the scheduler takes moves the virtual clock. Results then
             differ from run to run. It is measured in any case, and stands in the metadata.
-        dollars_per_hour: Price of a worker. From the start of an attempt until its worker is free it is billed.
+        dollars_per_hour: Price of a worker. From the start of an attempt until its worker is free it is billed; a limit
+            of the cost (``max_cost``) ends the experiment when all workers together have cost as much.
         delete_checkpoints: Whether the tuner shall delete a trial's checkpoint when it will not go on any more.
 
     Raises:
@@ -110,7 +111,7 @@ class SimulatorBackend(TrialBackend):
             raise RuntimeError("the backend works for an experiment already; close it first")
         attr = place.max_resource_attr if self.max_resource_attr is None else self.max_resource_attr
         self._check_space(place.config_space, attr)
-        self._work = Course(attr)
+        self._work = Course(attr, self._price, self.delays.end)
         self._woken = False
 
     def _check_space(self, space: Mapping[str, Any], max_resource_attr: str | None) -> None:
@@ -150,6 +151,10 @@ class SimulatorBackend(TrialBackend):
             level = metrics.get(self.blackbox.resource_attr)
             if isinstance(level, (int, float)):
                 work.levels[trial_id] = int(level)
+
+    def watch_cost(self, limits: Sequence[float], spent: float) -> None:
+        """See :meth:`TrialBackend.watch_cost`."""
+        self._opened().meter.watch(limits, spent)
 
     def attach(self, trials: Sequence[LeftRunning]) -> None:
         """See :meth:`TrialBackend.attach`. Simulated trials never outlive their tuner."""
@@ -202,6 +207,7 @@ class SimulatorBackend(TrialBackend):
         )
         work.attempts[trial_id] = attempt
         work.foresee(self._next_time(work, attempt), attempt)
+        work.meter.foresee(work.now)
 
     def _curve(self, work: Course, trial_id: int, config: Config) -> Curve:
         """The curve of a trial, looked up and checked once as long as the trial keeps its configuration."""
@@ -242,6 +248,7 @@ class SimulatorBackend(TrialBackend):
         attempt.end_at = work.now + self.delays.stop
         if made == attempt.next:
             work.change(self._next_time(work, attempt), attempt)
+        work.meter.foresee(work.now)
 
     def poll(self, timeout: float | None) -> list[TrialEvent]:
         """See :meth:`TrialBackend.poll`: moves the clock to what happens next. What happens at one time comes at once.
@@ -255,6 +262,10 @@ class SimulatorBackend(TrialBackend):
             left, work.left = work.left, []
             return list(left)
         time = work.next_time()
+        due = work.meter.due
+        if due < time and (timeout is None or due <= work.now + timeout):
+            work.now = max(work.now, due)
+            return list(work.meter.read(work.now))
         if timeout is not None and time > work.now + timeout:
             work.now += timeout
             return []
@@ -289,9 +300,10 @@ class SimulatorBackend(TrialBackend):
         if outcome is not Outcome.paused:
             work.curves.pop(trial_id, None)
         events.append(End(trial_id, number, outcome, reason, code, bill_follows=self._price is not None))
-        if self._price is not None:
-            seconds = work.now - attempt.started
-            events.append(Bill(trial_id, number, self._price * seconds, seconds, 0.0, "simulated", final=True))
+        bill = work.meter.settle(attempt)
+        if bill is not None:
+            events.append(bill)
+        work.meter.foresee(work.now)
 
     def wake(self) -> None:
         """See :meth:`TrialBackend.wake`."""

@@ -6,6 +6,7 @@ import heapq
 import math
 
 from cloudtune.backend.simulator_backend.attempt import SimulatedAttempt
+from cloudtune.backend.simulator_backend.meter import Meter
 from cloudtune.blackbox.blackbox import Curve
 from cloudtune.trial import Config, End
 
@@ -15,12 +16,15 @@ class Course:
 
     Args:
         max_resource_attr: Key of a configuration that tells how far to train, or None.
+        price: Dollars for a second of a worker; None: not known.
+        end: Seconds from the last report of a trial that ends by itself until its worker is free.
     """
 
-    def __init__(self, max_resource_attr: str | None) -> None:
+    def __init__(self, max_resource_attr: str | None, price: float | None, end: float) -> None:
         self.max_resource_attr = max_resource_attr
         self.now = 0.0
         self.attempts: dict[int, SimulatedAttempt] = {}
+        self.meter = Meter(price, end, self.attempts)
         #: The resource of each trial's checkpoint, as its last attempt that ended has left it.
         self.levels: dict[int, int] = {}
         #: Of each trial that may go on, its configuration and its curve.

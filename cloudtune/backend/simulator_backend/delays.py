@@ -18,6 +18,9 @@ class SimulatedDelays:
         stop: From a decision to stop or to pause until the worker is free. Training ends at once.
         end: From the last report of a trial that ends by itself until its worker is free.
 
+    The tuner hears of an end no sooner than of the last report: where that is under way for longer, the worker waits
+    for its next trial, and costs nothing.
+
     Raises:
         ValueError: One is no number, negative or not finite.
     """

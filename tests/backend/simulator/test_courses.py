@@ -215,13 +215,13 @@ def test_report_may_lack_a_metric() -> None:
 
 
 def test_workers_are_billed() -> None:
-    """With a price, reports tell what the attempt has cost, and a bill how long its worker was busy."""
+    """With a price, reports tell what the attempt has cost from its start, and a bill how long its worker was busy."""
     delays = SimulatedDelays(start=3, stop=4)
     backend = opened(SimulatorBackend(Ramp(), delays=delays, dollars_per_hour=36.0))
     backend.start_trial(trial(0, 2))
     (report,) = backend.poll(None)
     assert isinstance(report, Report)
-    assert report.metrics["st_worker_cost"] == pytest.approx(0.02)
+    assert report.metrics["st_worker_cost"] == pytest.approx(0.05)
     backend.stop_trial(0)
     end, bill = backend.poll(None)
     assert isinstance(end, End)
@@ -229,6 +229,60 @@ def test_workers_are_billed() -> None:
     assert isinstance(bill, Bill)
     assert bill.dollars == pytest.approx(0.09)
     assert bill == Bill(0, 0, bill.dollars, 9.0, 0.0, "simulated", final=True)
+
+
+def test_a_worker_is_billed_until_it_is_free() -> None:
+    """Reports under way for longer than an end or a stop takes cost nothing, though the tuner waits for them."""
+    delays = SimulatedDelays(report=7, end=1, stop=2)
+    backend = opened(SimulatorBackend(Ramp(), delays=delays, dollars_per_hour=3600))
+    backend.start_trial(trial(0, 2))
+    assert goes_on(backend)[4:] == [(17, 0, 5), (17, 0, "completed"), (17, 0, 11)]
+    backend.start_trial(trial(2, 2))
+    began = clock(backend)
+    assert happens(backend) == [(began + 9, 2, 1)]
+    backend.stop_trial(2)
+    assert goes_on(backend)[-2:] == [(began + 15, 2, "stopped"), (began + 15, 2, 11)]
+
+
+def test_a_limit_of_cost_is_told_when_it_is_reached() -> None:
+    """What all that runs has cost comes as bills at that moment, while nothing else happens; each limit comes once."""
+    backend = opened(SimulatorBackend(Ramp(), delays=SimulatedDelays(start=100), dollars_per_hour=3600))
+    backend.watch_cost([19.0, 60.0, 18.0, 10.0], 10.0)
+    for number in (0, 1):
+        backend.start_trial(trial(number, 9))
+    assert happens(backend) == [(pytest.approx(4), 0, pytest.approx(4)), (pytest.approx(4), 1, pytest.approx(4))]
+    assert backend.poll(0.25) == []
+    assert happens(backend)[0] == (pytest.approx(4.5), 0, pytest.approx(4.5))
+    backend.stop_trial(0)
+    end, bill = backend.poll(None)
+    assert isinstance(bill, Bill)
+    assert (end.trial_id, bill.final) == (0, True)
+    assert bill.seconds == pytest.approx(4.5)
+    (bill,) = backend.poll(None)  # 4.5 by the one that has ended, 10 before
+    assert isinstance(bill, Bill)
+    assert (bill.trial_id, bill.final) == (1, False)
+    assert bill.dollars == pytest.approx(45.5)
+    assert happens(backend) == [(109, 1, 1)]
+
+
+def test_a_stop_that_takes_long_costs_what_it_takes() -> None:
+    """A limit that a trial would not have reached by itself is reached while it stops."""
+    backend = opened(SimulatorBackend(Ramp(), delays=SimulatedDelays(stop=100), dollars_per_hour=3600))
+    backend.watch_cost([50.0], 0.0)
+    backend.start_trial(trial(0, 1))
+    assert happens(backend) == [(1, 0, 1)]
+    backend.stop_trial(0)
+    assert happens(backend) == [(pytest.approx(50), 0, pytest.approx(50))]
+    assert goes_on(backend) == [(101, 0, "stopped"), (101, 0, 101)]
+
+
+def test_without_a_price_no_limit_of_cost_is_reached() -> None:
+    """Where workers cost nothing, or nobody knows what, the limit changes nothing."""
+    for price in (None, 0.0):
+        backend = opened(SimulatorBackend(Ramp(), dollars_per_hour=price))
+        backend.watch_cost([1e-9], 0.0)
+        backend.start_trial(trial(0, 2))
+        assert [told[2] for told in goes_on(backend)][:6] == [1, 2, 3, 4, 5, "completed"]
 
 
 def test_takes_over_what_an_earlier_tuner_left() -> None:
@@ -428,9 +482,15 @@ _SECONDS = st.sampled_from([0.0, 1.0, 3.7])
 def test_any_order_of_wishes(wishes: list[tuple[str, int]], delays: SimulatedDelays, checkpoints: bool) -> None:
     """Reports of an attempt come once, in order and before its end, whatever a tuner asks for and when.
 
-    Levels follow on each other, with checkpoints none comes twice in one trial, and the clock never goes back.
+    Levels follow on each other, with checkpoints none comes twice in one trial, and the clock never goes back. A limit
+    of cost is told when it is reached, and no later.
     """
-    backend = opened(SimulatorBackend(Ramp(startup=1, failing=(4,)), delays=delays, checkpoints=checkpoints))
+    backend = opened(
+        SimulatorBackend(Ramp(startup=1, failing=(4,)), delays=delays, checkpoints=checkpoints, dollars_per_hour=3600.0)
+    )
+    limits = [2.0, 2.5, 20.0]
+    backend.watch_cost(limits, 0.0)
+    bills: dict[tuple[int, int], float] = {}
     attempts: dict[int, int] = {}
     running: set[int] = set()
     numbers: dict[tuple[int, int], list[int]] = {}
@@ -440,9 +500,15 @@ def test_any_order_of_wishes(wishes: list[tuple[str, int]], delays: SimulatedDel
 
     def take(timeout: float | None) -> None:
         nonlocal before
-        for event in backend.poll(timeout):
-            assert event.trial_id in running
+        events = backend.poll(timeout)
+        for event in events:
             assert event.attempt == attempts[event.trial_id]
+            if isinstance(event, Bill):
+                assert event.final is not (event.trial_id in running)
+                assert event.dollars is not None
+                bills[event[:2]] = event.dollars
+                continue
+            assert event.trial_id in running
             if isinstance(event, Report):
                 numbers.setdefault(event[:2], []).append(event.number)
                 levels.setdefault(event.trial_id, []).append(event.metrics["epoch"])
@@ -450,6 +516,11 @@ def test_any_order_of_wishes(wishes: list[tuple[str, int]], delays: SimulatedDel
                 running.discard(event.trial_id)
                 if event.outcome is Outcome.paused:
                     resumable.add(event.trial_id)
+        cost = sum(bills.values())
+        if any(isinstance(event, Bill) and not event.final for event in events):
+            assert cost == pytest.approx(limits.pop(0))
+        while limits and cost >= limits[0]:  # by final bills
+            assert cost == pytest.approx(limits.pop(0))
         assert clock(backend) >= before
         before = clock(backend)
 

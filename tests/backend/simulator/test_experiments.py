@@ -171,7 +171,7 @@ LIMITS = [
     (StoppingCriterion(max_num_trials_started=4), lambda status: status.num_trials_started == 4),
     (StoppingCriterion(max_num_trials_completed=2), lambda status: status.num_trials_completed == 2),
     (StoppingCriterion(max_num_trials_finished=2), lambda status: status.num_trials_finished == 2),
-    (StoppingCriterion(max_cost=0.2), lambda status: 0.2 <= status.cost < 0.4),
+    (StoppingCriterion(max_cost=0.2), lambda status: 0.2 <= status.cost < 0.200001),
     (StoppingCriterion(min_metric_value={"loss": 0.5}), lambda status: status.metric_min["loss"] <= 0.5),
     (StoppingCriterion(max_metric_value={"loss": 8}), lambda status: status.metric_max["loss"] >= 8),
     (
@@ -191,6 +191,39 @@ def test_every_limit_ends_a_simulation(tmp_path: Path, criterion: Any, reached: 
     tuner.run()
     assert reached(tuner.status)
     assert tuner.status.finished_why == "stopping criterion reached"
+
+
+def test_max_cost_counts_while_workers_start(tmp_path: Path) -> None:
+    """Workers that have reported nothing yet cost money: the limit ends the experiment then, but for what a stop takes.
+
+    With more money it goes on until that is spent, as far as it is spent by the log.
+    """
+    spent = []
+    for limit in (100, 500):
+        delays = SimulatedDelays(start=120, stop=2)
+        backend = SimulatorBackend(Ramp(), delays=delays, dollars_per_hour=3600.0)
+        criterion = StoppingCriterion(max_cost=limit) | StoppingCriterion(max_wallclock_time=1e6)
+        tuner = make_tuner(tmp_path / "x", backend, random_search(Ramp()), stop_criterion=criterion, n_workers=4)
+        tuner.run()
+        spent.append(tuner.status.cost)
+    assert spent == pytest.approx([100 + 4 * 2, 500 + 4 * 2])
+    assert tuner.status.wallclock_time == pytest.approx(508 / 4, abs=1e-4)
+    assert not any(e["event"] == "report" and e["time"] < 120 for e in log_of(tmp_path / "x"))
+
+
+def test_an_experiment_goes_on_after_a_limit_of_cost(tmp_path: Path) -> None:
+    """Where the limit alone does not end it all is as if there were none, but for a bill of each that runs then."""
+    plain, limited = (StoppingCriterion(max_num_evaluations=40), StoppingCriterion(max_cost=30))
+    logs = []
+    for name, criterion in (("a", plain), ("b", plain & limited)):
+        delays = SimulatedDelays(start=3, stop=0.25)
+        backend = SimulatorBackend(crossing_table(), delays=delays, dollars_per_hour=3600.0)
+        make_tuner(tmp_path / name, backend, asha("stopping"), stop_criterion=criterion).run()
+        # Suggestions tell how many entries the log had.
+        logs.append([{**entry, "computed_at": 0} for entry in log_of(tmp_path / name)])
+    early = [entry for entry in logs[1] if entry["event"] == "bill" and not entry["final"]]
+    assert len(early) == 2
+    assert [entry for entry in logs[1] if entry not in early] == logs[0]
 
 
 def test_every_limit_has_its_case() -> None:

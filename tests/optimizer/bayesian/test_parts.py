@@ -209,6 +209,24 @@ def test_constraints_and_costs_are_kept_where_they_are_usable() -> None:
     assert kept.spent() == 3.0
 
 
+@pytest.mark.parametrize("goal", [Goal(("loss",), ("min",)), Goal(("loss",), ("min",), "epoch", 9, (3, 9))])
+def test_what_trials_have_cost_is_spent_whatever_became_of_them(goal: Goal) -> None:
+    """Money is gone in trials that fail or pause, between levels too; one that begins anew has not given it back."""
+    kept = Observations(goal, cost_attr="seconds")
+    for trial in range(4):
+        kept.begin(trial, ROW)
+        for epoch in (1, 2):
+            kept.report(trial, {"loss": math.nan if trial == 3 else 1.0, "epoch": epoch, "seconds": 10.0 * epoch})
+    assert kept.spent() == 80.0
+    kept.fail(0)
+    kept.end(1)
+    kept.begin(1, ROW)
+    kept.report(1, {"loss": 1.0, "epoch": 1, "seconds": 11.0})
+    kept.report(2, {"loss": 1.0, "epoch": 3})
+    kept.fail(2)
+    assert kept.spent() == 80.0
+
+
 # ---------------------------------------------------------------------- minimisation
 
 

@@ -33,6 +33,8 @@ class _Trial:
     #: By number of the level.
     shown: list[Shown] = field(default_factory=list)
     last: Shown | None = None
+    #: The highest cost of all its reports.
+    cost: float = 0.0
 
 
 class Observation(NamedTuple):
@@ -81,6 +83,7 @@ class Observations:
             self._constraint(result),
             self._cost(result),
         )
+        trial.cost = max(trial.cost, shown.cost or 0.0)
         if not self.levels:
             trial.last = shown
             return
@@ -129,9 +132,8 @@ class Observations:
         return sum(any(shown.objective < math.inf for shown in trial.shown) for trial in self._trials.values())
 
     def spent(self) -> float:
-        """The sum of what trials have cost."""
-        last = (trial.shown[-1] if trial.shown else trial.last for trial in self._trials.values())
-        return sum(shown.cost for shown in last if shown is not None and shown.cost is not None)
+        """The sum of what trials have cost so far, by their reports and whatever became of them."""
+        return sum(trial.cost for trial in self._trials.values())
 
     def _constraint(self, result: Mapping[str, Any]) -> float | None:
         if self._constraint_attr is None or self._constraint_attr not in result:

@@ -48,7 +48,8 @@ class BayesianSearcher(Searcher):
         cost_attr: Key of a report that tells what the trial has cost so far, in any unit: improvement is divided by
             the expected cost.
         cost_budget: What may be spent in all. The power of the cost falls from 1 to 0 as it is spent (Lee et al. 2020,
-            "Cost-aware Bayesian Optimization"). None: it stays 1.
+            "Cost-aware Bayesian Optimization"). None: it stays 1. The highest cost that each trial has reported counts,
+            also of those that run, or have failed.
         allow_duplicates: False: no configuration is proposed twice, and when a finite space is used up, there is no
             further one.
         restrict_configurations: See :class:`~cloudtune.optimizer.searchers.random_searcher.RandomSearcher`. The
