@@ -66,12 +66,15 @@ class EndJudge:
         if record.usable:
             return TrialStatus.completed, ""
         missing = [key for key in self._required if key not in record.last_metrics]
+        call = f"report({own_names(dict.fromkeys(self._required), '=...')})"
         if not record.last_metrics:
             told = self._max_resource_attr
             told_so = f", which was told {told}={record.trial.config.get(told)}" if told is not None else ""
+            return TrialStatus.failed, f"it ended without a report; call {call} in the training script{told_so}"
+        if not missing:
             return TrialStatus.failed, (
-                f"it ended without a report; call report({own_names(dict.fromkeys(self._required), '=...')}) "
-                f"in the training script{told_so}"
+                f"it reported {own_names(dict.fromkeys(self._required))}, but never together; "
+                f"put them into one report: {call}"
             )
         return TrialStatus.failed, (
             f"it never reported {own_names(dict.fromkeys(missing))}, only {own_names(record.last_metrics)}; "

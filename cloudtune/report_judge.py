@@ -83,7 +83,7 @@ class ReportJudge:
         elif key == self._resource_attr and all(name in metrics for name in self._metrics):
             entry["unusable"] = (
                 f"it reported no '{key}' (the scheduler's resource_attr), only {own_names(metrics)}; "
-                f"report it, or pass the right resource_attr to the scheduler"
+                f"report it in the same call, or pass the right resource_attr to the scheduler"
             )
         elif key not in self._warned_keys:
             self._warned_keys.add(key)

@@ -202,10 +202,26 @@ def test_a_metric_that_is_no_number_fails_its_trial(value: Any) -> None:
     assert f"loss={value!r}, which is not a number" in record.reason
 
 
+def test_metrics_in_reports_of_their_own_fail_their_trial() -> None:
+    """Where each metric was reported, but no report had both: the message shows the call that is wanted."""
+
+    def one_of_both(report: dict[str, Any]) -> None:
+        if report["epoch"] % 2:
+            report["latency"] = report.pop("loss")
+
+    scheduler = RandomSearch(SPACE, metric=["loss", "latency"], resource_attr="epoch", random_seed=3)
+    tuner, _machine = run_with_metrics(one_of_both, scheduler=scheduler)
+    assert tuner.status.records[0].reason == (
+        "it reported loss, latency, epoch, but never together; "
+        "put them into one report: report(loss=..., latency=..., epoch=...)"
+    )
+
+
 def test_a_missing_resource_fails_its_trial() -> None:
     """resource_attr that is not in the reports: the message names it and what was reported."""
     tuner, _machine = run_with_metrics(lambda report: report.pop("epoch"))
-    assert "reported no 'epoch' (the scheduler's resource_attr), only loss" in tuner.status.records[0].reason
+    reason = tuner.status.records[0].reason
+    assert "reported no 'epoch' (the scheduler's resource_attr), only loss; report it in the same call, or " in reason
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
