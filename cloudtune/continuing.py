@@ -105,8 +105,11 @@ def replay(log: Iterable[Entry], status: TuningStatus, scheduler: TrialScheduler
         elif event == entries.SUGGEST:
             _restore(entry, status, scheduler)
         elif event == entries.END:
+            record = status.records[entry["trial"]]
+            if "decision" in entry:
+                scheduler.on_script_end(record.trial, record.last_result)
             status.apply(entry)
-            tell_scheduler(scheduler, status.records[entry["trial"]])
+            tell_scheduler(scheduler, record)
         else:
             status.apply(entry)
     return number

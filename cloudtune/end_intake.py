@@ -10,12 +10,12 @@ from cloudtune.backend.trial_backend import TrialBackend
 from cloudtune.callbacks.audience import Audience
 from cloudtune.end_judge import EndJudge, is_last, tell_scheduler
 from cloudtune.journal import Journal
-from cloudtune.optimizer.scheduler import TrialScheduler
+from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler
 from cloudtune.report_intake import ReportIntake
 from cloudtune.store import entries
 from cloudtune.store.store import Entry
 from cloudtune.trial import Bill, End, TrialStatus
-from cloudtune.trial_record import WISH_FAIL
+from cloudtune.trial_record import WISH_FAIL, WISH_STOP, TrialRecord
 from cloudtune.tuning_status import TuningStatus
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,10 @@ class EndIntake:
             self._reports.catch_up(record)
         told_before = record.wish == WISH_FAIL
         status, reason = self._judge.status_after(record, end)
+        waits = False
+        if status is TrialStatus.completed and record.wish != WISH_STOP:
+            waits = self._is_to_wait(record)
+            status = TrialStatus.paused if waits else status
         entry: Entry = {
             "event": entries.END,
             "trial": trial_id,
@@ -75,6 +79,8 @@ class EndIntake:
             "time": self._clock.now,
             "status": status.value,
         }
+        if waits:
+            entry["decision"] = SchedulerDecision.PAUSE
         if end.bill_follows:
             entry["bill_follows"] = True
         self._journal.note(entry)
@@ -87,6 +93,22 @@ class EndIntake:
             logger.warning("trial %d failed: %s", trial_id, reason)
         for listener in self._audience.trial_end:
             listener(record.trial, status, record.last_metrics, reason)
+
+    def _is_to_wait(self, record: TrialRecord) -> bool:
+        """Asks the scheduler whether a trial whose script has ended by itself pauses.
+
+        Raises:
+            ValueError: The scheduler answered with neither of the decisions that are possible.
+        """
+        begin = perf_counter()
+        decision = self._scheduler.on_script_end(record.trial, record.last_result)
+        self.seconds += perf_counter() - begin
+        if decision not in (SchedulerDecision.CONTINUE, SchedulerDecision.PAUSE):
+            raise ValueError(
+                f"{type(self._scheduler).__name__}.on_script_end answered {decision!r}; "
+                "it must answer SchedulerDecision.CONTINUE or PAUSE"
+            )
+        return decision == SchedulerDecision.PAUSE
 
     def take_bill(self, bill: Bill) -> None:
         """Takes a bill in."""

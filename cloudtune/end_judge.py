@@ -19,10 +19,12 @@ class EndJudge:
     Args:
         required: What a report must have for the scheduler to see it.
         left: Trials of an earlier tuner whose end is still to come: that they were interrupted is not their fault.
+        max_resource_attr: Key of a configuration that tells a script how far to train, or None.
     """
 
-    def __init__(self, required: Sequence[str], left: Collection[int]) -> None:
+    def __init__(self, required: Sequence[str], left: Collection[int], max_resource_attr: str | None = None) -> None:
         self._required = required
+        self._max_resource_attr = max_resource_attr
         self._left = set(left)
         #: Interruptions since the last report, for each trial, while this tuner has driven it.
         self._interruptions: dict[int, int] = {}
@@ -64,10 +66,15 @@ class EndJudge:
         if record.usable:
             return TrialStatus.completed, ""
         missing = [key for key in self._required if key not in record.last_metrics]
+        call = f"report({own_names(dict.fromkeys(self._required), '=...')})"
         if not record.last_metrics:
+            told = self._max_resource_attr
+            told_so = f", which was told {told}={record.trial.config.get(told)}" if told is not None else ""
+            return TrialStatus.failed, f"it ended without a report; call {call} in the training script{told_so}"
+        if not missing:
             return TrialStatus.failed, (
-                f"it ended without a report; call report({own_names(dict.fromkeys(self._required), '=...')}) "
-                "in the training script"
+                f"it reported {own_names(dict.fromkeys(self._required))}, but never together; "
+                f"put them into one report: {call}"
             )
         return TrialStatus.failed, (
             f"it never reported {own_names(dict.fromkeys(missing))}, only {own_names(record.last_metrics)}; "

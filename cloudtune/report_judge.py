@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
@@ -15,6 +16,8 @@ from cloudtune.trial_record import TrialRecord
 logger = logging.getLogger(__name__)
 
 _CONTINUE, _STOP, _PAUSE = SchedulerDecision.CONTINUE, SchedulerDecision.STOP, SchedulerDecision.PAUSE
+#: Resources beyond are infinite, or integers that no float holds.
+_MOST = sys.float_info.max
 _DECISIONS = (_CONTINUE, _STOP, _PAUSE)
 
 
@@ -52,6 +55,13 @@ class ReportJudge:
         metrics = report.metrics
         level = None if self._resource_attr is None else metrics.get(self._resource_attr)
         if type(level) is int or type(level) is float:
+            if not -_MOST <= level <= _MOST:
+                entry["extra"], entry["decision"] = True, _STOP
+                entry["unusable"] = (
+                    f"it reported {self._resource_attr}={level!r:.20} (the scheduler's resource_attr), "
+                    "which counts nothing; report a finite number"
+                )
+                return _CONTINUE
             before = record.resource_before
             if report.run != record.run:
                 before = max(before, record.resource_now)
@@ -83,7 +93,7 @@ class ReportJudge:
         elif key == self._resource_attr and all(name in metrics for name in self._metrics):
             entry["unusable"] = (
                 f"it reported no '{key}' (the scheduler's resource_attr), only {own_names(metrics)}; "
-                f"report it, or pass the right resource_attr to the scheduler"
+                f"report it in the same call, or pass the right resource_attr to the scheduler"
             )
         elif key not in self._warned_keys:
             self._warned_keys.add(key)

@@ -96,7 +96,7 @@ class TuningLoop:
         self._journal = journal = Journal(store, status, backend, clock, audience)
         self._judge = judge = ReportJudge(scheduler)
         # Trials that run already are an earlier tuner's.
-        end_judge = EndJudge(judge.required, status.running)
+        end_judge = EndJudge(judge.required, status.running, scheduler.max_resource_attr)
         self._reports = ReportIntake(judge, end_judge, status, journal, clock, backend, audience)
         self._ends = EndIntake(end_judge, self._reports, scheduler, status, journal, clock, backend, audience)
         self._starter = Starter(

@@ -85,6 +85,6 @@ def test_it_ends_where_scripts_keep_no_checkpoints(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("lacking", [{2, 4}, {3}, {1, 3}, {9}])
 def test_it_ends_where_reports_lack_the_metric(method: str, lacking: set[int]) -> None:
-    """Between levels that does not matter; a trial that tells nothing at its level has ended, and is not resumed."""
+    """Between levels that does not matter; of a trial that tells nothing at its level, the last result counts."""
     tuner = run(method, Program(curve), 3, lambda epoch: epoch in lacking)
     assert how_many(tuner, TrialStatus.in_progress) == 0

@@ -11,7 +11,7 @@ import pytest
 from cloudtune.callbacks import TunerCallback
 from cloudtune.config_space import choice, uniform
 from cloudtune.errors import TooManyFailures
-from cloudtune.optimizer.baselines import ASHA, RandomSearch
+from cloudtune.optimizer.baselines import ASHA, MedianStopping, RandomSearch
 from cloudtune.optimizer.scheduler import TrialSuggestion
 from cloudtune.optimizer.schedulers.fifo import FIFOScheduler
 from cloudtune.stopping_criterion import StoppingCriterion
@@ -202,10 +202,48 @@ def test_a_metric_that_is_no_number_fails_its_trial(value: Any) -> None:
     assert f"loss={value!r}, which is not a number" in record.reason
 
 
+def test_metrics_in_reports_of_their_own_fail_their_trial() -> None:
+    """Where each metric was reported, but no report had both: the message shows the call that is wanted."""
+
+    def one_of_both(report: dict[str, Any]) -> None:
+        if report["epoch"] % 2:
+            report["latency"] = report.pop("loss")
+
+    scheduler = RandomSearch(SPACE, metric=["loss", "latency"], resource_attr="epoch", random_seed=3)
+    tuner, _machine = run_with_metrics(one_of_both, scheduler=scheduler)
+    assert tuner.status.records[0].reason == (
+        "it reported loss, latency, epoch, but never together; "
+        "put them into one report: report(loss=..., latency=..., epoch=...)"
+    )
+
+
 def test_a_missing_resource_fails_its_trial() -> None:
     """resource_attr that is not in the reports: the message names it and what was reported."""
     tuner, _machine = run_with_metrics(lambda report: report.pop("epoch"))
-    assert "reported no 'epoch' (the scheduler's resource_attr), only loss" in tuner.status.records[0].reason
+    reason = tuner.status.records[0].reason
+    assert "reported no 'epoch' (the scheduler's resource_attr), only loss; report it in the same call, or " in reason
+
+
+@pytest.mark.parametrize("method", [RandomSearch, ASHA, MedianStopping])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400], ids=["nan", "inf", "-inf", "huge"])
+def test_a_resource_that_is_not_finite_fails_its_trial(method: Any, value: float) -> None:
+    """No rung and no comparison sees it; the message names the key. The trials that count go on."""
+
+    def odd(report: dict[str, Any]) -> None:
+        if report["epoch"] == 2:
+            report["epoch"] = value
+
+    options = {"max_resource_attr": "max_epochs", "grace_period": 3} if method is ASHA else {}
+    scheduler = method(SPACE, metric="loss", resource_attr="epoch", random_seed=3, **options)
+    tuner, machine = run_with_metrics(odd, scheduler=scheduler)
+    for record in tuner.status.records.values():
+        assert record.status is TrialStatus.failed
+        assert record.reason.startswith(
+            f"it reported epoch={value!r:.20} (the scheduler's resource_attr), which counts"
+        )
+    assert tuner.status.num_trials_failed == 6
+    answers = [(entry["trial"], entry["decision"]) for entry in of_kind(machine, entries.REPORT)]
+    assert sorted(answers) == [(trial, answer) for trial in range(6) for answer in ("CONTINUE", "STOP")]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

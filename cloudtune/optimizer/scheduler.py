@@ -61,7 +61,7 @@ class TrialScheduler(ABC):
 
     The order of calls for one trial: ``suggest``, ``on_trial_add``, ``on_trial_result`` any number of times, then one
     of ``on_trial_complete``, ``on_trial_error``, ``on_trial_remove`` (stopped or paused); a paused trial may be
-    suggested again.
+    suggested again. Where a script ends by itself without having been told to, ``on_script_end`` is asked before.
 
     Args:
         config_space: Hyperparameter domains and constants.
@@ -131,6 +131,15 @@ class TrialScheduler(ABC):
     @abstractmethod
     def on_trial_result(self, trial: Trial, result: dict[str, Any]) -> str:
         """A report arrived; answers with a :class:`SchedulerDecision`. ``result`` holds all the scheduler's metrics."""
+
+    def on_script_end(self, trial: Trial, result: dict[str, Any]) -> str:
+        """A script has ended by itself, without an error; ``result`` is what :meth:`on_trial_complete` gets.
+
+        Answers CONTINUE if the trial is complete. PAUSE: it waits, as if a report had been answered so; it may be
+        suggested again after ``on_trial_remove``, which comes next. Only an answer of PAUSE may change the state: the
+        others are not in the log.
+        """
+        return SchedulerDecision.CONTINUE
 
     def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:  # noqa: B027 - see above
         """The trial ended by itself; ``result`` is its last report that had all the scheduler's metrics.

@@ -21,7 +21,8 @@ event           meaning and fields
 ``counted``     A late report that will not come again, because the trial has gone on from beyond it, counts from now
                 on: the fields of that report, but for ``time``, ``decision`` and ``status``; perhaps ``extra``.
 ``end``         ``trial``, ``attempt``, ``outcome``, ``reason``, ``exit_code``, ``time``, ``status`` (of the trial from
-                now on); ``bill_follows``: true if what the attempt has cost is still to be told.
+                now on); ``bill_follows``: true if what the attempt has cost is still to be told; ``decision``: PAUSE
+                if the scheduler has made a pause of the end of a script that ended by itself.
 ``bill``        What an attempt has cost: ``trial``, ``attempt``, ``dollars`` (or null), ``seconds`` (billable),
                 ``retained`` (seconds of a warm pool), ``instance_type``, ``final``, ``time``. A later one replaces it.
 ``clock``       ``time``: nothing else happened for a while; keeps the active time known.

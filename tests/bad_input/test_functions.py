@@ -111,3 +111,15 @@ def test_bad_function(place: Place, row: Row) -> None:
     else:
         place.check_kept(row.reports, "functions")
         assert place.endings("functions") == ["Failed"]
+
+
+def test_metrics_that_are_reported_one_by_one(place: Place) -> None:
+    """Each metric in a report of its own: the message shows the one call that has all of them."""
+    function = "def train(x, max_epochs):\n    report = Reporter()\n    report(error=x)\n    report(seconds=1.0)\n"
+    place.write("tune.py", TUNE.replace("FUNCTION", function).replace('"error"', '["error", "seconds"]'))
+    done = place.run(place.program())
+    messages.check("function reports its metrics one by one", done, place)
+    assert done.returncode == 1
+    assert "it reported error, seconds, but never together" in done.stderr
+    assert "put them into one report: report(error=..., seconds=...)" in done.stderr
+    place.check_kept(2, "functions")

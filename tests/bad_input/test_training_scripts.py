@@ -133,6 +133,16 @@ def test_bad_script(place: Place, row: Row) -> None:
         os.truncate(output, 0)  # pytest keeps the folders of some runs
 
 
+def test_metric_and_epoch_that_are_reported_one_by_one(place: Place) -> None:
+    """The report of the metric lacks the epoch: the message asks for both in the same call."""
+    place.write("train.py", PREAMBLE + "report(epoch=1)\nreport(error=0.5)")
+    limits = ("--max-num-trials-started", "1", "--max-failures", "0")
+    done = place.run(place.tuning(*limits, method="asha", name="apart"))
+    messages.check("script reports metric and epoch one by one", done, place)
+    assert done.returncode == 1
+    assert "it reported no 'epoch' (--resource-attr), only error; report it in the same call, or name" in done.stderr
+
+
 def test_failed_script_is_continued_as_the_message_says(place: Place) -> None:
     """With the cause removed and a higher --max-failures, the same command continues."""
     place.write("train.py", begins_well("sys.exit('no such data')"))

@@ -28,16 +28,21 @@ CONTINUE, PAUSE, STOP = SchedulerDecision.CONTINUE, SchedulerDecision.PAUSE, Sch
 RESOURCE = "epoch"
 METRIC = "loss"
 
+#: Where a configuration tells a script how far to train.
+TOLD = "max_epochs"
+
 
 class Step(NamedTuple):
     """One thing that happens: ``action``, to the running trial number ``which`` (modulo their count).
 
-    A report holds ``value`` for the scheduler's first metric, and ``more`` for the others; ``value`` where that lacks.
+    A report counts ``jump`` more than the one before: it may repeat it, or fall behind it. ``finish`` are the reports
+    up to the level that the script was told, ``jump`` apart and from 0, and then its end. A report holds ``value`` for
+    the scheduler's first metric, and ``more`` for the others; ``value`` where that lacks.
     """
 
     action: str
     which: int = 0
-    jump: int = 1
+    jump: float = 1
     value: float = 0.0
     more: tuple[float, ...] = ()
 
@@ -54,9 +59,11 @@ VALUES = st.one_of(
 
 STEPS = st.builds(
     Step,
-    action=st.sampled_from(["suggest"] * 5 + ["report"] * 10 + ["end"] * 3 + ["complete", "fail", "stop"]),
+    action=st.sampled_from(
+        ["suggest"] * 5 + ["report"] * 10 + ["end"] * 3 + ["finish"] * 2 + ["complete", "fail", "stop"]
+    ),
     which=st.integers(0, 7),
-    jump=st.sampled_from([1, 1, 1, 1, 2, 5]),
+    jump=st.sampled_from([1, 1, 1, 1, 2, 5, 0, -1, -3, 0.5]),
     value=VALUES,
     more=st.tuples(VALUES, VALUES),
 )
@@ -71,7 +78,7 @@ PROGRAMS = st.one_of(st.lists(STEPS, max_size=20), st.lists(STEPS, min_size=60, 
 @dataclass
 class _Running:
     trial: Trial
-    epoch: int = 0
+    epoch: float = 0
     decision: str = CONTINUE
     last: dict[str, Any] = field(default_factory=dict)
 
@@ -128,7 +135,7 @@ class Simulation:
             # The tuner keeps late reports to itself; the end comes next.
             self._end(index, step)
             return
-        run.epoch += step.jump
+        run.epoch = max(0, run.epoch + step.jump)
         values = step.result(self.scheduler.metric_names())
         run.last = {RESOURCE: run.epoch, **values, "st_worker_iter": run.epoch}
         run.decision = self.scheduler.on_trial_result(run.trial, dict(run.last))
@@ -145,12 +152,25 @@ class Simulation:
         self.log.append(("remove", run.trial.trial_id))
         self.scheduler.on_trial_remove(run.trial)
 
+    def _finish(self, index: int, step: Step) -> None:
+        """The script counts from 0, and has no report of the level that it was told."""
+        run = self.running[index]
+        told = run.trial.config.get(TOLD, 9)
+        jump = max(1, int(step.jump))
+        while run.decision == CONTINUE and run.epoch + jump < told:
+            self._report(index, step._replace(jump=jump))
+        self._complete(index, step)
+
     def _complete(self, index: int, step: Step) -> None:
         run = self.running[index]
         if run.decision == PAUSE:
             self._end(index, step)
         elif not run.last:
             self._fail(index, step)
+        elif run.decision == CONTINUE and self.scheduler.on_script_end(run.trial, dict(run.last)) == PAUSE:
+            run.decision = PAUSE
+            self.log.append(("script end", run.trial.trial_id, repr(run.last), run.last))
+            self._end(index, step)
         else:
             self.running.pop(index)
             self.log.append(("complete", run.trial.trial_id, repr(run.last), run.last))
@@ -202,6 +222,8 @@ def replay(log: list[tuple[Any, ...]], scheduler: TrialScheduler) -> None:
                 trials[trial_id].config = copy.deepcopy(config)
         elif kind == "report":
             scheduler.on_trial_result(trials[values[0]], dict(values[-1]))
+        elif kind == "script end":
+            scheduler.on_script_end(trials[values[0]], dict(values[-1]))
         elif kind == "complete":
             scheduler.on_trial_complete(trials[values[0]], dict(values[-1]))
         elif kind == "error":

@@ -237,6 +237,14 @@ def test_what_is_computed_aside_is_what_would_have_been_suggested(sampler: str) 
             scheduler.on_trial_complete(trial, {"loss": trial.config["x"]})
 
 
+@pytest.mark.parametrize("resource", [math.nan, math.inf, -math.inf, 2.5])
+def test_a_pruned_trial_may_have_stopped_at_any_resource(resource: float) -> None:
+    """One whose resource is not finite, or no whole number, is shown to a sampler all the same."""
+    study = OptunaStudy({}, 1).open([{}], [{}], [Told("PRUNED", (0.5,), resource)], {})
+    (trial,) = study._storage.get_all_trials(0)
+    assert trial.intermediate_values == {2 if resource == 2.5 else 0: 0.5}
+
+
 def test_what_happens_meanwhile_counts_for_the_suggestion_after() -> None:
     """A trial that ends while the sampler is asked changes nothing in what is proposed, nor what follows from it."""
     aside, before, restored = (searched("tpe", n_startup_trials=3) for _ in range(3))

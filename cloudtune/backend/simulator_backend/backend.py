@@ -187,7 +187,8 @@ class SimulatorBackend(TrialBackend):
         if limit is not None and curve.resources and limit < curve.resources[0]:
             raise ConfigSpaceError(
                 f"the configuration {trial.config} trains to {attr!r} (max_resource_attr) = {limit}, but its curve "
-                f"begins at {self.blackbox.resource_attr} = {curve.resources[0]}; let it train further"
+                f"begins at {self.blackbox.resource_attr} = {curve.resources[0]}; raise the lower end of {attr!r} in "
+                f"the config space, or, if the scheduler has set it, its grace_period (or first of its rung_levels)"
             )
         if limit is not None and limit > self.blackbox.max_resource:
             raise ConfigSpaceError(

@@ -131,6 +131,18 @@ class PromotionBracket(Bracket[RungToWaitAt]):
 
     def reach(self, track: Track, resource: float, value: Any) -> str:
         """Pauses a trial at the highest rung it reached: those below count as if it had been promoted out of them."""
+        return self._climb(track, resource, value)
+
+    def fall_short(self, track: Track, value: Any) -> int | None:
+        """A running trial has ended by itself below the rung it was to train to: it pauses there with this value.
+
+        Returns:
+            The rung's level; None: it was to train to the maximum, and nothing happens.
+        """
+        level = self.levels[track.index]
+        return level if self._climb(track, level, value) == SchedulerDecision.PAUSE else None
+
+    def _climb(self, track: Track, resource: float, value: Any) -> str:
         reached = [(rung, self.record(track, rung, value)) for rung in self.passed(track, resource)]
         if not reached or resource >= self.levels[-1]:
             return SchedulerDecision.CONTINUE

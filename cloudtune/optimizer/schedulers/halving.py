@@ -65,8 +65,8 @@ class Place:
 class Halving:
     """A bracket: rungs that are filled one after another.
 
-    A trial that fails, or ends before its level, has used its place in the rung and does not go on; the best of the
-    others do, as many as the next rung takes.
+    A trial that fails, or ends without a result at its level, has used its place in the rung and does not go on; the
+    best of the others do, as many as the next rung takes.
 
     Args:
         levels: Increasing resource levels, the maximum last.
@@ -112,7 +112,7 @@ class Halving:
         place.is_pausing = False
 
     def record(self, place: Place, resource: float, value: float) -> None:
-        """A running trial has reached the level of its rung, or the maximum resource."""
+        """A running trial has a result at the level of its rung, or at the maximum resource."""
         place.resource = resource
         place.result = (value, self._num_results)
         self._num_results += 1

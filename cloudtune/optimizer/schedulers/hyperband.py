@@ -28,6 +28,7 @@ from cloudtune.optimizer.schedulers.brackets import (
 from cloudtune.optimizer.schedulers.kept_checkpoints import KeptCheckpoints
 from cloudtune.optimizer.schedulers.pasha import PashaBracket
 from cloudtune.optimizer.schedulers.resource_levels import (
+    below_its_level,
     check_brackets,
     is_positive_integer,
     max_resource,
@@ -65,7 +66,8 @@ class HyperbandScheduler(SearcherScheduler):
     trial that reports one at a rung is stopped there, unless it is the first, however many others have diverged too.
 
     A report that jumps over rung levels counts for each of them. A trial is stopped when it reaches the maximum
-    resource, unless ``max_resource_attr`` is given: then its script ends by itself.
+    resource, unless ``max_resource_attr`` is given: then its script ends by itself. If it ends by itself below a rung
+    level that it was told, its last report counts at that level, and the trial waits there like one that has paused.
 
     Args:
         config_space: Hyperparameter domains and constants.
@@ -151,6 +153,7 @@ class HyperbandScheduler(SearcherScheduler):
         self._from_the_top = sorted(rungs, key=lambda rung: -rung.level)
         self._kept = self._keep_checkpoints(max_num_checkpoints, rungs)
         self._announced = False
+        self._warned = False
         self._aim(self.max_t, self.rung_levels)
 
     def _make_bracket(self, levels: Sequence[int]) -> AnyBracket:
@@ -312,6 +315,28 @@ class HyperbandScheduler(SearcherScheduler):
         if decision == SchedulerDecision.STOP:
             del self._tracks[trial_id]
         return decision
+
+    def on_script_end(self, trial: Trial, result: dict[str, Any]) -> str:
+        """PAUSE for a script that was told a rung level and has ended before it: its last result counts at the level.
+
+        So it is with a script that counts epochs from 0, or reports only some of them. Where scripts are not told the
+        levels, and for one that was told the maximum, the answer is CONTINUE.
+        """
+        trial_id = trial.trial_id
+        track = self._tracks.get(trial_id)
+        if track is None or track.pause is not None or self.max_resource_attr is None:
+            return SchedulerDecision.CONTINUE
+        bracket = track.bracket
+        if not isinstance(bracket, PromotionBracket):
+            return SchedulerDecision.CONTINUE
+        level = bracket.fall_short(track, self._value(result))
+        if level is None:
+            return SchedulerDecision.CONTINUE
+        if not self._warned:
+            self._warned = True
+            logger.warning(below_its_level(trial_id, result, self.resource_attr, self.max_resource_attr, level))
+        self.searcher.on_trial_result(trial_id, trial.config, {**result, self.resource_attr: level})
+        return SchedulerDecision.PAUSE
 
     def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:
         """A script that ended at its rung level, as it was told to, has paused; any other will not run again."""

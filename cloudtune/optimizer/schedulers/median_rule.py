@@ -205,6 +205,10 @@ class MedianStoppingRule(TrialScheduler):
     def _forget(self, trial_id: int) -> None:
         self._progress.pop(trial_id, None)
 
+    def on_script_end(self, trial: Trial, result: dict[str, Any]) -> str:
+        """The wrapped scheduler's answer."""
+        return self.scheduler.on_script_end(trial, result)
+
     def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:
         """Told to the wrapped scheduler."""
         self.scheduler.on_trial_complete(trial, result)

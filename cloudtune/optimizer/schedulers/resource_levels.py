@@ -81,6 +81,18 @@ def is_positive_integer(value: Any) -> bool:
     return isinstance(value, Integral) and value is not True and int(value) > 0
 
 
+def below_its_level(
+    trial_id: int, result: Mapping[str, Any], resource_attr: str, max_resource_attr: str, level: int
+) -> str:
+    """What to say when a script ends by itself before the level that it was told."""
+    return (
+        f"trial {trial_id} was told {max_resource_attr}={level}, but its last report "
+        f"has {resource_attr}={result[resource_attr]}: it counts as the result at {level}, and so do others "
+        f"that end early; reports should count {resource_attr!r} (resource_attr) from 1, and have the level that a "
+        "script was told"
+    )
+
+
 def unusable_report(trial_id: int, result: Mapping[str, Any], resource_attr: str, metrics: Sequence[str]) -> ValueError:
     """What to raise when a report lacks the resource or a metric, or has no number there."""
     needed = f"{resource_attr!r} (resource_attr) and {', '.join(map(repr, metrics))} (metric)"

@@ -14,6 +14,7 @@ from cloudtune.optimizer.former_names import explain_former_names
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialSuggestion
 from cloudtune.optimizer.schedulers.halving import Halving, Place, rung_sizes
 from cloudtune.optimizer.schedulers.resource_levels import (
+    below_its_level,
     check_brackets,
     max_resource,
     resource_levels,
@@ -42,8 +43,9 @@ class SynchronousHyperbandScheduler(SearcherScheduler):
     depend on each other; within a bracket no trial goes on before all of its rung have ended, as in the paper. What an
     earlier bracket wants to run goes first.
 
-    A trial that fails, or ends before its level, keeps its place in the rung and does not go on. NaN and infinite
-    metric values rank worst. If the searcher has nothing left to propose, the last bracket goes on with the trials it
+    A trial that fails keeps its place in the rung and does not go on; so does one that ends by itself before its level,
+    unless ``max_resource_attr`` tells scripts their levels: then its last result counts there. NaN and infinite metric
+    values rank worst. If the searcher has nothing left to propose, the last bracket goes on with the trials it
     has. Checkpoints of trials that do not go on can be deleted (``delete_checkpoints=True`` of the backend).
 
     Args:
@@ -113,6 +115,7 @@ class SynchronousHyperbandScheduler(SearcherScheduler):
         self._places: dict[int, Place] = {}
         self._expendable: list[int] = []
         self._announced = False
+        self._warned = False
         self._aim(self.max_t, levels)
 
     def metadata(self) -> dict[str, Any]:
@@ -244,6 +247,24 @@ class SynchronousHyperbandScheduler(SearcherScheduler):
             return SchedulerDecision.PAUSE
         goes_on = resource <= self.max_t and self.max_resource_attr is not None
         return SchedulerDecision.CONTINUE if goes_on else SchedulerDecision.STOP
+
+    def on_script_end(self, trial: Trial, result: dict[str, Any]) -> str:
+        """PAUSE for a script that was told a level and has ended before it: its last result counts at the level.
+
+        So it is with a script that counts epochs from 0, or reports only some of them. Where scripts are not told the
+        levels, and for one that was told the maximum, the answer is CONTINUE.
+        """
+        trial_id = trial.trial_id
+        place = self._places.get(trial_id)
+        if place is None or place.is_pausing or self.max_resource_attr is None or place.level >= self.max_t:
+            return SchedulerDecision.CONTINUE
+        level = place.level
+        place.halving.record(place, level, rank_value(result[self._metrics[0]], self._maximize))
+        if not self._warned:
+            self._warned = True
+            logger.warning(below_its_level(trial_id, result, self.resource_attr, self.max_resource_attr, level))
+        self.searcher.on_trial_result(trial_id, trial.config, {**result, self.resource_attr: level})
+        return SchedulerDecision.PAUSE
 
     def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:
         """A script that ended at its level, as it was told to, has paused; any other will not run again."""

@@ -79,7 +79,7 @@ class OptunaStudy:
             params=params,
             distributions=self._distributions,
             system_attrs=notes,
-            intermediate_values={int(told.resource): told.costs[0]} if pruned else None,
+            intermediate_values={_step(told.resource): told.costs[0]} if pruned else None,
         )
         return numbered(trial, number)
 
@@ -118,6 +118,11 @@ class OpenStudy:
         after = self._storage.get_study_system_attrs(0)
         changed = {key: value for key, value in after.items() if key not in before or before[key] != value}
         return Asked(dict(trial.params), dict(self._storage.get_trial(trial.number).system_attrs), changed)
+
+
+def _step(resource: float) -> int:
+    """A resource as Optuna's number of a step: the whole number below it, or 0 if it is not finite."""
+    return int(resource) if math.isfinite(resource) else 0
 
 
 def worst_instead(costs: Costs, worst: Costs) -> Told:

@@ -360,7 +360,7 @@ def test_spaces_that_do_not_fit_are_refused(space: dict[str, Any], message: str)
 
 
 def test_trial_that_ends_before_its_first_report_is_refused() -> None:
-    """Where the space has a domain for how far to train, a trial that gets to no report says what to change."""
+    """A trial that gets to no report says what to change: the domain for how far to train, or the rung levels."""
 
     class Late(Ramp):
         def curve(self, config: Mapping[str, Any], seed: int = 0) -> Curve:
@@ -368,7 +368,12 @@ def test_trial_that_ends_before_its_first_report_is_refused() -> None:
 
     backend = opened(SimulatorBackend(Late()), {**SPACE, "epochs": randint(1, 5)}, max_resource_attr="epochs")
     backend.start_trial(trial(0, 1, epochs=3))
-    with pytest.raises(ConfigSpaceError, match=r"'width': 2.* trains to 'epochs' .* = 2, but its curve begins at ep"):
+    message = (
+        r"'width': 2.* trains to 'epochs' \(max_resource_attr\) = 2, but its curve begins at epoch = 3; raise the "
+        r"lower end of 'epochs' in the config space, or, if the scheduler has set it, its grace_period \(or first of "
+        r"its rung_levels\)"
+    )
+    with pytest.raises(ConfigSpaceError, match=message):
         backend.start_trial(trial(1, 2, epochs=2))
     assert goes_on(backend) == [(30, 0, 3), (30, 0, "completed")]
 
