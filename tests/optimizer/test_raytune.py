@@ -112,6 +112,17 @@ def test_a_report_without_the_metric_is_refused() -> None:
         scheduler.on_trial_result(trial, {"epoch": 1})
 
 
+@pytest.mark.parametrize("name", ["asha", "hyperband", "median"])
+@pytest.mark.parametrize("epoch", [math.nan, math.inf, -math.inf, -1])
+def test_a_resource_that_counts_nothing_is_refused(name: str, epoch: float) -> None:
+    """In words of ours: Ray Tune's schedulers assert that it has grown, or go on with it."""
+    scheduler = made(name)
+    trials = started(scheduler, 2)
+    scheduler.on_trial_result(trials[1], {"epoch": 1, "loss": 1.0})
+    with pytest.raises(ValueError, match=f"trial 0 reported epoch={epoch!r} .* must be finite and not negative"):
+        scheduler.on_trial_result(trials[0], {"epoch": epoch, "loss": 1.0})
+
+
 def test_an_object_of_ray_tune_is_driven_too() -> None:
     """Also one that knows the metric already; one that knows another is refused."""
     from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
@@ -159,6 +170,15 @@ def test_what_needs_ray_itself_is_refused() -> None:
             TypeError,
             "scheduler_options has 'grace_preiod', .* did you mean 'grace_period'",
         ),
+        (
+            "asha",
+            {"grace_period": 50, "max_t": 27},
+            ValueError,
+            "scheduler_options are grace_period=50, max_t=27, .*AsyncHyperBandScheduler refuses .* such as 27",
+        ),
+        ("asha", {"reduction_factor": 1}, ValueError, "scheduler_options are reduction_factor=1, .* such as 3"),
+        ("asha", {"max_t": "a"}, ValueError, "scheduler_options are max_t='a', .* such as 27"),
+        ("hyperband", {"max_t": 0}, ValueError, "scheduler_options are max_t=0, .*HyperBandScheduler refuses"),
         (3, {}, TypeError, "scheduler must be a name or a scheduler of Ray Tune, got 3"),
         (3, {"max_t": 3}, ValueError, "scheduler_options cannot be given together with a scheduler object"),
     ],
@@ -167,6 +187,12 @@ def test_wrong_schedulers_are_named(scheduler: Any, options: Any, error: type[Ex
     """What cannot work is refused at once."""
     with pytest.raises(error, match=words):
         made(scheduler, **options)
+
+
+def test_scheduler_options_are_a_mapping() -> None:
+    """Anything else is refused."""
+    with pytest.raises(TypeError, match="scheduler_options must be a dictionary of names to values, got 3"):
+        RayTuneScheduler(SPACE, "asha", metric="loss", resource_attr="epoch", scheduler_options=3)  # type: ignore[arg-type]
 
 
 def test_several_metrics_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -187,7 +188,8 @@ class RayTuneScheduler(FIFOScheduler):
         """Answers as Ray Tune does; STOP for a trial that is not known or was given up.
 
         Raises:
-            ValueError: The report lacks ``resource_attr`` or the metric, or they are no numbers.
+            ValueError: The report lacks ``resource_attr`` or the metric, or they are no numbers; or the resource is
+                negative or not finite.
         """
         super().on_trial_result(trial, result)
         ray_trial = self._controller.trials.get(trial.trial_id)
@@ -206,11 +208,17 @@ class RayTuneScheduler(FIFOScheduler):
         try:
             cost = min(_WORST, max(-_WORST, rank_value(result[self._metric], self._maximize)))
             resource = result[self.resource_attr] + 0
+            counts = 0 <= resource < math.inf
         except (KeyError, TypeError) as error:
             raise ValueError(
                 f"trial {trial_id} must report {self.resource_attr!r} (resource_attr) and {self._metric!r} (metric) as "
                 "numbers; correct the script or the scheduler's arguments"
             ) from error
+        if not counts:
+            raise ValueError(
+                f"trial {trial_id} reported {self.resource_attr}={resource!r} (resource_attr), which must be finite "
+                "and not negative; count epochs from 1 in the script"
+            )
         return {**result, self._metric: -cost if self._maximize else cost, self.resource_attr: resource}
 
     def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:
