@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cloudtune.config_space import choice, uniform
+from cloudtune.config_space import choice, randint, uniform
+from cloudtune.optimizer.scheduler import TrialSuggestion
 from cloudtune.optimizer.schedulers.raytune import RayTuneScheduler
 from cloudtune.trial import Trial
 
@@ -66,6 +67,57 @@ def test_hyperband_pauses_until_a_rung_is_full_and_resumes_the_best() -> None:
     third = scheduler.suggest()
     assert third is not None
     assert third.trial_id is None
+
+
+def course(scheduler: RayTuneScheduler, log: list[TrialSuggestion], restored: int = 0) -> dict[int, int]:
+    """One worker until the space is used up, the first suggestions taken from a log; each trial's last epoch."""
+    trials: list[Trial] = []
+    at: dict[int, int] = {}
+    replayed = iter(log[:restored])
+    while True:
+        if (logged := next(replayed, None)) is not None:
+            scheduler.restore(logged)
+        suggestion = logged or scheduler.suggest()
+        if suggestion is None:
+            return at
+        if logged is None:
+            log.append(suggestion)
+        if suggestion.trial_id is None:
+            trials.append(Trial(len(trials), suggestion.config or {}))
+            scheduler.on_trial_add(trials[-1])
+        trial = trials[-1] if suggestion.trial_id is None else trials[suggestion.trial_id]
+        decision = "CONTINUE"
+        while decision == "CONTINUE":
+            at[trial.trial_id] = at.get(trial.trial_id, 0) + 1
+            report = {"epoch": at[trial.trial_id], "loss": float(trial.config["n"])}
+            decision = scheduler.on_trial_result(trial, report)
+        scheduler.on_trial_remove(trial)
+
+
+@pytest.mark.parametrize("size", [49, 20])
+def test_hyperband_stops_trials_with_one_worker(size: int) -> None:
+    """Brackets are as large as they are with many workers, or as the space allows; from a log the same happens."""
+
+    def fresh() -> RayTuneScheduler:
+        space = {"n": randint(1, size)}
+        options = {"max_t": 27}
+        return RayTuneScheduler(
+            space, "hyperband", metric="loss", resource_attr="epoch", random_seed=1, scheduler_options=options
+        )
+
+    log: list[TrialSuggestion] = []
+    at = course(fresh(), log)
+    assert len(at) == size
+    # Four trials to 27; of six 9, 27; of twelve 3, 9, 27; of 27 1, 3, 9, 27.
+    assert sum(epoch == 27 for epoch in at.values()) < 0.5 * size
+    if size == 49:
+        assert sorted(at.values()) == sorted(
+            [27] * 4 + [9] * 4 + [27] * 2 + [3] * 8 + [9] * 2 + [27] * 2 + [1] * 18 + [3] * 6 + [9] * 2 + [27]
+        )
+    for restored in (7, len(log) - 1):
+        again = list(log[:restored])
+        assert course(fresh(), again, restored) == at
+        assert again == log
 
 
 def test_a_trial_is_not_resumed_before_its_worker_is_free() -> None:
