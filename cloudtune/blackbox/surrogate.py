@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloudtune.blackbox.blackbox import Blackbox, Curve
+from cloudtune.blackbox.surrogate_options import check_forest_options, check_names, checked_number, checked_seed
 from cloudtune.blackbox.table import TabularBlackbox
 from cloudtune.config_space import encode
 from cloudtune.errors import CloudtuneError
@@ -38,19 +39,12 @@ class SurrogateBlackbox(Blackbox):
     """
 
     def __init__(self, table: TabularBlackbox, n_neighbors: int = 1, weights: str = "uniform") -> None:
-        if (
-            isinstance(n_neighbors, bool)
-            or not isinstance(n_neighbors, int)
-            or not 1 <= n_neighbors <= table.num_configs
-        ):
-            raise ValueError(
-                f"n_neighbors must be an integer from 1 to {table.num_configs}, the number of configurations, "
-                f"got {n_neighbors!r}"
-            )
         if weights not in _WEIGHTS:
             raise ValueError(f"weights must be {' or '.join(map(repr, _WEIGHTS))}, got {weights!r}")
         self.table = table
-        self.n_neighbors = n_neighbors
+        self.n_neighbors = checked_number(
+            "n_neighbors", n_neighbors, 1, table.num_configs, "the number of configurations"
+        )
         self.weights = weights
         self.config_space = table.config_space
         self.metrics = table.metrics
@@ -119,7 +113,8 @@ class ForestBlackbox(SurrogateBlackbox):
 
     Raises:
         CloudtuneError: scikit-learn is not installed.
-        ValueError: No configuration has a finite curve.
+        TypeError: scikit-learn's forest has no such option.
+        ValueError: An argument is out of range, or no configuration has a finite curve.
     """
 
     def __init__(
@@ -131,8 +126,9 @@ class ForestBlackbox(SurrogateBlackbox):
                 "a random forest as surrogate needs scikit-learn, which is not installed: "
                 "pip install 'cloudtune[benchmarks]'"
             )
-        self.random_seed = random_seed
-        self.n_estimators = n_estimators
+        check_forest_options(forest_options)
+        self.random_seed = checked_seed(random_seed)
+        self.n_estimators = checked_number("n_estimators", n_estimators, 1, None, "the number of trees")
         self.forest_options = forest_options
         self._finite = np.isfinite(table.values).all(axis=(2, 3))
         if not self._finite.any(axis=0).all():
@@ -161,7 +157,14 @@ class ForestBlackbox(SurrogateBlackbox):
         steps = np.diff(self.table.elapsed[learnt, seed], axis=1, prepend=0.0)
         values = _to_log(self.table.values[learnt, seed].astype(np.float64)).reshape(len(steps), -1)
         forest = RandomForestRegressor(self.n_estimators, random_state=self.random_seed, **self.forest_options)
-        return forest.fit(self._features[learnt], np.hstack([steps, values]))
+        try:
+            return forest.fit(self._features[learnt], np.hstack([steps, values]))
+        except ValueError as error:
+            given = ", ".join(f"{name}={value!r}" for name, value in self.forest_options.items()) or "none"
+            raise ValueError(
+                f"scikit-learn cannot fit the forest of this surrogate ({error}); correct its options, which are "
+                f"{given}"
+            ) from error
 
 
 def _to_log(values: Array) -> Array:
@@ -193,4 +196,5 @@ def add_surrogate(blackbox: Blackbox, kind: str = "knn", **options: Any) -> Surr
         raise TypeError(f"a surrogate stands in for a table's missing rows; {type(blackbox).__name__} is no table")
     if kind not in _KINDS:
         raise ValueError(f"there is no surrogate {kind!r}; use {' or '.join(map(repr, _KINDS))}")
+    check_names(kind, _KINDS[kind], options)
     return _KINDS[kind](blackbox, **options)

@@ -39,8 +39,9 @@ class TabularBlackbox(Blackbox):
         about: Where the curves come from, and under which licence; for people.
 
     Raises:
-        ValueError: Shapes do not fit, resources or times do not increase, a configuration is there twice (repetitions
-            belong on the axis of seeds), or not exactly one of ``elapsed`` and ``time_model`` is given.
+        ValueError: Shapes do not fit, resources or times are not finite or do not increase, numbers are complex, a
+            configuration is there twice (repetitions belong on the axis of seeds), or not exactly one of ``elapsed``
+            and ``time_model`` is given.
         ConfigSpaceError: A configuration is not in the space.
     """
 
@@ -76,9 +77,7 @@ class TabularBlackbox(Blackbox):
         self._sampler = ConfigSampler(self.config_space)
         self._rows = self._index()
         self._steps: list[int] = self.resources.tolist()
-        self._same_times = [] if time_model is None else time_model.elapsed(self.resources).tolist()
-        #: What the arrays hold was checked; a model's times may be beyond what floats can tell apart.
-        self._is_sound = time_model is None or checks.are_times(self._same_times)
+        self._same_times = [] if time_model is None else checks.checked_times(time_model, self.resources)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_rows"}  # made again as fast as read
@@ -157,7 +156,7 @@ class TabularBlackbox(Blackbox):
         seed %= self.num_seeds
         values = self.values[row, seed].T.tolist()
         elapsed = self._same_times if self._elapsed is None else self._elapsed[row, seed].tolist()
-        return Curve(self._steps, dict(zip(self.metrics, values, strict=True)), elapsed, "", self._is_sound)
+        return Curve(self._steps, dict(zip(self.metrics, values, strict=True)), elapsed, "", True)
 
     def save(self, path: str | Path) -> None:
         """Writes the table into one ``.npz`` file, replacing what is there in one step."""

@@ -8,12 +8,16 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from cloudtune.blackbox.time_model import ConstantTime
 from cloudtune.config_domains import ConfigSpaceError, Domain, plain
 from cloudtune.config_validation import plain_config_space, validate_config_space
 from cloudtune.constants import CONFIG_PREFIX, RESERVED_PREFIX, TRIAL_ID
 
 _ELAPSED_AXES = ("n_configs", "n_seeds", "n_resources")
 _VALUES_AXES = (*_ELAPSED_AXES, "n_metrics")
+
+#: From here on floats do not hold every whole number.
+_TOO_LARGE = 2**53
 
 Number = TypeVar("Number", bound=np.number[Any])
 
@@ -92,9 +96,9 @@ def checked_values(values: npt.ArrayLike, sizes: Sequence[int]) -> npt.NDArray[n
         sizes: What is known of the shape: number of configs, of resources and of metrics.
 
     Raises:
-        ValueError: The shape is another.
+        ValueError: The shape is another, or they are complex numbers.
     """
-    array = np.asarray(values)
+    array = _real("values", values)
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float64)
     n_configs, n_resources, n_metrics = sizes
@@ -109,19 +113,23 @@ def checked_resources(resources: Sequence[int] | npt.ArrayLike) -> npt.NDArray[n
     """Resources of the reports of a curve, read-only.
 
     Raises:
-        ValueError: They are no whole numbers from 1 on, or do not increase.
+        ValueError: They are no finite whole numbers from 1 on, or do not increase.
     """
-    array = np.asarray(resources)
+    array = _real("resources", resources)
     if array.ndim != 1 or not array.size:
         raise ValueError(f"resources must be a list of at least one number, got shape {array.shape}")
     if array.dtype.kind not in "iu" and not (array.dtype.kind == "f" and bool(np.all(array == np.floor(array)))):
         raise ValueError(f"resources must be whole numbers, got {array.tolist()[:5]}; count reports instead")
+    beyond = array[~(array < _TOO_LARGE)]
+    if beyond.size:
+        raise ValueError(f"resources must be finite and below 2**53, got {beyond[0]}; count reports instead")
     if array[0] < 1:
         raise ValueError(
             f"resources must begin at 1 or more, got {array[0]}; leave out what was measured before training"
         )
-    _check_increasing("resources", array)
-    return _read_only(array.astype(np.int64))
+    whole = array.astype(np.int64)
+    _check_increasing("resources", whole)
+    return _read_only(whole)
 
 
 def checked_elapsed(elapsed: npt.ArrayLike, shape: Sequence[int]) -> npt.NDArray[np.float64]:
@@ -130,7 +138,7 @@ def checked_elapsed(elapsed: npt.ArrayLike, shape: Sequence[int]) -> npt.NDArray
     Raises:
         ValueError: The shape is another, or a time is not finite, negative, or not after the one before.
     """
-    array = np.asarray(elapsed).astype(np.float64)
+    array = _real("elapsed", elapsed).astype(np.float64)
     _check_shape("elapsed", array, shape, _ELAPSED_AXES)
     for bad, what in (
         (~np.isfinite(array), "is not finite"),
@@ -146,10 +154,27 @@ def checked_elapsed(elapsed: npt.ArrayLike, shape: Sequence[int]) -> npt.NDArray
     return _read_only(array)
 
 
-def are_times(elapsed: Sequence[float]) -> bool:
-    """Whether seconds of training until each report are finite and increase from 0 or more."""
-    array = np.asarray(elapsed)
-    return bool(np.isfinite(array).all() and (np.diff(array, prepend=-1.0) > 0).all() and (array >= 0).all())
+def checked_times(time_model: ConstantTime, resources: npt.NDArray[np.int64]) -> list[float]:
+    """Seconds of training until each report by a model.
+
+    Raises:
+        ValueError: There are more than floats can hold, or a start-up so long that they cannot tell reports apart.
+    """
+    with np.errstate(over="ignore"):
+        times = time_model.elapsed(resources)
+    finite = np.isfinite(times)
+    later = np.diff(np.where(finite, times, 0.0), prepend=-1.0) > 0
+    for good, fault, remedy in (
+        (finite, "is not finite", "give it fewer seconds"),
+        (later, "is not later than the one before", "give it a shorter start-up or more seconds per resource"),
+    ):
+        if not good.all():
+            report = int(np.argmin(good))
+            raise ValueError(
+                f"time_model: the time {times[report]:g} at {resources[report]} by {time_model} {fault}; {remedy}"
+            )
+    seconds: list[float] = times.tolist()
+    return seconds
 
 
 def checked_names(metrics: Sequence[str], resource_attr: str) -> tuple[str, ...]:
@@ -170,6 +195,13 @@ def checked_names(metrics: Sequence[str], resource_attr: str) -> tuple[str, ...]
         if keys.count(name) > 1:
             raise ValueError(f"the name {name!r} stands twice among metrics and resource_attr; rename one")
     return names
+
+
+def _real(what: str, numbers: npt.ArrayLike) -> npt.NDArray[Any]:
+    array = np.asarray(numbers)
+    if array.dtype.kind == "c":
+        raise ValueError(f"{what} must be real numbers, got complex ones; give .real if that is meant")
+    return array
 
 
 def _read_only(array: npt.NDArray[Number]) -> npt.NDArray[Number]:

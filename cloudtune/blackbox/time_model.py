@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,20 +20,25 @@ class ConstantTime:
         startup_seconds: Seconds from the start of training (loading data, say) to the first unit, 0 or more.
 
     Raises:
-        ValueError: A number of seconds is negative or not finite, or a unit takes no time.
+        ValueError: A number of seconds is none, negative or not finite, or a unit takes no time.
     """
 
     seconds_per_resource: float
     startup_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.seconds_per_resource) and self.seconds_per_resource > 0):
+        if not (_is_finite(self.seconds_per_resource) and self.seconds_per_resource > 0):
             raise ValueError(
                 f"seconds_per_resource must be a number of seconds over 0, got {self.seconds_per_resource!r}"
             )
-        if not (math.isfinite(self.startup_seconds) and self.startup_seconds >= 0):
+        if not (_is_finite(self.startup_seconds) and self.startup_seconds >= 0):
             raise ValueError(f"startup_seconds must be a number of seconds, 0 or more, got {self.startup_seconds!r}")
 
     def elapsed(self, resources: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Seconds from the start of training until each of the resources is used, in their shape."""
         return self.startup_seconds + self.seconds_per_resource * resources.astype(np.float64)
+
+
+def _is_finite(value: Any) -> bool:
+    # A Python integer may be larger than every float.
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(abs(value) <= sys.float_info.max)  # type: ignore[operator]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,13 @@ def blackbox_group() -> None:
     """  # noqa: D301 - \b is how click is told to keep the lines of a paragraph
 
 
+def _finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    """No range leaves out NaN, which is neither below nor above any number."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no finite number; give seconds, such as 30")
+    return value
+
+
 @blackbox_group.command("convert")
 @click.argument("source", type=click.Choice(CONVERTERS))
 @click.argument("files", type=click.Path(path_type=Path))
@@ -34,7 +42,12 @@ def blackbox_group() -> None:
     help="Folder for the tables. [default: your own blackboxes, which load_blackbox knows]",
 )
 @click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="Only this one; repeatable. [default: all]")
-@click.option("--seconds-per-step", type=click.FloatRange(min=0, min_open=True), help="taskset: it has no times.")
+@click.option(
+    "--seconds-per-step",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=_finite,
+    help="taskset: it has no times.",
+)
 @click.option("--configurations", type=click.IntRange(min=1), help="yahpo: how many to ask the surrogate about.")
 @click.option("--random-seed", type=int, help="yahpo: of the draw of configurations.")
 @debug_option

@@ -1,9 +1,11 @@
-"""Numbers that users give, checked before they are rounded, compared or passed on."""
+"""What users give, checked before it is rounded, compared or passed on."""
 
 from __future__ import annotations
 
 from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
 
 
 def is_comparable(value: Any) -> bool:
@@ -28,3 +30,33 @@ def whole_number(name: str, value: Any, least: int, remedy: str) -> int:
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value!r}; {remedy}")
     return int(value)
+
+
+def switch(name: str, value: Any) -> bool:
+    """A value that is on or off; numpy's may be.
+
+    Args:
+        name: Of the argument, for the message.
+        value: What was given.
+
+    Raises:
+        ValueError: It is something else: ``"no"`` would count as on.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def check_key_of_report(name: str, value: Any, remedy: str) -> None:
+    """Returns if a value can be the key of something that a script reports.
+
+    Args:
+        name: Of the argument, for the message.
+        value: What was given.
+        remedy: What to give, for the message.
+
+    Raises:
+        ValueError: It is no text, or an empty one.
+    """
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} must be the name of what the script reports, got {value!r}; {remedy}")

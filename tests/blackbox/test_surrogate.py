@@ -167,6 +167,9 @@ def test_bad_arguments_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for n_neighbors in (0, 7, True, 1.5):
         with pytest.raises(ValueError, match="n_neighbors must be an integer from 1 to 6"):
             add_surrogate(table, n_neighbors=n_neighbors)
+    assert add_surrogate(table, n_neighbors=np.int64(3)).curve(OUTSIDE) == add_surrogate(table, n_neighbors=3).curve(
+        OUTSIDE
+    )
     with pytest.raises(ValueError, match="weights must be"):
         add_surrogate(table, weights="far")
     with pytest.raises(ValueError, match="there is no surrogate 'gp'; use 'knn' or 'random_forest'"):
@@ -175,6 +178,8 @@ def test_bad_arguments_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         add_surrogate(Ramp())
     with pytest.raises(ConfigSpaceError, match="parameter 'x'"):
         add_surrogate(table).curve({**OUTSIDE, "x": 5.0})
+    with pytest.raises(TypeError, match="the surrogate 'knn' has no option 'neighbors'; it has n_neighbors, weights"):
+        add_surrogate(table, neighbors=3)
     empty = small_table(values=np.full((6, 2, 5, 2), np.nan))
     with pytest.raises(ValueError, match="no configuration of the table has a finite curve"):
         add_surrogate(empty, "random_forest")
@@ -182,3 +187,28 @@ def test_bad_arguments_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CloudtuneError, match=r"pip install 'cloudtune\[benchmarks\]'"):
         add_surrogate(table, "random_forest")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_estimators": 0}, ValueError, "n_estimators must be an integer of at least 1, the number of trees, got 0"),
+        ({"n_estimators": 2.5}, ValueError, "n_estimators must be an integer .*, got 2.5"),
+        ({"random_seed": "a"}, ValueError, "random_seed must be an integer from 0 to 4294967295, .*, got 'a'"),
+        ({"random_seed": -1}, ValueError, "random_seed must be an integer from 0 .*, got -1"),
+        ({"random_state": 3}, TypeError, "has no option 'random_state'; use random_seed"),
+        ({"max_deepth": 3}, TypeError, "has no option 'max_deepth'; it has random_seed, n_estimators, .*max_depth"),
+        ({"n_neighbors": 3}, TypeError, "the surrogate 'random_forest' has no option 'n_neighbors'"),
+    ],
+)
+def test_options_of_a_forest_are_checked_at_once(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    """Not in scikit-learn's words, when the first configuration is missing in the table."""
+    with pytest.raises(error, match=message):
+        add_surrogate(small_table(), "random_forest", **options)
+
+
+def test_a_forest_that_cannot_be_fitted_names_its_options() -> None:
+    """What only scikit-learn knows about the value of an option comes with the option."""
+    surrogate = add_surrogate(small_table(), "random_forest", max_depth=-3)
+    with pytest.raises(ValueError, match=r"cannot fit the forest of this surrogate .*which are max_depth=-3"):
+        surrogate.curve(OUTSIDE)

@@ -62,6 +62,11 @@ def test_mistakes_are_told_in_one_line(task: Path, tmp_path: Path) -> None:
     other = run("convert", "lcbench", task, "--seconds-per-step", "30")
     assert other.exit_code == 2
     assert "--seconds-per-step says nothing about lcbench" in other.output
+    for seconds in ("nan", "inf"):
+        wrong = run("convert", "taskset", task, "--seconds-per-step", seconds)
+        assert wrong.exit_code == 2
+        assert f"{seconds} is no finite number; give seconds, such as 30" in wrong.output
+        assert "download" not in wrong.output
 
 
 def test_every_converter_is_there() -> None:

@@ -90,7 +90,9 @@ def course(scheduler: Any) -> list[Any]:
         while decision == "CONTINUE" and at.get(trial.trial_id, 0) < 9:
             epoch = at[trial.trial_id] = at.get(trial.trial_id, 0) + 1
             loss = (trial.trial_id % 5 + 1) / epoch + (8.0 if epoch == trial.trial_id % 4 + 2 else 0.0)
-            report = {"epoch": epoch, "step": epoch * 2, "loss": loss, "accuracy": loss * (-1) ** i}
+            seconds = epoch * (1.0 + trial.trial_id % 3)
+            accuracy = loss * (-1) ** i
+            report = {"epoch": epoch, "step": epoch * 2, "loss": loss, "accuracy": accuracy, "seconds": seconds}
             decision = scheduler.on_trial_result(trial, report)
             seen.append(decision)
         scheduler.on_trial_remove(trial)
@@ -207,7 +209,7 @@ MODELLED: list[Case] = [
 
 CONSTRAINED: list[Case] = [
     ("constraint_attr", None, "accuracy", course),
-    ("cost_attr", "loss", "epoch", course),
+    ("cost_attr", "seconds", "epoch", course),
     ("cost_budget", None, 8.0, course),
 ]
 
@@ -241,7 +243,7 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
         [*FIFO, *LEARNED, DUPLICATES, RESTRICTION],
     ),
     BayesianSearcher: (
-        {"config_space": SPACE, "random_seed": 1, **QUICK_MODEL, "cost_attr": "loss"},
+        {"config_space": SPACE, "random_seed": 1, **QUICK_MODEL, "cost_attr": "seconds"},
         [
             *POINTS,
             ("allow_duplicates", False, True, proposals),
@@ -250,7 +252,7 @@ TABLE: dict[type, tuple[dict[str, Any], list[Case]]] = {
         ],
     ),
     BayesianOptimization: (
-        {"config_space": SPACE, "metric": "loss", "random_seed": 1, **QUICK_MODEL, "cost_attr": "loss"},
+        {"config_space": SPACE, "metric": "loss", "random_seed": 1, **QUICK_MODEL, "cost_attr": "seconds"},
         [*FIFO, *MODELLED, *CONSTRAINED, DUPLICATES, RESTRICTION],
     ),
     MOBSTER: (

@@ -132,6 +132,7 @@ def test_scheduler_and_searcher_share_one_seed() -> None:
     searcher = RandomSearcher(SPACE, random_seed=5)
     scheduler = FIFOScheduler(SPACE, searcher, metric="loss")
     assert (scheduler.random_seed, scheduler.random_seed_given) == (5, True)
+    searcher = RandomSearcher(SPACE, random_seed=5)
     scheduler = FIFOScheduler(SPACE, searcher, metric="loss", random_seed=6)
     assert scheduler.random_seed == searcher.random_seed == 6
     drawn = FIFOScheduler(SPACE, RandomSearcher(SPACE), metric="loss")

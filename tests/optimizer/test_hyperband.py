@@ -83,6 +83,7 @@ def resumed(scheduler: HyperbandScheduler) -> tuple[int, int] | None:
         ({"brackets": 5}, "brackets must be an integer from 1 to 4, the number of levels 1, 3, 9, 27; got 5"),
         ({"brackets": 0}, "brackets must be an integer from 1 to 4"),
         ({"type": "pausing"}, "type must be one of 'stopping', 'promotion', 'pasha', got 'pausing'"),
+        ({"rung_levels": 3}, "rung_levels must be positive integers in increasing order, got 3"),
         ({"rung_levels": [3, 3]}, "rung_levels must be positive integers in increasing order"),
         ({"rung_levels": [0, 3]}, "rung_levels must be positive integers in increasing order"),
         ({"rung_levels": [3, 27]}, "rung_levels must be below the maximum resource 27"),

@@ -365,6 +365,7 @@ def test_the_searcher_is_told_everything() -> None:
         ({"quantile_fraction": "a"}, "quantile_fraction must be above 0 and at most 0.5, got 'a'"),
         ({"quantile_fraction": 0.6}, "quantile_fraction must be above 0 and at most 0.5, got 0.6"),
         ({"resample_probability": -1}, "resample_probability must be from 0 to 1, got -1"),
+        ({"perturbation_factors": 1.2}, "perturbation_factors must be positive numbers other than 1, got 1.2"),
         ({"perturbation_factors": ()}, "perturbation_factors must be positive numbers"),
         ({"perturbation_factors": (1.0,)}, "perturbation_factors must be positive numbers other than 1"),
         ({"metric": ["a", "b"]}, "metric must be one name"),

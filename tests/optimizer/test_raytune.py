@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cloudtune.config_space import choice, uniform
+from cloudtune.config_space import choice, randint, uniform
+from cloudtune.optimizer.scheduler import TrialSuggestion
 from cloudtune.optimizer.schedulers.raytune import RayTuneScheduler
 from cloudtune.trial import Trial
 
@@ -68,6 +69,57 @@ def test_hyperband_pauses_until_a_rung_is_full_and_resumes_the_best() -> None:
     assert third.trial_id is None
 
 
+def course(scheduler: RayTuneScheduler, log: list[TrialSuggestion], restored: int = 0) -> dict[int, int]:
+    """One worker until the space is used up, the first suggestions taken from a log; each trial's last epoch."""
+    trials: list[Trial] = []
+    at: dict[int, int] = {}
+    replayed = iter(log[:restored])
+    while True:
+        if (logged := next(replayed, None)) is not None:
+            scheduler.restore(logged)
+        suggestion = logged or scheduler.suggest()
+        if suggestion is None:
+            return at
+        if logged is None:
+            log.append(suggestion)
+        if suggestion.trial_id is None:
+            trials.append(Trial(len(trials), suggestion.config or {}))
+            scheduler.on_trial_add(trials[-1])
+        trial = trials[-1] if suggestion.trial_id is None else trials[suggestion.trial_id]
+        decision = "CONTINUE"
+        while decision == "CONTINUE":
+            at[trial.trial_id] = at.get(trial.trial_id, 0) + 1
+            report = {"epoch": at[trial.trial_id], "loss": float(trial.config["n"])}
+            decision = scheduler.on_trial_result(trial, report)
+        scheduler.on_trial_remove(trial)
+
+
+@pytest.mark.parametrize("size", [49, 20])
+def test_hyperband_stops_trials_with_one_worker(size: int) -> None:
+    """Brackets are as large as they are with many workers, or as the space allows; from a log the same happens."""
+
+    def fresh() -> RayTuneScheduler:
+        space = {"n": randint(1, size)}
+        options = {"max_t": 27}
+        return RayTuneScheduler(
+            space, "hyperband", metric="loss", resource_attr="epoch", random_seed=1, scheduler_options=options
+        )
+
+    log: list[TrialSuggestion] = []
+    at = course(fresh(), log)
+    assert len(at) == size
+    # Four trials to 27; of six 9, 27; of twelve 3, 9, 27; of 27 1, 3, 9, 27.
+    assert sum(epoch == 27 for epoch in at.values()) < 0.5 * size
+    if size == 49:
+        assert sorted(at.values()) == sorted(
+            [27] * 4 + [9] * 4 + [27] * 2 + [3] * 8 + [9] * 2 + [27] * 2 + [1] * 18 + [3] * 6 + [9] * 2 + [27]
+        )
+    for restored in (7, len(log) - 1):
+        again = list(log[:restored])
+        assert course(fresh(), again, restored) == at
+        assert again == log
+
+
 def test_a_trial_is_not_resumed_before_its_worker_is_free() -> None:
     """Told to pause is not paused: until the end has come, there is a new trial instead."""
     scheduler = made("hyperband", max_t=4, reduction_factor=2)
@@ -110,6 +162,17 @@ def test_a_report_without_the_metric_is_refused() -> None:
     trial = started(scheduler, 1)[0]
     with pytest.raises(ValueError, match=r"trial 0 must report 'epoch' \(resource_attr\) and 'loss' \(metric\)"):
         scheduler.on_trial_result(trial, {"epoch": 1})
+
+
+@pytest.mark.parametrize("name", ["asha", "hyperband", "median"])
+@pytest.mark.parametrize("epoch", [math.nan, math.inf, -math.inf, -1])
+def test_a_resource_that_counts_nothing_is_refused(name: str, epoch: float) -> None:
+    """In words of ours: Ray Tune's schedulers assert that it has grown, or go on with it."""
+    scheduler = made(name)
+    trials = started(scheduler, 2)
+    scheduler.on_trial_result(trials[1], {"epoch": 1, "loss": 1.0})
+    with pytest.raises(ValueError, match=f"trial 0 reported epoch={epoch!r} .* must be finite and not negative"):
+        scheduler.on_trial_result(trials[0], {"epoch": epoch, "loss": 1.0})
 
 
 def test_an_object_of_ray_tune_is_driven_too() -> None:
@@ -159,6 +222,15 @@ def test_what_needs_ray_itself_is_refused() -> None:
             TypeError,
             "scheduler_options has 'grace_preiod', .* did you mean 'grace_period'",
         ),
+        (
+            "asha",
+            {"grace_period": 50, "max_t": 27},
+            ValueError,
+            "scheduler_options are grace_period=50, max_t=27, .*AsyncHyperBandScheduler refuses .* such as 27",
+        ),
+        ("asha", {"reduction_factor": 1}, ValueError, "scheduler_options are reduction_factor=1, .* such as 3"),
+        ("asha", {"max_t": "a"}, ValueError, "scheduler_options are max_t='a', .* such as 27"),
+        ("hyperband", {"max_t": 0}, ValueError, "scheduler_options are max_t=0, .*HyperBandScheduler refuses"),
         (3, {}, TypeError, "scheduler must be a name or a scheduler of Ray Tune, got 3"),
         (3, {"max_t": 3}, ValueError, "scheduler_options cannot be given together with a scheduler object"),
     ],
@@ -167,6 +239,12 @@ def test_wrong_schedulers_are_named(scheduler: Any, options: Any, error: type[Ex
     """What cannot work is refused at once."""
     with pytest.raises(error, match=words):
         made(scheduler, **options)
+
+
+def test_scheduler_options_are_a_mapping() -> None:
+    """Anything else is refused."""
+    with pytest.raises(TypeError, match="scheduler_options must be a dictionary of names to values, got 3"):
+        RayTuneScheduler(SPACE, "asha", metric="loss", resource_attr="epoch", scheduler_options=3)  # type: ignore[arg-type]
 
 
 def test_several_metrics_are_refused() -> None:

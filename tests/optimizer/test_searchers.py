@@ -186,8 +186,13 @@ def test_a_new_seed_shuffles_the_grid_anew() -> None:
 
 def test_impossible_grids_are_refused() -> None:
     """A count below one, an unknown name and a grid beyond memory are refused with the remedy."""
-    with pytest.raises(ValueError, match="num_samples must be at least 1, got 0 for parameter 'lr'"):
+    with pytest.raises(ValueError, match="num_samples must be at least 1, got 0"):
         GridSearcher(SPACE, num_samples=0)
+    with pytest.raises(ValueError, match=r"num_samples\['lr'\] must be an integer, got 2.5; 5 values per .* are usual"):
+        GridSearcher(SPACE, num_samples={"lr": 2.5})  # type: ignore[dict-item]
+    for count in ("a", 2.5, True):
+        with pytest.raises(ValueError, match=f"num_samples must be an integer, got {count!r}"):
+            GridSearcher(SPACE, num_samples=count)  # type: ignore[arg-type]
     with pytest.raises(ConfigSpaceError, match="'epochs' is not a domain of the config space; it has lr, n, kind"):
         GridSearcher(SPACE, num_samples={"epochs": 3})
     large = {f"x{i}": uniform(0, 1) for i in range(10)}

@@ -62,8 +62,9 @@ def convert(
     Raises:
         NoPublishedFile: There is no such file.
         UnknownForm: A file is something else.
-        ValueError: A task that is wanted is not there.
+        ValueError: A task that is wanted is not there, or ``seconds_per_step`` is no finite number over 0.
     """
+    time_model = ConstantTime(seconds_per_step)
     files = {file.stem: file for file in files_at(SOURCE, path, "*.json", "*.npz")}
     for name in chosen(files, datasets):
         read = _read_arrays if files[name].suffix == ".npz" else _read_json
@@ -76,7 +77,7 @@ def convert(
                 METRICS,
                 list(range(1, curves.shape[1])),
                 RESOURCE_ATTR,
-                time_model=ConstantTime(seconds_per_step),
+                time_model=time_model,
                 about=SOURCE.about(f"Task {name}. Times are assumed: {seconds_per_step:g} s per step."),
             )
         except (ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile) as error:

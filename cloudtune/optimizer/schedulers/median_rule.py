@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cloudtune.config_domains import plain_value
-from cloudtune.optimizer.argument_checks import is_comparable, whole_number
+from cloudtune.optimizer.argument_checks import check_key_of_report, is_comparable, switch, whole_number
 from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler, TrialSuggestion
 from cloudtune.optimizer.schedulers.rungs import BestShare, best_values, rank_value
 from cloudtune.trial import Trial
@@ -51,7 +51,8 @@ class MedianStoppingRule(TrialScheduler):
         metric: Which of the scheduler's metrics to compare. Its first one if None.
 
     Raises:
-        ValueError: An argument is wrong; the message names it.
+        TypeError: ``scheduler`` is none.
+        ValueError: Another argument is wrong; the message names it.
     """
 
     resource_attr: str
@@ -66,6 +67,12 @@ class MedianStoppingRule(TrialScheduler):
         rank_cutoff: float = 0.5,
         metric: str | None = None,
     ) -> None:
+        if not isinstance(scheduler, TrialScheduler):
+            raise TypeError(
+                f"scheduler must be an object such as ASHA(...), which the rule wraps, got {scheduler!r}; call a class "
+                "with its arguments first"
+            )
+        check_key_of_report("resource_attr", resource_attr, "name the key that counts epochs")
         names = scheduler.metric_names()
         if metric is not None and metric not in names:
             raise ValueError(f"metric {metric!r} is not one of the wrapped scheduler's, which are {', '.join(names)}")
@@ -89,9 +96,9 @@ class MedianStoppingRule(TrialScheduler):
         self.scheduler = scheduler
         self.resource_attr = resource_attr
         self.max_resource_attr = scheduler.max_resource_attr
-        self.running_average = running_average
+        self.running_average = switch("running_average", running_average)
         self.grace_time = grace_time
-        self.grace_population = grace_population
+        self.grace_population = int(grace_population)
         self.rank_cutoff = rank_cutoff
         self._metric = names[0] if metric is None else metric
         modes = scheduler.metric_mode()

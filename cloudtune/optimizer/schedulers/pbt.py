@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -100,7 +100,7 @@ class PopulationBasedTraining(SearcherScheduler):
         if not resource_attr:
             raise ValueError(f"resource_attr must name what the script reports as its epoch, got {resource_attr!r}")
         _check_population(population_size, perturbation_interval, quantile_fraction)
-        _check_exploring(resample_probability, perturbation_factors)
+        factors = _check_exploring(resample_probability, perturbation_factors)
         self.resource_attr = resource_attr
         self.max_resource_attr = max_resource_attr
         ends_somewhere = max_t is not None or max_resource_attr is not None
@@ -114,7 +114,7 @@ class PopulationBasedTraining(SearcherScheduler):
         self.perturbation_interval = float(perturbation_interval)
         self.quantile_fraction = float(quantile_fraction)
         self.resample_probability = float(resample_probability)
-        self.perturbation_factors = tuple(map(float, perturbation_factors))
+        self.perturbation_factors = factors
         self._maximize = self._modes[0] == "max"
         #: Places that nobody has had yet.
         self._fresh = self.population_size
@@ -340,10 +340,13 @@ def _check_population(population_size: int, perturbation_interval: float, quanti
         raise ValueError(f"quantile_fraction must be above 0 and at most 0.5, got {quantile_fraction!r}; 0.25 is usual")
 
 
-def _check_exploring(resample_probability: float, factors: Sequence[float]) -> None:
+def _check_exploring(resample_probability: float, factors: Sequence[float]) -> tuple[float, ...]:
+    """The factors, of which there is one at least."""
     if not is_comparable(resample_probability) or not 0 <= resample_probability <= 1:
         raise ValueError(f"resample_probability must be from 0 to 1, got {resample_probability!r}; 0.25 is usual")
-    if not factors or not all(is_comparable(factor) and 0 < factor < math.inf and factor != 1 for factor in factors):
+    listed = tuple(factors) if isinstance(factors, Iterable) else ()
+    if not listed or not all(is_comparable(factor) and 0 < factor < math.inf and factor != 1 for factor in listed):
         raise ValueError(
             f"perturbation_factors must be positive numbers other than 1, got {factors!r}; (1.2, 0.8) is usual"
         )
+    return tuple(map(float, listed))

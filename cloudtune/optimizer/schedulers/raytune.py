@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from cloudtune.optimizer.schedulers.raytune_controller import (
     RayController,
     RayTrial,
 )
+from cloudtune.optimizer.schedulers.raytune_places import AnnouncedPlaces
 from cloudtune.optimizer.schedulers.rungs import rank_value
 from cloudtune.optimizer.searchers import Searcher
 from cloudtune.trial import Trial
@@ -34,7 +36,9 @@ class RayTuneScheduler(FIFOScheduler):
     :class:`~cloudtune.optimizer.searchers.optuna_searcher.OptunaSearcher`.
 
     NaN and infinite metric values rank worst. Random numbers are keyed; an experiment that is continued tells its log
-    to a scheduler made anew. As in Ray Tune, HyperBand takes paused trials before new ones, the others new ones first.
+    to a scheduler made anew. HyperBand takes paused trials before new ones, the others new ones first. Its brackets are
+    announced ahead of their trials, as Ray does, so that they are complete with any number of workers; once the
+    searcher has nothing left, they go on with the trials that they have.
 
     Args:
         config_space: Hyperparameter domains and constants.
@@ -92,6 +96,7 @@ class RayTuneScheduler(FIFOScheduler):
             if value is None or isinstance(value, bool | int | float | str)
         }
         self._controller = RayController(self._ray)
+        self._places = AnnouncedPlaces(self._ray)
         self._num_calls = 0
 
     def libraries(self) -> Sequence[str]:
@@ -106,13 +111,14 @@ class RayTuneScheduler(FIFOScheduler):
         # Some of Ray Tune's schedulers hold functions that pickle cannot carry.
         import dill
 
-        return {**self.__dict__, "_ray": None, "_controller": dill.dumps((self._ray, self._controller))}
+        held = dill.dumps((self._ray, self._controller, self._places))
+        return {**self.__dict__, "_ray": None, "_places": None, "_controller": held}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         import dill
 
         self.__dict__.update(state)
-        self._ray, self._controller = dill.loads(state["_controller"])
+        self._ray, self._controller, self._places = dill.loads(state["_controller"])
 
     # ------------------------------------------------------------------ suggestions
 
@@ -120,9 +126,18 @@ class RayTuneScheduler(FIFOScheduler):
         if not self._new_trials_first() and (paused := self._to_resume()) is not None:
             return self._resume(paused)
         suggestion = super()._suggest()
-        if suggestion is None and (paused := self._to_resume()) is not None:
-            return self._resume(paused)
+        if suggestion is None:
+            if self._places and not any(trial.status == RUNNING for trial in self._controller.get_trials()):
+                self._give_up_places()
+            if (paused := self._to_resume()) is not None:
+                return self._resume(paused)
         return suggestion
+
+    def _give_up_places(self) -> None:
+        """Nobody will take them: the brackets go on with the trials that they have."""
+        for place in self._places.give_up():
+            self._tell("on_trial_remove", place)
+            place.status = TERMINATED
 
     def _restore(self, suggestion: TrialSuggestion) -> None:
         if suggestion.trial_id is None:
@@ -134,6 +149,9 @@ class RayTuneScheduler(FIFOScheduler):
                 f"trial {suggestion.trial_id} cannot be resumed since it is not paused; "
                 "continue the experiment with the scheduler it began with"
             )
+        if self._places and self._to_resume() is not trial:
+            # That it is resumed says that the searcher had nothing left.
+            self._give_up_places()
         self._resume(trial)
 
     def work(self) -> Callable[[], Any] | None:
@@ -178,8 +196,12 @@ class RayTuneScheduler(FIFOScheduler):
 
     def on_trial_add(self, trial: Trial) -> None:
         """Ray Tune gets to know the trial, which runs from now on."""
-        ray_trial = self._controller.trials[trial.trial_id] = RayTrial(trial.trial_id, trial.config)
-        self._tell("on_trial_add", ray_trial)
+        ray_trial = self._places.take(lambda place: self._tell("on_trial_add", place))
+        if ray_trial is None:
+            ray_trial = RayTrial(trial.trial_id, trial.config)
+            self._tell("on_trial_add", ray_trial)
+        ray_trial.become(trial.trial_id, trial.config)
+        self._controller.trials[trial.trial_id] = ray_trial
         ray_trial.status = RUNNING
         super().on_trial_add(trial)
 
@@ -187,7 +209,8 @@ class RayTuneScheduler(FIFOScheduler):
         """Answers as Ray Tune does; STOP for a trial that is not known or was given up.
 
         Raises:
-            ValueError: The report lacks ``resource_attr`` or the metric, or they are no numbers.
+            ValueError: The report lacks ``resource_attr`` or the metric, or they are no numbers; or the resource is
+                negative or not finite.
         """
         super().on_trial_result(trial, result)
         ray_trial = self._controller.trials.get(trial.trial_id)
@@ -206,11 +229,17 @@ class RayTuneScheduler(FIFOScheduler):
         try:
             cost = min(_WORST, max(-_WORST, rank_value(result[self._metric], self._maximize)))
             resource = result[self.resource_attr] + 0
+            counts = 0 <= resource < math.inf
         except (KeyError, TypeError) as error:
             raise ValueError(
                 f"trial {trial_id} must report {self.resource_attr!r} (resource_attr) and {self._metric!r} (metric) as "
                 "numbers; correct the script or the scheduler's arguments"
             ) from error
+        if not counts:
+            raise ValueError(
+                f"trial {trial_id} reported {self.resource_attr}={resource!r} (resource_attr), which must be finite "
+                "and not negative; count epochs from 1 in the script"
+            )
         return {**result, self._metric: -cost if self._maximize else cost, self.resource_attr: resource}
 
     def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ def ray_scheduler(scheduler: Any, options: Mapping[str, Any] | None, metric: str
 
     Raises:
         MissingExtra: Ray Tune is not installed.
-        ValueError: The scheduler is not known, cannot be driven, or is for something else.
+        ValueError: The scheduler is not known, cannot be driven, is for something else, or refuses its options.
         TypeError: It is neither a name nor a scheduler of Ray Tune, or does not know one of the options.
     """
     for package in ("ray", "pyarrow"):
@@ -69,8 +69,10 @@ def ray_scheduler(scheduler: Any, options: Mapping[str, Any] | None, metric: str
                 )
             made = getattr(schedulers, RAY_SCHEDULERS[scheduler])
             ours = {"time_attr": resource_attr, "metric": metric, "mode": mode}
+            if not isinstance(options, Mapping | None):
+                raise TypeError(f"scheduler_options must be a dictionary of names to values, got {options!r}")
             check_options("scheduler_options", options or {}, made, "Ray Tune", ours)
-            scheduler = made(**{**ours, **(options or {})})
+            scheduler = _constructed(made, {**ours, **(options or {})}, options or {})
         elif options:
             raise ValueError("scheduler_options cannot be given together with a scheduler object; give them to it")
         if not isinstance(scheduler, schedulers.TrialScheduler):
@@ -80,6 +82,19 @@ def ray_scheduler(scheduler: Any, options: Mapping[str, Any] | None, metric: str
             raise ValueError(f"Ray Tune's {type(scheduler).__name__} cannot be used: it {_REFUSED[kind.__name__]}")
     _agree(scheduler, metric, mode, resource_attr)
     return scheduler
+
+
+def _constructed(made: Any, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """An object of Ray Tune's class. What it asserts about its arguments is told as ours."""
+    try:
+        return made(**arguments)
+    except (AssertionError, TypeError, ValueError, ArithmeticError) as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items()) or "nothing"
+        raise ValueError(
+            f"scheduler_options are {given}, which Ray Tune's {made.__name__} refuses ({error}); max_t is a positive "
+            "number of resource_attr, such as 27, grace_period one of at most max_t, such as 1, and reduction_factor "
+            "above 1, such as 3"
+        ) from error
 
 
 def _agree(scheduler: Any, metric: str, mode: str, resource_attr: str) -> None:

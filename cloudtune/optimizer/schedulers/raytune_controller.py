@@ -21,16 +21,20 @@ class RayTrial:
     is_saving = False
 
     def __init__(self, trial_id: int, config: Mapping[str, Any]) -> None:
-        self.number = trial_id
-        self.trial_id = f"{trial_id:05d}"
-        self.config = dict(config)
-        self.evaluated_params = self.config
+        self.become(trial_id, config)
         self.status = PENDING
         self.last_result: dict[str, Any] = {}
         #: Of a paused trial: its worker is free, so that it could run again.
         self.has_paused = False
         #: Of a running trial: it was told to stop.
         self.is_stopping = False
+
+    def become(self, trial_id: int, config: Mapping[str, Any]) -> None:
+        """What was announced without a number and a configuration gets both."""
+        self.number = trial_id
+        self.trial_id = f"{trial_id:05d}"
+        self.config = dict(config)
+        self.evaluated_params = self.config
 
     def __repr__(self) -> str:
         return f"trial {self.number}"

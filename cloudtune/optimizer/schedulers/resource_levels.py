@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral
 from typing import Any
@@ -52,8 +52,8 @@ def resource_levels(given: Sequence[int] | None, grace_period: int, reduction_fa
         if not is_positive_integer(grace_period):
             raise ValueError(f"grace_period must be a positive integer, got {grace_period!r}")
         return rung_levels(int(grace_period), reduction_factor, max_t)
-    levels = list(given)
-    if not all(map(is_positive_integer, levels)) or any(b <= a for a, b in pairwise(levels)):
+    levels = list(given) if isinstance(given, Iterable) else None
+    if levels is None or not all(map(is_positive_integer, levels)) or any(b <= a for a, b in pairwise(levels)):
         raise ValueError(f"rung_levels must be positive integers in increasing order, got {given!r}")
     if levels and levels[-1] >= max_t:
         raise ValueError(

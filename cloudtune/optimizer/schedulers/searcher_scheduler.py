@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cloudtune.config_domains import plain_value
 from cloudtune.config_space import config_digest, search_space, validate_config_space
+from cloudtune.optimizer.argument_checks import check_key_of_report
 from cloudtune.optimizer.goal import Goal
 from cloudtune.optimizer.scheduler import TrialScheduler, TrialSuggestion
 from cloudtune.optimizer.searchers import Searcher, make_searcher
@@ -57,10 +58,17 @@ class SearcherScheduler(TrialScheduler):
 
     def _aim(self, max_resource: float | None = None, levels: Sequence[int] = ()) -> None:
         """Tells the searcher what for; called at the end of a constructor, when ``resource_attr`` is set."""
+        if self.resource_attr is not None:
+            check_key_of_report("resource_attr", self.resource_attr, "name the key that counts epochs, or leave it out")
         if self.resource_attr in self._metrics:
             raise ValueError(
                 f"metric {self.resource_attr!r} is resource_attr too, which counts what a trial has used; name what is "
                 "to be optimised as the metric, and the key that counts epochs as resource_attr"
+            )
+        if self.searcher.goal is not None:
+            raise ValueError(
+                f"this {type(self.searcher).__name__} is the searcher of another scheduler already, and both would "
+                "change it; make one for each"
             )
         self.searcher.aim(
             Goal(tuple(self._metrics), tuple(self._modes), self.resource_attr, max_resource, tuple(levels))
@@ -143,12 +151,12 @@ class SearcherScheduler(TrialScheduler):
 
 
 def _check_metrics(metric: str | Sequence[str], mode: str | Sequence[str]) -> tuple[list[str], list[str]]:
-    metrics = [metric] if isinstance(metric, str) else list(metric)
-    if not metrics or not all(metrics):
+    metrics = [metric] if isinstance(metric, str) or not isinstance(metric, Iterable) else list(metric)
+    if not metrics or not all(isinstance(name, str) and name for name in metrics):
         raise ValueError(f"metric must be the name of what the script reports, or a list of such names, got {metric!r}")
     if len(set(metrics)) < len(metrics):
         raise ValueError(f"metric names one value twice: {metric!r}; list each once")
-    modes = [mode] * len(metrics) if isinstance(mode, str) else list(mode)
+    modes = [mode] * len(metrics) if isinstance(mode, str) or not isinstance(mode, Iterable) else list(mode)
     for one in modes:
         if one not in MODES:
             raise ValueError(f"mode must be 'min' or 'max', got {one!r}")

@@ -52,7 +52,8 @@ def make_searcher(
 
     Raises:
         ValueError: The name is unknown, or an object comes with arguments that only a class can take.
-        TypeError: ``searcher`` is none of these, or the class does not know one of ``search_options``.
+        TypeError: ``searcher`` is none of these, ``search_options`` is no mapping, or the class does not know one of
+            them.
     """
     if isinstance(searcher, Searcher):
         for name, value in [("points_to_evaluate", points_to_evaluate), ("search_options", search_options)]:
@@ -72,6 +73,8 @@ def make_searcher(
         searcher = SEARCHERS[searcher]
     if not isinstance(searcher, type) or not issubclass(searcher, Searcher):
         raise TypeError(f"searcher must be a name, a Searcher object or a Searcher class, not {searcher!r}")
+    if not isinstance(search_options, Mapping | None):
+        raise TypeError(f"search_options must be a dictionary of names to values, got {search_options!r}")
     options = dict(search_options or {})
     _check_options(searcher, options)
     return searcher(config_space, points_to_evaluate=points_to_evaluate, random_seed=random_seed, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -104,9 +104,9 @@ class GivenConfigs:
         """Points to evaluate first, with defaults for what they lack; None: there are none.
 
         Raises:
-            ConfigSpaceError: One is not in the list, or no configuration of the space.
+            ConfigSpaceError: One is not in the list, or no configuration of the space, or these are no points.
         """
-        complete = [complete_config(self._space, point) for point in points or ()]
+        complete = [complete_config(self._space, point) for point in listed_points(points or ())]
         for point in complete:
             if self.number(point) is None:
                 parameters = {name: point[name] for name in self._domains}
@@ -187,6 +187,22 @@ class LeftConfigs:
         """Numbers of those that are left, in no order to rely on but the same after the same calls; a copy."""
         left: npt.NDArray[np.int64] = self._order[: self._count].copy()
         return left
+
+
+def listed_points(points: Any) -> list[Mapping[str, Any]]:
+    """Points to evaluate, as they were given.
+
+    Raises:
+        ConfigSpaceError: It is no list of dictionaries.
+    """
+    remedy = "use a list of dictionaries, each with values for some hyperparameters, such as [{}] for the defaults"
+    if isinstance(points, (str, Mapping)) or not isinstance(points, Iterable):
+        raise ConfigSpaceError(f"points_to_evaluate is {shown(points)}; {remedy}")
+    listed = list(points)
+    for place, point in enumerate(listed):
+        if not isinstance(point, Mapping):
+            raise ConfigSpaceError(f"points_to_evaluate: point {place} is {shown(point)}; {remedy}")
+    return listed
 
 
 def _listed(configs: Any) -> Sequence[Any]:

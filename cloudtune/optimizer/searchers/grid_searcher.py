@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from cloudtune.config_space import ConfigSpaceError, Domain, config_key, search_space
+from cloudtune.optimizer.argument_checks import switch, whole_number
 from cloudtune.optimizer.searchers.lattice import Lattice, all_values
 from cloudtune.optimizer.searchers.searcher import Searcher
 from cloudtune.trial import Config
@@ -31,7 +32,8 @@ class GridSearcher(Searcher):
             the config space, the last parameter changing fastest.
 
     Raises:
-        ValueError: ``num_samples`` is below 1, or the grid is too large to be shuffled.
+        ValueError: ``num_samples`` is no integer of at least 1, ``shuffle`` is neither True nor False, or the grid is
+            too large to be shuffled.
         ConfigSpaceError: ``num_samples`` names a parameter that takes none.
     """
 
@@ -46,8 +48,8 @@ class GridSearcher(Searcher):
         super().__init__(config_space, points_to_evaluate, random_seed)
         self._lattice = Lattice(self.config_space, _axes(search_space(self.config_space), num_samples))
         self.num_samples = dict(num_samples) if isinstance(num_samples, Mapping) else num_samples
-        self.shuffle = shuffle
-        if shuffle and self._lattice.size > _MAX_SHUFFLED:
+        self.shuffle = switch("shuffle", shuffle)
+        if self.shuffle and self._lattice.size > _MAX_SHUFFLED:
             raise ValueError(
                 f"a grid of {self._lattice.size:,} points is too large to be shuffled; use shuffle=False, "
                 "fewer num_samples, or random search"
@@ -101,8 +103,8 @@ def _axes(domains: Mapping[str, Domain], num_samples: int | Mapping[str, int]) -
                 f"num_samples: parameter {name!r} is not a domain of the config space; "
                 f"it has {', '.join(domains) or 'none'}"
             )
-        if count < 1:
-            raise ValueError(f"num_samples must be at least 1, got {count} for parameter {name!r}")
+        argument = f"num_samples[{name!r}]" if isinstance(num_samples, Mapping) else "num_samples"
+        whole_number(argument, count, 1, f"{_DEFAULT_SAMPLES} values per continuous or integer parameter are usual")
     return {name: _axis(domain, chosen.get(name, _DEFAULT_SAMPLES)) for name, domain in domains.items()}
 
 

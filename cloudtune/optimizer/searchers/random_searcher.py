@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from cloudtune.config_space import ConfigSampler, config_key, config_space_size, search_space
+from cloudtune.optimizer.argument_checks import switch
 from cloudtune.optimizer.searchers.given_configs import GivenConfigs, LeftConfigs
 from cloudtune.optimizer.searchers.lattice import Lattice, all_values
 from cloudtune.optimizer.searchers.searcher import Searcher
@@ -28,6 +29,7 @@ class RandomSearcher(Searcher):
 
     Raises:
         ConfigSpaceError: The space, one of the points, or one of the given configurations is wrong.
+        ValueError: ``allow_duplicates`` is neither True nor False.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class RandomSearcher(Searcher):
         super().__init__(config_space, points, random_seed)
         self._given = given
         self._left = None if given is None else LeftConfigs(given)
-        self.allow_duplicates = allow_duplicates
+        self.allow_duplicates = switch("allow_duplicates", allow_duplicates)
         self._sampler = ConfigSampler(self.config_space)
         #: Number of configurations, None for infinitely many or if they need not be told apart.
         self._size = None if allow_duplicates else config_space_size(self.config_space)

@@ -11,6 +11,7 @@ import numpy as np
 from cloudtune.config_space import complete_config, config_key, plain_config_space, validate_config_space
 from cloudtune.optimizer.goal import Goal
 from cloudtune.optimizer.randomness import KeyedRandom, checked_seed, draw_seed
+from cloudtune.optimizer.searchers.given_configs import listed_points
 from cloudtune.trial import Config
 
 
@@ -177,7 +178,7 @@ class Searcher(ABC):
 
 def _complete_points(space: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> list[Config]:
     unique: dict[Any, Config] = {}
-    for point in points:
+    for point in listed_points(points):
         config = complete_config(space, point)
         unique.setdefault(config_key(space, config), config)
     return list(unique.values())

@@ -94,6 +94,13 @@ def test_wrong_files_are_named(task: Path, tmp_path: Path) -> None:
         next(convert(task))
 
 
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, 0, "30"])
+def test_a_wrong_number_of_seconds_is_not_the_files_fault(task: Path, seconds: Any) -> None:
+    """It is named itself: downloading the file again would not help."""
+    with pytest.raises(ValueError, match="seconds_per_resource must be a number of seconds over 0, got "):
+        next(convert(task, seconds_per_step=seconds))
+
+
 def test_arrays_are_not_unpickled(tmp_path: Path) -> None:
     """A file of arrays that hides Python objects is refused."""
     names = np.array(list(CONFIG_SPACE), dtype=object)

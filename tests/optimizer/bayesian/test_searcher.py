@@ -419,6 +419,12 @@ def test_a_model_takes_no_more_observations_than_it_is_meant_to(monkeypatch: pyt
         ({"num_init_random": 0}, "num_init_random must be at least 1, got 0"),
         ({"max_size_data_for_model": 1}, "max_size_data_for_model must be at least 2, got 1"),
         ({"cost_budget": 5.0}, "cost_budget must be above 0 and comes with cost_attr"),
+        ({"cost_budget": "5", "cost_attr": "seconds"}, "cost_budget must be above 0 .* got '5'"),
+        ({"cost_budget": math.inf, "cost_attr": "seconds"}, "cost_budget must be .* a finite number"),
+        ({"cost_attr": "loss"}, "cost_attr='loss' is the metric itself; name another value"),
+        ({"cost_attr": "used", "constraint_attr": "used"}, "constraint_attr and cost_attr are both 'used'"),
+        ({"constraint_attr": ""}, "constraint_attr must be the name of what the script reports, got ''"),
+        ({"cost_attr": 3}, "cost_attr must be the name of what the script reports, got 3"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from cloudtune.config_space import config_key, config_space_size
-from cloudtune.optimizer.argument_checks import whole_number
+from cloudtune.optimizer.argument_checks import check_key_of_report, is_comparable, switch, whole_number
 from cloudtune.optimizer.extras import need_extra
 from cloudtune.optimizer.goal import Goal
 from cloudtune.optimizer.searchers.bayesian.encoder import Encoder
@@ -83,23 +84,34 @@ class BayesianSearcher(Searcher):
         need_extra("botorch", "bo", "Bayesian optimisation")
         whole_number("num_init_random", num_init_random, 1, "5 is usual")
         whole_number("max_size_data_for_model", max_size_data_for_model, MIN_FINITE, "500 is usual")
-        if cost_budget is not None and (cost_attr is None or not cost_budget > 0):
+        for name, key in (("constraint_attr", constraint_attr), ("cost_attr", cost_attr)):
+            if key is not None:
+                check_key_of_report(name, key, "or leave it out")
+        if constraint_attr is not None and constraint_attr == cost_attr:
             raise ValueError(
-                f"cost_budget must be above 0 and comes with cost_attr, got {cost_budget!r} and {cost_attr!r}"
+                f"constraint_attr and cost_attr are both {cost_attr!r}; name what must not be above 0 as the one, and "
+                "what tells what a trial has cost as the other"
+            )
+        if cost_budget is not None and (
+            cost_attr is None or not is_comparable(cost_budget) or not 0 < cost_budget < math.inf
+        ):
+            raise ValueError(
+                "cost_budget must be above 0 and comes with cost_attr, a finite number in its unit; got "
+                f"{cost_budget!r} and {cost_attr!r}"
             )
         self.num_init_random = int(num_init_random)
         self.max_size_data_for_model = int(max_size_data_for_model)
-        self.input_warping = bool(input_warping)
+        self.input_warping = switch("input_warping", input_warping)
         self.constraint_attr = constraint_attr
         self.cost_attr = cost_attr
         self.cost_budget = cost_budget
-        self.allow_duplicates = bool(allow_duplicates)
+        self.allow_duplicates = switch("allow_duplicates", allow_duplicates)
         #: How many fits have failed in spite of all jitter; their models had the parameters of the fit before.
         self.num_failed_fits = 0
         #: How many configurations were random ones, since all that a model would have tried was known.
         self.num_by_chance = 0
         self._encoder = Encoder(self.config_space)
-        self._size = None if allow_duplicates else config_space_size(self.config_space)
+        self._size = None if self.allow_duplicates else config_space_size(self.config_space)
         self._known: set[Hashable] = set()
         self._given = given
         self._left = None if given is None else LeftConfigs(given)
@@ -121,6 +133,11 @@ class BayesianSearcher(Searcher):
             raise ValueError(
                 f"constraint_attr={self.constraint_attr!r} is the metric itself; name another value of the report, "
                 "which must not be above 0"
+            )
+        if self.cost_attr in goal.metrics:
+            raise ValueError(
+                f"cost_attr={self.cost_attr!r} is the metric itself; name another value of the report, which tells "
+                "what the trial has cost so far"
             )
         super().aim(goal)
         self._observations = Observations(goal, self.constraint_attr, self.cost_attr)
