@@ -121,7 +121,7 @@ def test_resource_attr_that_the_script_never_reports(place: Place) -> None:
     messages.check("resource_attr is never reported", done, place)
     assert done.returncode == 1
     assert "it reported no 'step' (--resource-attr), only epoch, error" in done.stderr
-    assert "report it, or name what it reports with --resource-attr" in done.stderr
+    assert "report it in the same call, or name what it reports with --resource-attr" in done.stderr
     place.check_kept(len(place.reported(0, name="other")), "other")
 
 
