@@ -59,18 +59,23 @@ def test_promotion_decides_as_the_reference(program: list[Step], given_settings:
     scheduler, reference = make("promotion", *given_settings)
     ends_itself = given_settings[1]
     simulation = Simulation(scheduler)
+    told: dict[int, int] = {}
     for entry in simulation.run(program):
         if entry[0] == "report":
             _, trial, epoch, _, decision, result = entry
             assert decision == reference.pausing_at(trial, epoch, result[METRIC])
         elif entry[0] == "suggest":
-            _, resumed, config, *_ = entry
+            _, resumed, config, trial, *_ = entry
+            told[trial] = config["epochs"]
             expected = reference.promotion()
             assert resumed == (None if expected is None else expected[0])
             if ends_itself:
                 assert config["epochs"] == (reference.levels[0] if expected is None else expected[1])
             else:
                 assert config["epochs"] == reference.levels[-1]
+        elif entry[0] == "script end":
+            # Below the level that it was told.
+            assert reference.pausing_at(entry[1], told[entry[1]], entry[-1][METRIC]) == "PAUSE"
         elif entry[0] == "error":
             reference.failed(entry[1])
         elif entry[0] in ("remove", "complete"):

@@ -45,16 +45,21 @@ def compare(
     log: list[tuple[Any, ...]], scheduler: HyperbandScheduler, reference: PashaReference, ends_itself: bool
 ) -> None:
     """Tells a log to the reference, which must have answered the same."""
+    told: dict[int, int] = {}
     for entry in log:
         if entry[0] == "report":
             _, trial, epoch, _, decision, result = entry
             assert decision == reference.reported(trial, epoch, result[METRIC])
         elif entry[0] == "suggest":
-            resumed, config = entry[1:3]
+            resumed, config, trial = entry[1:4]
+            told[trial] = config["epochs"]
             expected = reference.promotion()
             assert resumed == (None if expected is None else expected[0])
             if ends_itself:
                 assert config["epochs"] == (reference.levels[0] if expected is None else expected[1])
+        elif entry[0] == "script end":
+            # Below the level that it was told.
+            assert reference.reported(entry[1], told[entry[1]], entry[-1][METRIC]) == "PAUSE"
         elif entry[0] == "error":
             reference.failed(entry[1])
         elif entry[0] in ("remove", "complete"):

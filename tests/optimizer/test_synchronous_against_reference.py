@@ -40,12 +40,14 @@ def make(
 
 def compare(log: list[tuple[Any, ...]], reference: SynchronousReference, size: float = float("inf")) -> None:
     """Tells a log to the reference, which must have answered the same; there are ``size`` configurations."""
+    told: dict[int, int] = {}
     for entry in log:
         if entry[0] == "report":
             _, trial, epoch, _, decision, result = entry
             assert decision == reference.reported(trial, epoch, result[METRIC])
         elif entry[0] == "suggest":
             _, resumed, config, trial, *_ = entry
+            told[trial] = config["epochs"] if reference.ends_itself else reference.levels[-1]
             expected = reference.next(len(reference.bracket_of) >= size)
             assert expected is not None
             assert resumed == expected[0]
@@ -53,6 +55,9 @@ def compare(log: list[tuple[Any, ...]], reference: SynchronousReference, size: f
                 assert config["epochs"] == expected[1]
             if resumed is None:
                 reference.began(trial)
+        elif entry[0] == "script end":
+            # Below the level that it was told.
+            assert reference.reported(entry[1], told[entry[1]], entry[-1][METRIC]) == "PAUSE"
         elif entry[0] == "nothing":
             assert reference.next(len(reference.bracket_of) >= size) is None
         elif entry[0] in ("remove", "complete", "error"):
