@@ -284,7 +284,7 @@ def test_the_size_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     caplog.set_level(logging.INFO)
     folder = source(tmp_path, {"train.py": "", "a.txt": ""})
     build_bundle(folder, "train.py")
-    assert re.search(rf"packed 2 files of {re.escape(str(folder))} for the jobs: \d+ kB", caplog.text)
+    assert re.search(rf"packed 2 files of {re.escape(str(folder))} for the jobs: [\d.]+ [kM]B", caplog.text)
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["this Python", "Python 3.8"])
