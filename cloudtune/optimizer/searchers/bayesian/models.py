@@ -111,7 +111,7 @@ class Models:
         return best, rows[order[:_NUM_INCUMBENTS]]
 
     def _below(self, level: int) -> Array:
-        """Configurations of trials that have shown something, but nothing at this level, nor are about to.
+        """Configurations of trials that have shown nothing at this level, and do not show it next.
 
         One that was stopped or waits below leaves the model as uncertain of the level as it was. If that counted, the
         same place would promise the same improvement again, and be proposed again and again, each time to end below.
