@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from cloudtune.optimizer.class_options import check_options
 from cloudtune.optimizer.extras import need_extra
-from cloudtune.optimizer.library_options import check_options
 
 #: Name -> Ray Tune's class.
 RAY_SCHEDULERS = {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cloudtune.optimizer.class_options import check_options
 from cloudtune.optimizer.searchers.bayesian.searcher import BayesianSearcher
 from cloudtune.optimizer.searchers.bore import BoreSearcher
 from cloudtune.optimizer.searchers.grid_searcher import GridSearcher
@@ -32,6 +32,8 @@ SEARCHERS: dict[str, type[Searcher]] = {
     "bore": BoreSearcher,
     "optuna": OptunaSearcher,
 }
+#: What a scheduler passes to a searcher's class itself.
+_FROM_THE_SCHEDULER = ("config_space", "points_to_evaluate", "random_seed")
 
 
 def make_searcher(
@@ -76,27 +78,11 @@ def make_searcher(
     if not isinstance(search_options, Mapping | None):
         raise TypeError(f"search_options must be a dictionary of names to values, got {search_options!r}")
     options = dict(search_options or {})
-    _check_options(searcher, options)
-    return searcher(config_space, points_to_evaluate=points_to_evaluate, random_seed=random_seed, **options)
-
-
-#: What a scheduler passes to a searcher's class itself.
-_FROM_THE_SCHEDULER = ("config_space", "points_to_evaluate", "random_seed")
-
-
-def _check_options(searcher: type[Searcher], options: Mapping[str, Any]) -> None:
-    """Refuses options that the class does not name, unless it takes any."""
-    for name in options:
-        if name in _FROM_THE_SCHEDULER:
+    for name in _FROM_THE_SCHEDULER:
+        if name in options:
             raise TypeError(f"search_options must not have {name!r}; give it to the scheduler")
-    named = inspect.signature(searcher).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in named.values()):
-        return
-    known = [name for name in named if name not in _FROM_THE_SCHEDULER]
-    for name in options:
-        if name not in known:
-            has = f"its options are {', '.join(known)}" if known else "it has no options"
-            raise TypeError(f"search_options has {name!r}, which {searcher.__name__} does not know; {has}")
+    check_options("search_options", options, searcher, ours=_FROM_THE_SCHEDULER)
+    return searcher(config_space, points_to_evaluate=points_to_evaluate, random_seed=random_seed, **options)
 
 
 def _check_same_space(searcher: Searcher, config_space: Mapping[str, Any]) -> None:

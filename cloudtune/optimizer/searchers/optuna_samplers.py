@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from cloudtune.config_space import plain_config_space
+from cloudtune.optimizer.class_options import check_options
 from cloudtune.optimizer.extras import need_extra
-from cloudtune.optimizer.library_options import check_options
 
 #: Name -> Optuna's class, and what it needs besides: (package, extra).
 SAMPLERS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {

@@ -1,4 +1,4 @@
-"""Options that are passed on to a class of another library, checked before it refuses them in its own words."""
+"""Options that are passed on to a class, checked before it refuses them in its own words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def check_options(
-    argument: str, options: Mapping[str, Any], made: Callable[..., Any], library: str, ours: Collection[str] = ()
+    argument: str, options: Mapping[str, Any], made: Callable[..., Any], library: str = "", ours: Collection[str] = ()
 ) -> None:
     """Returns if a class has all of these options.
 
@@ -17,7 +17,7 @@ def check_options(
         argument: Where users give them, for the message.
         options: That users have given.
         made: The class.
-        library: Whose it is, for the message: ``"Optuna"``.
+        library: Whose it is if another's, for the message: ``"Optuna"``.
         ours: Options of the class that users do not give: they are not recommended.
 
     Raises:
@@ -30,7 +30,8 @@ def check_options(
     for name in options:
         if name not in known:
             usual = [one for one in known if one not in ours]
-            near = difflib.get_close_matches(name, usual, n=1)
+            near = difflib.get_close_matches(str(name), usual, n=1)
             has = f"its options are {', '.join(usual)}" if usual else "it has no options"
             remedy = f"did you mean {near[0]!r}?" if near else has
-            raise TypeError(f"{argument} has {name!r}, which {library}'s {made.__name__} does not know; {remedy}")
+            whose = f"{library}'s " if library else ""
+            raise TypeError(f"{argument} has {name!r}, which {whose}{made.__name__} does not know; {remedy}")
