@@ -40,15 +40,16 @@ def change(tuner: Tuner, changes: Mapping[str, Any]) -> None:
             setattr(tuner, name, changes[name])
 
 
-def longest_time(changes: Mapping[str, Any], before: float | None) -> float | None:
+def longest_time(changes: Mapping[str, Any], before: float | None, last_trials: float | None = 0.0) -> float | None:
     """Seconds that the experiment may take, changed like this; None: nothing limits its time.
 
     Args:
         changes: See :func:`changes_of`.
         before: The same without changes.
+        last_trials: Seconds that trials may run on once the stopping criterion is met; None: as long as they like.
     """
     limits = changes.get(STOP_CRITERION)
     if limits is None:
         return before
     limit: float | None = limits.get("max_wallclock_time")
-    return limit
+    return None if limit is None or last_trials is None else limit + last_trials

@@ -144,7 +144,8 @@ def _unfinished(experiment: S3Experiment, changes: Mapping[str, Any]) -> TuningS
 
 def _with_time(settings: Settings, described: Mapping[str, Any]) -> tuple[Settings, dict[str, Any]]:
     """Gives the job the time that a changed criterion needs, if that is more than its predecessor had; and tells it."""
-    max_run, longest = settings.max_run, longest_time(settings.changes, settings.longest)
+    max_run = settings.max_run
+    longest = longest_time(settings.changes, settings.longest, settings.last_trials)
     if STOP_CRITERION in settings.changes:
         max_run = max(max_run, LONGEST_JOB if longest is None else min(LONGEST_JOB, int(longest) + MARGIN))
     condition = dict(described["StoppingCondition"])

@@ -262,6 +262,7 @@ class RemoteLauncher:
             root=root,
             max_run=self.job.max_run,
             longest=time_limit.whole_time(self.tuner),
+            last_trials=time_limit.last_trials(self.tuner),
             log_level=self.log_level,
             store_logs=self.store_logs_localbackend,
             publish_metrics=self.publish_tuning_metrics,

@@ -38,13 +38,13 @@ def _from(tuner: Tuner, done: float) -> float | None:
     limit = tuner.stop_criterion.longest()
     if limit is None:
         return None
-    left = max(0.0, limit - done)
-    if tuner.wait_trial_completion_when_stopping:
-        last = tuner.trial_backend.longest_trial()
-        if last is None:
-            return None
-        left += last
-    return left
+    last = last_trials(tuner)
+    return None if last is None else max(0.0, limit - done) + last
+
+
+def last_trials(tuner: Tuner) -> float | None:
+    """Seconds that trials may run on once the stopping criterion is met; None: as long as they like."""
+    return tuner.trial_backend.longest_trial() if tuner.wait_trial_completion_when_stopping else 0.0
 
 
 def max_run(tuner: Tuner, given: int | None) -> int:

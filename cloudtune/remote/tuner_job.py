@@ -68,6 +68,8 @@ class Settings:
         changes: What is other than in the pickled tuner, see :func:`cloudtune.remote.changes.change`.
         longest: Seconds of active tuning time that the experiment takes at most, from its beginning on; None: nothing
             limits it, or nobody has told.
+        last_trials: Seconds of these that trials may run on once the stopping criterion is met; None: as long as they
+            like.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Settings:
     takeover_from: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
     longest: float | None = None
+    last_trials: float | None = 0.0
 
 
 @dataclass(frozen=True)

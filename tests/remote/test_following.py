@@ -112,10 +112,10 @@ class Remote:
         self._folder = folder
         self._monkeypatch = monkeypatch
 
-    def launch(self, launch: int = 0, **more: Any) -> str:
+    def launch(self, launch: int = 0, last_trials: float = 0.0, **more: Any) -> str:
         """Creates a job as that of a launch; its name. What else its request has is to be named."""
         name = self.place.job_name(NAME, launch)
-        self.place.write_task(launch, Settings(NAME, "", ROOT, 3600), {})
+        self.place.write_task(launch, Settings(NAME, "", ROOT, 3600, last_trials=last_trials), {})
         environment = {protocol.ENV_PLACE: self.place.uri, "GATE": str(self._folder / name)}
         script = "import os; exec(os.environ['SCRIPT'])"
         request = training_request(name, script, Environment={**environment, "SCRIPT": WAITER}, **more)

@@ -42,6 +42,8 @@ def test_changes_travel_as_plain_data() -> None:
     assert longest_time(changes, 9.0) == 50.0
     assert longest_time(changes_of(StoppingCriterion(max_cost=1)), 9.0) is None
     assert longest_time(changes_of(n_workers=2), 9.0) == 9.0
+    assert longest_time(changes, 9.0, last_trials=5.0) == 55.0
+    assert longest_time(changes, 9.0, last_trials=None) is None
 
 
 @pytest.mark.parametrize(
@@ -92,10 +94,11 @@ def test_what_cannot_be_launched_again(remote: Remote) -> None:
     remote.close()
 
 
-def test_the_next_job_is_like_the_last(remote: Remote) -> None:
-    """Its request, its task and what was shipped; it has the time that a wider limit needs."""
+@pytest.mark.parametrize("last_trials", [0.0, 1800.0])
+def test_the_next_job_is_like_the_last(remote: Remote, last_trials: float) -> None:
+    """Its request, its task and what was shipped; it has the time that a wider limit and the last trials need."""
     remote.open(header(NAME), trial(0, lr=0.1))
-    first = remote.launch()
+    first = remote.launch(last_trials=last_trials)
     ship(remote, 0, b"pickle")
     remote.close(finish("finished"))
     remote.end()
@@ -109,7 +112,8 @@ def test_the_next_job_is_like_the_last(remote: Remote) -> None:
         return nullcontext()
 
     second = launch_again(experiment, changes, admit)
-    assert [(job.max_run, job.needed) for job in admitted] == [(7200 + MARGIN, 7197.0)]  # 3 seconds are over
+    # 3 seconds are over
+    assert [(job.max_run, job.needed) for job in admitted] == [(7200 + last_trials + MARGIN, 7197.0 + last_trials)]
     newest = newest_launch(remote.place)
     assert newest is not None
     assert (newest[0], newest[1].name) == (1, second)
@@ -119,7 +123,7 @@ def test_the_next_job_is_like_the_last(remote: Remote) -> None:
     channel = after["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
     assert channel == remote.place.bucket.uri(remote.place.keys.task_folder(0, 1))
     assert before["StoppingCondition"]["MaxRuntimeInSeconds"] == 3600
-    assert after["StoppingCondition"]["MaxRuntimeInSeconds"] == 7200 + MARGIN <= LONGEST_JOB
+    assert after["StoppingCondition"]["MaxRuntimeInSeconds"] == 7200 + last_trials + MARGIN <= LONGEST_JOB
     folder = remote.place.keys.task_folder(0, 1)
     got = remote.place.bucket.get(folder + "tuner.dill")
     assert got is not None

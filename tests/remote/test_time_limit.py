@@ -17,6 +17,7 @@ from cloudtune.remote.time_limit import (
     MARGIN,
     hand_over_after,
     jobs_of,
+    last_trials,
     longest_time,
     max_run,
     will_hand_over,
@@ -56,6 +57,8 @@ def test_the_last_trials_count_where_they_are_waited_for() -> None:
     assert longest_time(make_tuner(criterion, wait=True, backend=OneHourTrials)) == 4200
     assert longest_time(make_tuner(criterion, wait=False, backend=OneHourTrials)) == 600
     assert longest_time(make_tuner(criterion, wait=True)) is None
+    assert last_trials(make_tuner(criterion, wait=True, backend=OneHourTrials)) == 3600
+    assert last_trials(make_tuner(criterion, wait=False)) == 0
 
 
 def test_a_shorter_limit_of_the_users_is_kept_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
