@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cloudtune import StoppingCriterion
 from cloudtune.aws.errors import Conflict, QuotaReached
 from cloudtune.callbacks import TunerCallback
 from cloudtune.errors import ExperimentLocked, ExperimentMismatch, Fenced
@@ -275,6 +276,21 @@ def test_a_tuner_that_is_being_stopped(tuning: RemoteTuning) -> None:
     again = tuning.launch(tuner, store_logs_localbackend=True).job_name
     assert tuning.wait_for_end(again)["status"] == "Completed"
     tuning.check_whole({0: 4})
+
+
+def test_the_time_of_the_last_trials(tuning: RemoteTuning) -> None:
+    """The job is told how long they may run where it is to wait for them: its successors need as long."""
+    tuner = tuning.tuner(True, SPACE, trials=1)
+    tuner.stop_criterion = StoppingCriterion(max_num_trials_started=1, max_wallclock_time=600)
+    tuner.wait_trial_completion_when_stopping = True
+    launched = tuning.launch(tuner)
+    settings = tuning.place.settings_of(0)
+    assert settings is not None
+    last = tuner.trial_backend.longest_trial()
+    assert last is not None
+    assert last > 0
+    assert (settings.longest, settings.last_trials) == (600 + last, last)
+    assert tuning.wait_for_end(launched.job_name)["status"] == "Completed"
 
 
 def test_taking_over_is_from_nobody_else(tuning: RemoteTuning) -> None:
