@@ -163,6 +163,42 @@ def test_the_highest_level_with_enough_trials_counts() -> None:
     assert costs.at_highest(3) == {}
 
 
+def test_a_trial_that_ends_before_the_first_level_counts_there() -> None:
+    """With its last report, as long as it does not go on."""
+    costs = ObservedCosts(Goal(("loss",), ("min",), "epoch", 9, (3, 9)))
+    costs.report(0, {"epoch": 1, "loss": 5.0})
+    costs.report(0, {"epoch": 2, "loss": 4.0})
+    assert (costs.at_highest(1), costs.ended) == ({}, set())
+    costs.end(0)
+    costs.end(0)
+    assert (costs.at_highest(1), costs.ended) == ({0: (4.0,)}, {0})
+    costs.report(0, {"epoch": 2, "loss": 3.0})
+    assert (costs.at_highest(1), costs.ended) == ({}, set())
+    costs.report(0, {"epoch": 3, "loss": 2.0})
+    costs.report(0, {"epoch": 4, "loss": 1.0})
+    costs.end(0)
+    assert (costs.at_highest(1), costs.ended) == ({0: (2.0,)}, {0})
+
+
+def test_what_stays_below_the_level_that_counts_is_not_good() -> None:
+    """Those that went on decide what is good; configurations like those that did not are not tried again."""
+    space = {"x": uniform(0, 1)}
+    searcher = BoreSearcher(space, [], random_seed=0, num_init_random=6, random_share=0.0)
+    searcher.aim(Goal(("loss",), ("min",), "epoch", 9, (1, 9)))
+    proposed = []
+    for number in range(40):
+        config = searcher.next_config()
+        assert config is not None
+        proposed.append(config["x"])
+        searcher.on_trial_add(number, config)
+        for epoch in (1, 9) if config["x"] > 0.5 else (1,):
+            searcher.on_trial_result(number, config, {"loss": config["x"], "epoch": epoch})
+        searcher.on_trial_remove(number, config)
+    later = proposed[20:]
+    assert sum(x < 0.5 for x in later) <= 3
+    assert sum(0.5 < x < 0.6 for x in later) >= 10
+
+
 def test_without_levels_trials_count_once_they_have_ended() -> None:
     """Of a trial that runs nothing is known yet; of one that was stopped, its last value."""
     costs = ObservedCosts(Goal(("loss",), ("min",)))

@@ -39,7 +39,8 @@ class BoreSearcher(RandomSearcher):
     the classifier tells better from good; failed ones and those with values that are not finite never are. Its score
     grows with the improvement that is to be expected (Tiao et al. 2021; with weights: Song et al. 2022, section 4;
     ranks instead of differences, so that no change of scale matters). Under a scheduler with rung levels the costs are
-    those at the highest level that ``num_init_random`` trials have reached (as in BOHB). The score is maximised over
+    those at the highest level that ``num_init_random`` trials have reached (as in BOHB); trials that have ended below,
+    or wait there, are none of the good ones. The score is maximised over
     random draws and then over steps from the best of these and the best trials; of given configurations, over all that
     are left. Running trials do not count.
 
@@ -155,6 +156,7 @@ class BoreSearcher(RandomSearcher):
         observed = {trial: costs[0] for trial, costs in self._costs.at_highest(self.num_init_random).items()}
         if not observed:
             return None
+        observed.update(dict.fromkeys(sorted(self._costs.ended - observed.keys()), math.inf))
         observed.update(dict.fromkeys(sorted(self._costs.failed), math.inf))
         trials = sorted((trial for trial in observed if trial in self._configs), key=lambda trial: observed[trial])
         trials = trials[:: -(-len(trials) // _MAX_OBSERVATIONS)]

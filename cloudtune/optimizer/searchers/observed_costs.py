@@ -23,8 +23,9 @@ def finite_cost(value: Any, sign: float = 1.0) -> float:
 class ObservedCosts:
     """Costs of the trials, one for each metric: lower is better, and infinite for what is no finite number.
 
-    Where there are rung levels, a trial's costs at a level are those of the first report at or beyond it. Otherwise
-    there is one level, and a trial's costs are those of its last report, once it has ended, by itself or stopped.
+    Where there are rung levels, a trial's costs at a level are those of the first report at or beyond it; a trial that
+    ends before the first has the costs of its last report there, unless it goes on. Otherwise there is one level, and a
+    trial's costs are those of its last report, once it has ended, by itself or stopped.
 
     Args:
         goal: The metrics, and the levels.
@@ -40,6 +41,10 @@ class ObservedCosts:
         self.last: dict[int, tuple[Costs, float]] = {}
         #: Trials that have failed. Whatever they had reported does not count.
         self.failed: set[int] = set()
+        #: Trials that have ended, or paused, since their last report.
+        self.ended: set[int] = set()
+        # Those that ended before their first level.
+        self._short: set[int] = set()
 
     def report(self, trial_id: int, result: Mapping[str, Any]) -> None:
         """A trial has reported."""
@@ -48,6 +53,10 @@ class ObservedCosts:
         if not isinstance(resource, int | float):
             resource = self.last.get(trial_id, (costs, 0.0))[1] + 1
         self.last[trial_id] = costs, resource
+        self.ended.discard(trial_id)
+        if trial_id in self._short:
+            self._short.remove(trial_id)
+            del self._costs[0][trial_id]
         for level, at_level in zip(self._levels, self._costs, strict=False):
             if not resource >= level:
                 break
@@ -55,8 +64,11 @@ class ObservedCosts:
 
     def end(self, trial_id: int) -> None:
         """A trial has ended, or pauses."""
-        if not self._levels and trial_id in self.last:
+        self.ended.add(trial_id)
+        if trial_id in self.last and not (self._levels and trial_id in self._costs[0]):
             self._costs[0][trial_id] = self.last[trial_id][0]
+            if self._levels:
+                self._short.add(trial_id)
 
     def fail(self, trial_id: int) -> None:
         """A trial has failed."""

@@ -80,6 +80,41 @@ def test_what_ends_at_a_low_level_is_not_proposed_again() -> None:
     assert np.diff(np.sort(proposed)).min() > 0.01
 
 
+def ends_early(config: Config, by: str) -> bool:
+    """Whether a trial ends, or is stopped, at epoch 2."""
+    return by != "nobody" and bool(config["x"] < 0.4)
+
+
+@pytest.mark.parametrize("by", ["nobody", "its script", "somebody"])
+def test_where_trials_end_before_the_first_level_no_more_are_begun(by: str) -> None:
+    """Scripts that give up, and whoever stops bad trials, do so where it is bad: the model learns of them too."""
+    scheduler = MOBSTER(
+        PLANE, metric="loss", max_t=9, grace_period=3, points_to_evaluate=[], random_seed=0, num_init_random=5
+    )
+    proposed = []
+    for number in range(16):
+        suggestion = scheduler.suggest()
+        assert suggestion is not None
+        assert suggestion.config is not None
+        trial = Trial(number, suggestion.config)
+        x, y = trial.config["x"], trial.config["y"]
+        proposed.append(x)
+        scheduler.on_trial_add(trial)
+        result: dict[str, Any] = {}
+        decision = "CONTINUE"
+        for epoch in range(1, 3 if ends_early(trial.config, by) else 10):
+            loss = (5.0 if x < 0.4 else x + (y - 0.5) ** 2) + 1.0 / epoch
+            result = {"loss": loss, "epoch": epoch}
+            decision = scheduler.on_trial_result(trial, result)
+            if decision != "CONTINUE":
+                break
+        if decision != "CONTINUE" or (ends_early(trial.config, by) and by == "somebody"):
+            scheduler.on_trial_remove(trial)
+        else:
+            scheduler.on_trial_complete(trial, result)
+    assert sum(x < 0.4 for x in proposed[5:]) <= 2
+
+
 def test_improvement_is_sought_at_the_highest_level_that_enough_have_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three trials at a level are enough; before, it is the level below."""
     levels = []

@@ -161,7 +161,7 @@ def at(trial: int, level: int, objective: float) -> Observation:
 
 
 def test_without_levels_the_last_report_counts_once_the_trial_has_ended() -> None:
-    """Until then the trial is pending. One that ends without a report has shown nothing; one that fails, infinity."""
+    """Until then the trial is pending. One that ends without a report stays so; one that fails has shown infinity."""
     kept = Observations(Goal(("acc",), ("max",)))
     for trial in range(4):
         kept.begin(trial, ROW)
@@ -172,7 +172,7 @@ def test_without_levels_the_last_report_counts_once_the_trial_has_ended() -> Non
     kept.end(1)
     kept.fail(2)
     assert kept.all() == [at(0, 0, -0.3), at(2, 0, math.inf)]
-    assert (len(kept.pending()), kept.num_finite()) == (1, 1)
+    assert (len(kept.pending()), kept.num_finite()) == (2, 1)
 
 
 def test_with_levels_a_trial_shows_each_that_it_reaches() -> None:
@@ -194,6 +194,25 @@ def test_with_levels_a_trial_shows_each_that_it_reaches() -> None:
     kept.report(1, {"loss": math.nan, "epoch": 9})
     assert [one.level for one in kept.all()[3:]] == [0, 1, 2]
     assert kept.pending() == []
+
+
+def test_a_trial_that_ends_before_the_first_level_shows_its_last_report_there() -> None:
+    """As long as it does not go on. One that ends between levels has shown enough."""
+    kept = Observations(Goal(("loss",), ("min",), "epoch", 9, (3, 9)))
+    kept.begin(0, ROW)
+    kept.report(0, {"loss": 5.0, "epoch": 1})
+    kept.report(0, {"loss": 4.0, "epoch": 2})
+    kept.end(0)
+    assert (kept.all(), kept.pending()) == ([at(0, 0, 4.0)], [])
+    kept.begin(0, ROW)
+    assert (kept.all(), kept.pending()) == ([], [(ROW, 0)])
+    kept.report(0, {"loss": 3.0, "epoch": 3})
+    kept.report(0, {"loss": 2.0, "epoch": 4})
+    kept.end(0)
+    assert (kept.all(), kept.pending()) == ([at(0, 0, 3.0)], [])
+    kept.begin(1, ROW)
+    kept.end(1)
+    assert kept.pending() == [(ROW, 0)]
 
 
 def test_constraints_and_costs_are_kept_where_they_are_usable() -> None:

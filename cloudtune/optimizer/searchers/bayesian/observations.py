@@ -32,6 +32,8 @@ class _Trial:
     running: bool = True
     #: By number of the level.
     shown: list[Shown] = field(default_factory=list)
+    #: It ended before its first level: what it has shown there is less than it will show if it goes on.
+    is_short: bool = False
     last: Shown | None = None
     #: The highest cost of all its reports.
     cost: float = 0.0
@@ -50,8 +52,10 @@ class Observations:
     """Keeps what a searcher is told of its trials.
 
     Where there are rung levels, a trial shows at a level what it reports first at or beyond it, and a running trial
-    is pending at the level that it will reach next. Else there is one level, at which a trial shows its last report
-    once it has ended, and until then is pending. A trial that fails has shown infinity at the level it was to reach.
+    is pending at the level that it will reach next. One that ends before the first shows its last report there: of a
+    trial that left no trace the model would know as little as before, and propose the same again. Else there is one
+    level, at which a trial shows its last report once it has ended, and until then is pending. A trial that fails has
+    shown infinity at the level it was to reach. One that ends without any report stays pending.
 
     Args:
         goal: The objective, and the levels.
@@ -72,6 +76,8 @@ class Observations:
         """A trial begins, or goes on; ``row`` is its configuration."""
         trial = self._trials.setdefault(trial_id, _Trial(row))
         trial.running = True
+        if trial.is_short:
+            trial.shown, trial.is_short = [], False
 
     def report(self, trial_id: int, result: Mapping[str, Any]) -> None:
         """A trial has reported."""
@@ -84,8 +90,8 @@ class Observations:
             self._cost(result),
         )
         trial.cost = max(trial.cost, shown.cost or 0.0)
+        trial.last = shown
         if not self.levels:
-            trial.last = shown
             return
         resource = result.get(self._resource_attr)
         while isinstance(resource, int | float) and len(trial.shown) < len(self.levels):
@@ -99,8 +105,8 @@ class Observations:
         if trial is None:
             return
         trial.running = False
-        if not self.levels and trial.last is not None:
-            trial.shown = [trial.last]
+        if trial.last is not None and not (self.levels and trial.shown):
+            trial.shown, trial.is_short = [trial.last], bool(self.levels)
 
     def fail(self, trial_id: int) -> None:
         """A trial has failed."""
@@ -120,11 +126,14 @@ class Observations:
         ]
 
     def pending(self) -> list[tuple[Array, int]]:
-        """Configuration of each running trial, and the number of the level that it will reach next."""
+        """Configuration of each running trial, and the number of the level that it will reach next.
+
+        And of those that have ended without a report: what they would have shown is as unknown.
+        """
         return [
             (trial.row, len(trial.shown))
             for trial in self._trials.values()
-            if trial.running and len(trial.shown) < max(1, len(self.levels))
+            if (trial.running or not trial.shown) and len(trial.shown) < max(1, len(self.levels))
         ]
 
     def num_finite(self) -> int:
