@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from benchmarking.study.experiment import Experiment
-from benchmarking.study.plan import REGRET, Plan
-from benchmarking.study.questions import FAILS, HOLDS, OPEN, Answer, Answers, Question, answers, of_all, over_all
+from benchmarking.study.plan import Plan
+from benchmarking.study.questions import OPEN, Answers, Question, answers, of_all, over_all
 from benchmarking.study.records import Records
 
 #: Of the ideal speed-up, what still counts as linear.
@@ -86,9 +83,6 @@ CLAIMS: Sequence[Claim] = (
         Question("stragglers", "asynchronous", "synchronous", "epochs"),
     ),
 )
-PEERS_TEXT = (
-    "Bayesian optimisation is on no problem significantly worse than the best of its peers, and better on two at least."
-)
 
 
 def judged(claim: Claim, plan: Plan, records: Records) -> tuple[Answers, str]:
@@ -96,41 +90,3 @@ def judged(claim: Claim, plan: Plan, records: Records) -> tuple[Answers, str]:
     found = {question: answers(question, plan, records) for question in claim.questions}
     decisive = [over_all(of, plan.tables[claim.name]) for question, of in found.items() if question.wanted]
     return found, of_all([OPEN if answer is None else answer.verdict for answer in decisive])
-
-
-def judged_peers(plan: Plan, records: Records) -> tuple[Answers, str]:
-    """How our regrets compare with each peer's, and the verdict against the best peer of each problem.
-
-    The best one is that with the least median in the end.
-    """
-    peers = [peer for peer in plan.peers if peer not in ("cloudtune", "random")]
-    after = [count for count in (30, 60) if count <= plan.evaluations]
-    found: dict[Question, Sequence[Answer]] = {}
-    for peer in peers:
-        for count in after:
-            question = Question(REGRET, "cloudtune", peer, f"regret after {count}", "below")
-            found[question] = [
-                answer for answer in answers(question, plan, records) if answer.table in plan.tables[REGRET]
-            ]
-    verdicts = []
-    for problem in plan.tables[REGRET]:
-        medians = {peer: median_regret(plan, records, problem, peer, after[-1]) for peer in peers}
-        known = {peer: median for peer, median in medians.items() if median is not None}
-        if len(known) < len(peers):
-            return found, OPEN
-        best = min(known, key=lambda peer: known[peer])
-        question = Question(REGRET, "cloudtune", best, f"regret after {after[-1]}", "below")
-        verdicts += [answer.verdict for answer in found[question] if answer.table == problem]
-    if len(verdicts) < len(plan.tables[REGRET]):
-        return found, OPEN
-    if FAILS in verdicts:
-        return found, FAILS
-    return found, HOLDS if verdicts.count(HOLDS) >= 2 else OPEN
-
-
-def median_regret(plan: Plan, records: Records, problem: str, peer: str, after: int) -> float | None:
-    """Over the seeds that there are; None without any."""
-    setup = next(setup for setup in plan.setups_of(REGRET) if setup.name == peer)
-    known = [records.get(Experiment(REGRET, problem, setup, seed).key) for seed in range(plan.seeds)]
-    values = [record["regret"][after - 1] for record in known if record is not None]
-    return float(np.median(values)) if values else None

@@ -7,10 +7,20 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from benchmarking.study.bootstrap import Interval
-from benchmarking.study.claims import CLAIMS, PEERS_TEXT, Claim, judged, judged_peers, median_regret
+from benchmarking.study.claims import CLAIMS, Claim, judged
 from benchmarking.study.plan import REGRET, Plan
-from benchmarking.study.questions import ALL_TABLES, Answer, Question
+from benchmarking.study.questions import ALL_TABLES, FAILS, HOLDS, OPEN, Answer, Question
 from benchmarking.study.records import Records
+from benchmarking.study.regrets import (
+    PEERS_TEXT,
+    TOO_FEW,
+    Where,
+    beside_random,
+    evaluations_compared,
+    judged_peers,
+    median_regret,
+    same_seeds,
+)
 
 
 def told(plan: Plan, records: Records, other_code: Collection[str] = ()) -> str:
@@ -36,7 +46,8 @@ def summary(plan: Plan, records: Records, other_code: Collection[str] = ()) -> s
         if claim.name in plan.tables
     ]
     if REGRET in plan.tables:
-        rows.append(_line(REGRET, PEERS_TEXT, judged_peers(plan, records)[1], plan, records))
+        text = " ".join([PEERS_TEXT, *_not_better(plan, records)])
+        rows.append(_line(REGRET, text, judged_peers(plan, records)[1], plan, records))
     table = _table(("claim", "tables", "seeds", "verdict"), rows)
     former = [key for key in other_code if key in records]
     return f"{table}\n\n{of_other_code(former, len(records), counted=True)}" if former else table
@@ -94,33 +105,63 @@ def _number(shown: Interval) -> str:
 
 
 def of_peers(plan: Plan, records: Records) -> str:
-    """Median regrets of all, and how ours compares with each peer's."""
+    """Median regrets of all, and how ours compares with each other one's, over the seeds that all have."""
     found, verdict = judged_peers(plan, records)
     if not any(found.values()):
         return _NOT_RUN
     by_pair = {(q.theirs, q.measure, answer.table): answer for q, of in found.items() for answer in of}
     rows = []
     for problem in plan.tables[REGRET]:
-        for after in (count for count in (30, 60) if count <= plan.evaluations):
-            for peer in plan.peers:
-                median = median_regret(plan, records, problem, peer, after)
-                answer = by_pair.get((peer, f"regret after {after}", problem))
+        seeds = len(same_seeds(plan, records, problem))
+        for after in evaluations_compared(plan):
+            for optimizer in plan.peers:
+                median = median_regret(plan, records, problem, optimizer, after)
+                answer = by_pair.get((optimizer, f"regret after {after}", problem))
                 rows.append(
                     (
                         problem,
                         str(after),
-                        peer,
+                        optimizer,
+                        str(seeds),
                         "" if median is None else f"{median:.3g}",
                         "" if answer is None else _number(answer.shown),
                         "" if answer is None else _WORDS[answer.verdict],
                     )
                 )
-    head = ("problem", "evaluations", "optimizer", "median regret", "ours / theirs, mean [95 % interval]", "ours is")
-    return f"Verdict: **{verdict}**.\n\n{_table(head, rows)}"
+    parts = [f"Verdict: **{verdict}**.", *_not_better(plan, records), *_too_few(plan, records)]
+    return f"{' '.join(parts)}\n\n{_table(_HEAD_OF_PEERS, rows)}"
 
 
+_HEAD_OF_PEERS = (
+    "problem",
+    "evaluations",
+    "optimizer",
+    "seeds",
+    "median regret",
+    "ours / theirs, mean [95 % interval]",
+    "ours is",
+)
 #: Of a regret that is wanted to be lower than theirs.
-_WORDS = {"holds": "better", "does not hold": "worse", "not shown": "equal"}
+_WORDS = {HOLDS: "better", FAILS: "worse", OPEN: "equal", TOO_FEW: TOO_FEW}
+
+
+def _not_better(plan: Plan, records: Records) -> Sequence[str]:
+    """A sentence on where ours does not beat random search; none where it does."""
+    where = beside_random(plan, records)[0]
+    return [f"Not better than random search: {_places(where, plan)}."] if where else []
+
+
+def _too_few(plan: Plan, records: Records) -> Sequence[str]:
+    """A sentence on where nobody can say yet whether ours beats random search; none where everybody can."""
+    where = beside_random(plan, records)[1]
+    return [f"Too few seeds to call it better than random search: {_places(where, plan)}."] if where else []
+
+
+def _places(where: Where, plan: Plan) -> str:
+    named = [
+        f"{problem} ({', '.join(map(str, where[problem]))})" for problem in plan.tables[REGRET] if problem in where
+    ]
+    return ", ".join(named)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

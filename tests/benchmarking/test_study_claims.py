@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from benchmarking.study.bootstrap import Interval, interval
-from benchmarking.study.claims import CLAIMS, MARGIN, Claim, judged, judged_peers
+from benchmarking.study.claims import CLAIMS, MARGIN, Claim, judged
 from benchmarking.study.measures import MEASURES, final_rank, rank_at, time_to
 from benchmarking.study.page import replaced, rewrite
 from benchmarking.study.plan import FULL, REGRET, Plan
 from benchmarking.study.questions import FAILS, HOLDS, OPEN, Question, answers, of_all, verdict
+from benchmarking.study.regrets import judged_peers
 from benchmarking.study.tables import DIGITS
 from benchmarking.study.told import told
 
@@ -170,21 +171,6 @@ def test_without_records_nothing_is_shown() -> None:
     """Every claim is open, the one about peers as well."""
     assert {judged(claim, PLAN, {})[1] for claim in CLAIMS} == {OPEN}
     assert judged_peers(PLAN, {})[1] == OPEN
-
-
-@pytest.mark.parametrize(
-    ("ours", "expected"), [((0.1, 0.1), HOLDS), ((0.1, 1.0), OPEN), ((0.1, 9.0), FAILS), ((1.0, 1.0), OPEN)]
-)
-def test_peers(ours: tuple[float, float], expected: str) -> None:
-    """Better than the best peer on two problems and worse on none is what is claimed."""
-    noise = np.random.default_rng(3)
-    found = {}
-    for one in PLAN.only([REGRET]).experiments():
-        mean = {"cloudtune": ours[one.table == "hartmann6"], "optuna-gp": 1.0}.get(one.setup.name, 3.0)
-        found[one.key] = {"regret": (mean * noise.uniform(0.9, 1.1, size=1).repeat(60)).tolist()}
-    answered, verdict_ = judged_peers(PLAN, found)
-    assert verdict_ == expected
-    assert {question.theirs for question in answered} == {"optuna-gp", "optuna-tpe", "botorch"}
 
 
 def test_only_complete_seeds_count_over_all_tables() -> None:
