@@ -70,7 +70,7 @@ def compared(ours: Any, theirs: Any) -> str:
     difference = np.log10(np.maximum(ours, 1e-9)) - np.log10(np.maximum(theirs, 1e-9))
     drawn = np.random.default_rng(0).integers(len(difference), size=(_RESAMPLES, len(difference)))
     low, high = np.quantile(difference[drawn].mean(1), [0.025, 0.975])
-    return "better" if high < 0 else "worse" if low > 0 else "equal"
+    return "better" if high < 0 else "worse" if low > 0 else "no difference shown"
 
 
 def table(results: dict[Course, list[float]]) -> str:

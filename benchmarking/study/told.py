@@ -142,7 +142,7 @@ _HEAD_OF_PEERS = (
     "ours is",
 )
 #: Of a regret that is wanted to be lower than theirs.
-_WORDS = {HOLDS: "better", FAILS: "worse", OPEN: "equal", TOO_FEW: TOO_FEW}
+_WORDS = {HOLDS: "better", FAILS: "worse", OPEN: "no difference shown", TOO_FEW: TOO_FEW}
 
 
 def _not_better(plan: Plan, records: Records) -> Sequence[str]:
