@@ -252,11 +252,13 @@ class SynchronousHyperbandScheduler(SearcherScheduler):
         """PAUSE for a script that was told a level and has ended before it: its last result counts at the level.
 
         So it is with a script that counts epochs from 0, or reports only some of them. Where scripts are not told the
-        levels, and for one that was told the maximum, the answer is CONTINUE.
+        levels, and for one that was told the maximum, or has reached it, the answer is CONTINUE.
         """
         trial_id = trial.trial_id
         place = self._places.get(trial_id)
-        if place is None or place.is_pausing or self.max_resource_attr is None or place.level >= self.max_t:
+        if place is None or place.is_pausing or place.is_ending:
+            return SchedulerDecision.CONTINUE
+        if self.max_resource_attr is None or place.level >= self.max_t:
             return SchedulerDecision.CONTINUE
         level = place.level
         place.halving.record(place, level, rank_value(result[self._metrics[0]], self._maximize))
