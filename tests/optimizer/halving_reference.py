@@ -102,6 +102,8 @@ class SynchronousReference:
             return None
         if not all(run.gone or 0 in run.waited for run in last.runs.values()):
             return None
+        if all(run.gone for run in last.runs.values()):
+            return None
         last.cut()
         return self.next(exhausted)
 
