@@ -11,7 +11,7 @@ import pytest
 
 from cloudtune.config_space import uniform
 from cloudtune.optimizer.baselines import ASHA, MOASHA, PASHA, SyncHyperband
-from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler
+from cloudtune.optimizer.scheduler import SchedulerDecision, TrialScheduler, TrialSuggestion
 from cloudtune.optimizer.schedulers import HyperbandScheduler, MedianStoppingRule, SynchronousHyperbandScheduler
 from cloudtune.stopping_criterion import StoppingCriterion
 from cloudtune.trial import Trial, TrialStatus
@@ -190,6 +190,24 @@ def test_the_searcher_hears_of_the_result_at_the_level(kind: Any) -> None:
     scheduler.on_trial_remove(trial)
     assert [call[0] for call in searcher.calls] == ["result", "result", "remove"]
     assert searcher.calls[1][3] == {"epoch": 6, "loss": 1.0}
+
+
+@pytest.mark.parametrize("kind", [HyperbandScheduler, SynchronousHyperbandScheduler])
+def test_a_script_that_has_reached_the_maximum_is_complete(kind: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Told a level, it went beyond it to the end: its result counts once, it never goes on, and there is no warning."""
+    searcher = RecordingSearcher(SPACE, [])
+    scheduler = kind(SPACE, searcher, **OPTIONS, **({"type": "promotion"} if kind is HyperbandScheduler else {}))
+    trial = begun(scheduler)
+    assert trial.config["max_epochs"] == 6
+    searcher.calls.clear()
+    result = {"epoch": 20, "loss": 1.0}
+    assert scheduler.on_trial_result(trial, dict(result)) == SchedulerDecision.CONTINUE
+    assert scheduler.on_script_end(trial, dict(result)) == SchedulerDecision.CONTINUE
+    scheduler.on_trial_complete(trial, dict(result))
+    assert [call[0] for call in searcher.calls] == ["result", "complete"]
+    with pytest.raises(ValueError, match="trial 0 cannot be resumed"):
+        scheduler.restore(TrialSuggestion.resume_suggestion(0))
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("told", [{"max_resource_attr": None, "max_t": 20}, {"type": "stopping"}])

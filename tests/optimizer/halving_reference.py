@@ -18,10 +18,11 @@ Result = tuple[float, int, int]
 
 @dataclass
 class Run:
-    """One trial: up to which rung it was sent, where it has waited with which result, and whether it is gone."""
+    """One trial: up to which rung it was sent, where it has waited with which result, and what it has done."""
 
     sent_to: int = 0
     waited: dict[int, Result] = field(default_factory=dict)
+    at_maximum: bool = False
     gone: bool = False
 
 
@@ -101,6 +102,8 @@ class SynchronousReference:
             return None
         if not all(run.gone or 0 in run.waited for run in last.runs.values()):
             return None
+        if all(run.gone for run in last.runs.values()):
+            return None
         last.cut()
         return self.next(exhausted)
 
@@ -114,6 +117,7 @@ class SynchronousReference:
         bracket = self.bracket_of[trial]
         run = bracket.runs[trial]
         if resource >= self.levels[-1]:
+            run.at_maximum = True
             return "CONTINUE" if self.ends_itself and resource == self.levels[-1] else "STOP"
         if resource < bracket.levels[run.sent_to]:
             return "CONTINUE"
@@ -121,6 +125,15 @@ class SynchronousReference:
         self.num_results += 1
         self.pausing[trial] = (-rank if self.maximize and rank != math.inf else rank, self.num_results, resource)
         return "PAUSE"
+
+    def script_ended(self, trial: int, value: Any) -> str:
+        """The decision on a script that has ended by itself, with this value in its last report."""
+        bracket = self.bracket_of[trial]
+        run = bracket.runs[trial]
+        level = bracket.levels[run.sent_to]
+        if run.at_maximum or not self.ends_itself or level == self.levels[-1]:
+            return "CONTINUE"
+        return self.reported(trial, level, value)
 
     def ended(self, trial: int, failed: bool = False) -> None:
         """The trial's process has ended."""

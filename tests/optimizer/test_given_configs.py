@@ -15,7 +15,7 @@ from cloudtune.config_space import ConfigSpaceError, choice, config_key, logunif
 from cloudtune.continuing import adopt
 from cloudtune.errors import ExperimentMismatch
 from cloudtune.optimizer import baselines
-from cloudtune.optimizer.baselines import ASHA, RandomSearch
+from cloudtune.optimizer.baselines import ASHA, PopulationBasedTraining, RandomSearch
 from cloudtune.optimizer.schedulers import FIFOScheduler
 from cloudtune.optimizer.searchers import SEARCHERS, RandomSearcher, Searcher, bore
 from cloudtune.optimizer.searchers.bayesian import given as among
@@ -356,6 +356,20 @@ def test_methods_that_can_do_it_take_it() -> None:
         else:
             scheduler = method(SPACE, **arguments, restrict_configurations=configs)
             assert str(key(scheduler.suggest().config)) in {str(key(one)) for one in configs}
+
+
+@pytest.mark.parametrize("name", ABLE)
+def test_a_population_refuses_a_list_that_its_copies_would_leave(name: str) -> None:
+    """Also that of a searcher object, which may then be the searcher of another scheduler; without a list it begins."""
+    restriction = {**ABLE[name], "restrict_configurations": table(3)}
+    searcher: Searcher = SEARCHERS[name](SPACE, random_seed=1, **restriction)
+    message = r"cannot keep to restrict_configurations, since it perturbs .*; leave the list out, .* add_surrogate\("
+    for refused, options in ((name, restriction), (SEARCHERS[name], restriction), (searcher, None)):
+        with pytest.raises(ValueError, match=message):
+            PopulationBasedTraining(SPACE, refused, metric="loss", search_options=options)
+    assert FIFOScheduler(SPACE, searcher, metric="loss").suggest() is not None
+    free = PopulationBasedTraining(SPACE, name, metric="loss", search_options=ABLE[name])
+    assert free.suggest() is not None
 
 
 def test_the_list_of_constants_travels_small() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cloudtune.config_space import choice, uniform
@@ -40,14 +40,12 @@ def make(
 
 def compare(log: list[tuple[Any, ...]], reference: SynchronousReference, size: float = float("inf")) -> None:
     """Tells a log to the reference, which must have answered the same; there are ``size`` configurations."""
-    told: dict[int, int] = {}
     for entry in log:
         if entry[0] == "report":
             _, trial, epoch, _, decision, result = entry
             assert decision == reference.reported(trial, epoch, result[METRIC])
         elif entry[0] == "suggest":
             _, resumed, config, trial, *_ = entry
-            told[trial] = config["epochs"] if reference.ends_itself else reference.levels[-1]
             expected = reference.next(len(reference.bracket_of) >= size)
             assert expected is not None
             assert resumed == expected[0]
@@ -56,14 +54,17 @@ def compare(log: list[tuple[Any, ...]], reference: SynchronousReference, size: f
             if resumed is None:
                 reference.began(trial)
         elif entry[0] == "script end":
-            # Below the level that it was told.
-            assert reference.reported(entry[1], told[entry[1]], entry[-1][METRIC]) == "PAUSE"
+            assert reference.script_ended(entry[1], entry[-1][METRIC]) == "PAUSE"
         elif entry[0] == "nothing":
             assert reference.next(len(reference.bracket_of) >= size) is None
-        elif entry[0] in ("remove", "complete", "error"):
+        elif entry[0] == "complete":
+            assert reference.script_ended(entry[1], entry[-1][METRIC]) == "CONTINUE"
+            reference.ended(entry[1])
+        elif entry[0] in ("remove", "error"):
             reference.ended(entry[1], failed=entry[0] == "error")
 
 
+@example([Step("suggest"), Step("report", jump=8), Step("complete")], ((1, 2.0, 8, 2), True, False))
 @given(PROGRAMS, SETTINGS)
 def test_it_decides_as_the_reference(program: list[Step], given_settings: tuple[Any, bool, bool]) -> None:
     """Every report and every suggestion is answered as by working everything out anew."""
@@ -78,7 +79,8 @@ def test_it_never_locks_up(
     """Whatever happens to trials, it has no suggestion only while one runs or when everything is over.
 
     With few workers or many, a finite space, failures, early ends and values that are no numbers: in the end all
-    configurations have been tried, all brackets are over, and every trial that got there was trained to the maximum.
+    configurations have been tried, all brackets are over (or all trials of the last one are, which had room for more),
+    and every trial that got there was trained to the maximum.
     """
     scheduler, reference = make({"x": choice(list(range(size)))}, *given_settings)
     simulation = Simulation(scheduler, n_workers)
@@ -94,7 +96,7 @@ def test_it_never_locks_up(
     assert not simulation.running
     assert simulation.num_trials == size
     assert scheduler.suggest() is None
-    assert not scheduler._halvings
+    assert all(halving.takes_new for halving in scheduler._halvings)
     assert not scheduler._places
     compare(simulation.log, reference, size)
     expendable = set(scheduler.expendable_checkpoints())

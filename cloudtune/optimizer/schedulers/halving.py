@@ -99,6 +99,11 @@ class Halving:
         """Whether no trial of this bracket runs or will run."""
         return not (self.takes_new or self._num_running or self.ready or self._waiting)
 
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether it could go on without the further trials that it takes: some wait, and none runs."""
+        return self.takes_new and not self._num_running and bool(self._waiting)
+
     def begin(self) -> None:
         """A new trial, suggested for this bracket, takes its place in the first rung."""
         self._num_begun += 1
@@ -133,8 +138,8 @@ class Halving:
         self._fill_next()
 
     def cut(self) -> None:
-        """No further trial begins. Once none runs, the bracket goes on as one that was made for those it has."""
-        if self.takes_new and not self._num_running:
+        """No further trial begins, if it can be cut: the bracket goes on as one that was made for those it has."""
+        if self.can_be_cut:
             self.sizes = _sizes(self._num_begun, self.levels)
             self._fill_next()
 

@@ -47,7 +47,8 @@ class PopulationBasedTraining(SearcherScheduler):
     Args:
         config_space: Hyperparameter domains and constants.
         searcher: Where the configurations of the first members come from: ``"random"``, ``"grid"``, a
-            :class:`~cloudtune.optimizer.searchers.searcher.Searcher` class or object.
+            :class:`~cloudtune.optimizer.searchers.searcher.Searcher` class or object. It must not be restricted to
+            given configurations, since copies have others.
         metric: What scripts report and what is to be optimised.
         mode: ``"min"`` or ``"max"``.
         resource_attr: Key of a report that counts the resource (epochs) used so far.
@@ -93,6 +94,12 @@ class PopulationBasedTraining(SearcherScheduler):
         search_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(config_space, searcher, metric, mode, points_to_evaluate, random_seed, search_options)
+        if self.searcher.is_restricted:
+            raise ValueError(
+                "population-based training cannot keep to restrict_configurations, since it perturbs the "
+                "hyperparameters of copies; leave the list out, and simulate with add_surrogate(blackbox), which has "
+                "curves for configurations that a table lacks"
+            )
         if not self._single:
             raise ValueError(
                 f"metric must be one name, got {metric!r}; several objectives need MOASHA or FIFOScheduler"

@@ -45,8 +45,9 @@ class SynchronousHyperbandScheduler(SearcherScheduler):
 
     A trial that fails keeps its place in the rung and does not go on; so does one that ends by itself before its level,
     unless ``max_resource_attr`` tells scripts their levels: then its last result counts there. NaN and infinite metric
-    values rank worst. If the searcher has nothing left to propose, the last bracket goes on with the trials it
-    has. Checkpoints of trials that do not go on can be deleted (``delete_checkpoints=True`` of the backend).
+    values rank worst. If the searcher has nothing to propose, the last bracket goes on with the trials that wait
+    in it, once none of it runs. Checkpoints of trials that do not go on can be deleted (``delete_checkpoints=True`` of
+    the backend).
 
     Args:
         config_space: Hyperparameter domains and constants.
@@ -141,7 +142,8 @@ class SynchronousHyperbandScheduler(SearcherScheduler):
         if config is not None:
             halving = self._begin()
             return self._start(self._with_level(config, halving.levels[0]))
-        if self._halvings:
+        # No bracket is cut where nothing can go on then: what is not logged must not change the state.
+        if self._halvings and self._halvings[-1].can_be_cut:
             self._cut()
             place = self._next_ready()
         return None if place is None else self._go_on(place)
@@ -173,7 +175,7 @@ class SynchronousHyperbandScheduler(SearcherScheduler):
         return halving
 
     def _cut(self) -> None:
-        """The searcher has nothing left: the last bracket goes on with what it has."""
+        """The searcher has nothing left now: the last bracket goes on with what it has."""
         halving = self._halvings[-1]
         halving.cut()
         self._clear_away(halving)
@@ -252,11 +254,13 @@ class SynchronousHyperbandScheduler(SearcherScheduler):
         """PAUSE for a script that was told a level and has ended before it: its last result counts at the level.
 
         So it is with a script that counts epochs from 0, or reports only some of them. Where scripts are not told the
-        levels, and for one that was told the maximum, the answer is CONTINUE.
+        levels, and for one that was told the maximum, or has reached it, the answer is CONTINUE.
         """
         trial_id = trial.trial_id
         place = self._places.get(trial_id)
-        if place is None or place.is_pausing or self.max_resource_attr is None or place.level >= self.max_t:
+        if place is None or place.is_pausing or place.is_ending:
+            return SchedulerDecision.CONTINUE
+        if self.max_resource_attr is None or place.level >= self.max_t:
             return SchedulerDecision.CONTINUE
         level = place.level
         place.halving.record(place, level, rank_value(result[self._metrics[0]], self._maximize))

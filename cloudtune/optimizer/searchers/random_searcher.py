@@ -43,6 +43,7 @@ class RandomSearcher(Searcher):
         given = None if restrict_configurations is None else GivenConfigs(config_space, restrict_configurations)
         points = points_to_evaluate if given is None else given.points(points_to_evaluate)
         super().__init__(config_space, points, random_seed)
+        self.is_restricted = given is not None
         self._given = given
         self._left = None if given is None else LeftConfigs(given)
         self.allow_duplicates = switch("allow_duplicates", allow_duplicates)

@@ -37,6 +37,8 @@ class Searcher(ABC):
 
     #: Packages, as they are imported, that it imports only when it needs them: where a tuner is sent, they come too.
     libraries: Sequence[str] = ()
+    #: Whether it proposes configurations of a list that it was given, and no others.
+    is_restricted = False
 
     def __init__(
         self,

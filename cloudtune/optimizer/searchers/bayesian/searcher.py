@@ -113,6 +113,7 @@ class BayesianSearcher(Searcher):
         self._encoder = Encoder(self.config_space)
         self._size = None if self.allow_duplicates else config_space_size(self.config_space)
         self._known: set[Hashable] = set()
+        self.is_restricted = given is not None
         self._given = given
         self._left = None if given is None else LeftConfigs(given)
         self._observations: Observations | None = None
