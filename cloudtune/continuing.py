@@ -91,7 +91,7 @@ def replay(log: Iterable[Entry], status: TuningStatus, scheduler: TrialScheduler
     """Tells a log to status and scheduler, in its order; returns how many entries there were.
 
     Decisions are taken from the log, never computed again, so that a scheduler whose code has changed since continues
-    what was decided then.
+    what was decided then. So it is with checkpoints: none is given up later than it was then.
     """
     number = 0
     for entry in log:
@@ -103,6 +103,7 @@ def replay(log: Iterable[Entry], status: TuningStatus, scheduler: TrialScheduler
                 scheduler.on_trial_result(record.trial, entry["metrics"])
             status.apply(entry)
         elif event == entries.SUGGEST:
+            status.give_up_checkpoints(scheduler.expendable_checkpoints())
             _restore(entry, status, scheduler)
         elif event == entries.END:
             record = status.records[entry["trial"]]
@@ -112,6 +113,7 @@ def replay(log: Iterable[Entry], status: TuningStatus, scheduler: TrialScheduler
             tell_scheduler(scheduler, record)
         else:
             status.apply(entry)
+    status.give_up_checkpoints(scheduler.expendable_checkpoints())
     return number
 
 
@@ -141,11 +143,18 @@ def hand_over(backend: TrialBackend, place: ExperimentPlace, store: Store, statu
     """
     backend.open(place)
     if status.records:
-        reported = {trial_id: record.last_metrics for trial_id, record in status.records.items()}
-        backend.recall(reported, status.wallclock_time)
+        backend.recall(_reported(status, backend.delete_checkpoints), status.wallclock_time)
     _note_trials_at(backend, store, status)
     backend.attach(_left_running(status))
     backend.settle(list(status.unsettled))
+
+
+def _reported(status: TuningStatus, delete_checkpoints: bool) -> dict[int, dict[str, Any]]:
+    """How far each trial has come, as far as it has a checkpoint of that."""
+    return {
+        trial_id: record.saved if delete_checkpoints and record.saved is not None else record.last_metrics
+        for trial_id, record in status.records.items()
+    }
 
 
 def _note_trials_at(backend: TrialBackend, store: Store, status: TuningStatus) -> None:

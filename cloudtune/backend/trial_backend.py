@@ -133,7 +133,8 @@ class TrialBackend(ABC):
         """Told before :meth:`attach`, where an experiment is continued, how far its log has come.
 
         Args:
-            reported: Trial id -> the last value of every key that the trial has reported.
+            reported: Trial id -> the last value of every key that the trial has reported. If its checkpoint was
+                deleted, as that of a paused trial that the scheduler has given up: its last report since, or nothing.
             seconds: Active tuning time so far.
         """
 
