@@ -208,7 +208,7 @@ class SimulatorBackend(TrialBackend):
         )
         work.attempts[trial_id] = attempt
         work.foresee(self._next_time(work, attempt), attempt)
-        work.meter.foresee(work.now)
+        work.meter.changed(work.now)
 
     def _curve(self, work: Course, trial_id: int, config: Config) -> Curve:
         """The curve of a trial, looked up and checked once as long as the trial keeps its configuration."""
@@ -249,7 +249,7 @@ class SimulatorBackend(TrialBackend):
         attempt.end_at = work.now + self.delays.stop
         if made == attempt.next:
             work.change(self._next_time(work, attempt), attempt)
-        work.meter.foresee(work.now)
+        work.meter.changed(work.now)
 
     def poll(self, timeout: float | None) -> list[TrialEvent]:
         """See :meth:`TrialBackend.poll`: moves the clock to what happens next. What happens at one time comes at once.
@@ -263,7 +263,7 @@ class SimulatorBackend(TrialBackend):
             left, work.left = work.left, []
             return list(left)
         time = work.next_time()
-        due = work.meter.due
+        due = work.meter.due(time)
         if due < time and (timeout is None or due <= work.now + timeout):
             work.now = max(work.now, due)
             return list(work.meter.read(work.now))
@@ -304,7 +304,7 @@ class SimulatorBackend(TrialBackend):
         bill = work.meter.settle(attempt)
         if bill is not None:
             events.append(bill)
-        work.meter.foresee(work.now)
+        work.meter.changed(work.now)
 
     def wake(self) -> None:
         """See :meth:`TrialBackend.wake`."""
