@@ -56,6 +56,33 @@ def check_same(scheduler: TrialScheduler, logged: Mapping[str, Any], name: str) 
         _refuse(name, "random_seed", logged["random_seed"], scheduler.random_seed)
 
 
+def check_same_backend(backend: TrialBackend, header: Mapping[str, Any], name: str) -> None:
+    """Checks that a backend can continue what the log describes.
+
+    Args:
+        backend: It is not changed.
+        header: The entry of the log that describes the experiment. What it does not have is not compared.
+        name: Of the experiment.
+
+    Raises:
+        ExperimentMismatch: A setting that must not change differs; the message names it.
+    """
+    logged: Mapping[str, Any] = header.get(entries.BACKEND_SETTINGS, {})
+    if not logged:
+        return
+    settings = backend.fixed_settings()
+    known = {key: _as_far_as(settings.get(key), before) for key, before in logged.items()}
+    for key, before, now in differences(logged, known):
+        _refuse(name, f"the backend's {key}", before, now)
+
+
+def _as_far_as(now: Any, logged: Any) -> Any:
+    """A setting without the entries that an older cloudtune did not note."""
+    if isinstance(now, dict) and isinstance(logged, dict):
+        return {key: now.get(key) for key in logged}
+    return now
+
+
 def _without_seed(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in metadata.items() if key != "random_seed"}
 

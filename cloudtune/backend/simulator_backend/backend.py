@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from cloudtune.backend.simulator_backend import option_checks as checks
@@ -142,6 +143,18 @@ class SimulatorBackend(TrialBackend):
                     f"config space: {max_resource_attr!r} (max_resource_attr) is {asked}, but the curves of the "
                     f"blackbox begin at {self.blackbox.resource_attr} = {self.blackbox.min_resource}; raise it"
                 )
+
+    def fixed_settings(self) -> dict[str, Any]:
+        """See :meth:`TrialBackend.fixed_settings`: all but the price, by which nothing happens otherwise."""
+        return {
+            "blackbox": self.blackbox.identity(),
+            "seed": self.seed,
+            "max_resource_attr": self.max_resource_attr,
+            "delays": asdict(self.delays),
+            "checkpoints": self.checkpoints,
+            "delete_checkpoints": self.delete_checkpoints,
+            "count_scheduler_time": self.counts_scheduler_time,
+        }
 
     def recall(self, reported: Mapping[int, Mapping[str, Any]], seconds: float) -> None:
         """See :meth:`TrialBackend.recall`: this is where checkpoints and the clock of an earlier run come from."""

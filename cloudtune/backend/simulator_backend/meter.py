@@ -37,7 +37,7 @@ class Meter:
         self._limits: list[float] = []
         #: When the next limit is reached, by what runs since the last change; infinite: it is not. None: not reckoned.
         self._due: float | None = math.inf
-        #: Of the last change: its time, how many attempts there were from then on, and a bound of the seconds till then.
+        #: Of the last change: its time, how many attempts there were from then on, and a bound of seconds until then.
         self._changed_at = 0.0
         self._busy = 0
         self._most = 0.0
