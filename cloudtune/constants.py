@@ -30,6 +30,7 @@ ST_INSTANCE_COUNT = "st_instance_count"
 ST_TUNER_CREATION_TIMESTAMP = "st_tuner_creation_timestamp"
 ST_TUNER_START_TIMESTAMP = "st_tuner_start_timestamp"
 ST_LIMITS = "st_limits"  # what a progress display shows of the stopping criterion: its name -> the limit
+ST_BACKEND_SETTINGS = "st_backend_settings"  # what must not change of the backend: those of a simulation
 
 # What a line on stdout that carries a report begins with (also matched by SageMaker metric definitions).
 TUNE_METRIC_TAG = "[tune-metric]: "

@@ -56,6 +56,33 @@ def check_same(scheduler: TrialScheduler, logged: Mapping[str, Any], name: str) 
         _refuse(name, "random_seed", logged["random_seed"], scheduler.random_seed)
 
 
+def check_same_backend(backend: TrialBackend, header: Mapping[str, Any], name: str) -> None:
+    """Checks that a backend can continue what the log describes.
+
+    Args:
+        backend: It is not changed.
+        header: The entry of the log that describes the experiment. What it does not have is not compared.
+        name: Of the experiment.
+
+    Raises:
+        ExperimentMismatch: A setting that must not change differs; the message names it.
+    """
+    logged: Mapping[str, Any] = header.get(entries.BACKEND_SETTINGS, {})
+    if not logged:
+        return
+    settings = backend.fixed_settings()
+    known = {key: _as_far_as(settings.get(key), before) for key, before in logged.items()}
+    for key, before, now in differences(logged, known):
+        _refuse(name, f"the backend's {key}", before, now)
+
+
+def _as_far_as(now: Any, logged: Any) -> Any:
+    """A setting without the entries that an older cloudtune did not note."""
+    if isinstance(now, dict) and isinstance(logged, dict):
+        return {key: now.get(key) for key in logged}
+    return now
+
+
 def _without_seed(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in metadata.items() if key != "random_seed"}
 
@@ -91,7 +118,7 @@ def replay(log: Iterable[Entry], status: TuningStatus, scheduler: TrialScheduler
     """Tells a log to status and scheduler, in its order; returns how many entries there were.
 
     Decisions are taken from the log, never computed again, so that a scheduler whose code has changed since continues
-    what was decided then.
+    what was decided then. So it is with checkpoints: none is given up later than it was then.
     """
     number = 0
     for entry in log:
@@ -103,6 +130,7 @@ def replay(log: Iterable[Entry], status: TuningStatus, scheduler: TrialScheduler
                 scheduler.on_trial_result(record.trial, entry["metrics"])
             status.apply(entry)
         elif event == entries.SUGGEST:
+            status.give_up_checkpoints(scheduler.expendable_checkpoints())
             _restore(entry, status, scheduler)
         elif event == entries.END:
             record = status.records[entry["trial"]]
@@ -112,6 +140,7 @@ def replay(log: Iterable[Entry], status: TuningStatus, scheduler: TrialScheduler
             tell_scheduler(scheduler, record)
         else:
             status.apply(entry)
+    status.give_up_checkpoints(scheduler.expendable_checkpoints())
     return number
 
 
@@ -141,11 +170,18 @@ def hand_over(backend: TrialBackend, place: ExperimentPlace, store: Store, statu
     """
     backend.open(place)
     if status.records:
-        reported = {trial_id: record.last_metrics for trial_id, record in status.records.items()}
-        backend.recall(reported, status.wallclock_time)
+        backend.recall(_reported(status, backend.delete_checkpoints), status.wallclock_time)
     _note_trials_at(backend, store, status)
     backend.attach(_left_running(status))
     backend.settle(list(status.unsettled))
+
+
+def _reported(status: TuningStatus, delete_checkpoints: bool) -> dict[int, dict[str, Any]]:
+    """How far each trial has come, as far as it has a checkpoint of that."""
+    return {
+        trial_id: record.saved if delete_checkpoints and record.saved is not None else record.last_metrics
+        for trial_id, record in status.records.items()
+    }
 
 
 def _note_trials_at(backend: TrialBackend, store: Store, status: TuningStatus) -> None:

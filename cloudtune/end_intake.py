@@ -128,9 +128,8 @@ class EndIntake:
 
     def drop_checkpoints(self) -> None:
         """Deletes what paused trials have saved that will hardly go on, where checkpoints are deleted at all."""
-        for trial_id in self._scheduler.expendable_checkpoints():
-            if self._status.records[trial_id].status is TrialStatus.paused:
-                self._delete_checkpoint(trial_id)
+        for trial_id in self._status.give_up_checkpoints(self._scheduler.expendable_checkpoints()):
+            self._delete_checkpoint(trial_id)
 
     def _delete_checkpoint(self, trial_id: int) -> None:
         self._journal.then(lambda: self._backend.delete_checkpoint(trial_id))

@@ -59,7 +59,14 @@ def claim(base: str, created: float, path: Path, results_update_interval: float)
         path = places.experiment_path(name)
 
 
-def begin_log(store: Store, name: str, created: float, scheduler: TrialScheduler, metadata: Mapping[str, Any]) -> str:
+def begin_log(
+    store: Store,
+    name: str,
+    created: float,
+    scheduler: TrialScheduler,
+    metadata: Mapping[str, Any],
+    backend_settings: Mapping[str, Any],
+) -> str:
     """Writes down what must not change from now on; returns the id that was drawn for the experiment.
 
     Args:
@@ -68,6 +75,7 @@ def begin_log(store: Store, name: str, created: float, scheduler: TrialScheduler
         created: When it began, seconds since 1970.
         scheduler: What chooses its trials; not used before.
         metadata: The user's.
+        backend_settings: What must not change of the backend.
 
     Raises:
         ExperimentMismatch: The scheduler has made suggestions already.
@@ -85,6 +93,8 @@ def begin_log(store: Store, name: str, created: float, scheduler: TrialScheduler
         "metadata": dict(metadata),
         "unix": created,
     }
+    if backend_settings:
+        entry[entries.BACKEND_SETTINGS] = dict(backend_settings)
     store.append([entry])
     store.flush()
     return experiment_id

@@ -34,6 +34,7 @@ class TrialRecord:
         "resource_before",
         "resource_now",
         "run",
+        "saved",
         "status",
         "trial",
         "usable",
@@ -53,6 +54,8 @@ class TrialRecord:
         self.usable = False
         #: The last value of every key that was ever reported.
         self.last_metrics: dict[str, Any] = {}
+        #: Since its checkpoint was given up, the last report of any kind; empty: there was none. None: it never was.
+        self.saved: dict[str, Any] | None = None
         #: The last report that had everything the scheduler needs.
         self.last_result: dict[str, Any] = {}
         #: Reports of the newest attempt that are in the log, for each run.
@@ -74,6 +77,11 @@ class TrialRecord:
     def first_reason(self) -> str:
         """The first line of :attr:`reason`, one sentence without its end; last lines of output may follow there."""
         return self.reason.partition("\n")[0]
+
+    @property
+    def is_done_with_checkpoint(self) -> bool:
+        """Whether it will not run again, or has paused and was given up: it then begins anew."""
+        return self.status.is_finished or (self.status is TrialStatus.paused and self.saved == {})
 
     @property
     def cost(self) -> float:

@@ -14,7 +14,7 @@ from cloudtune.best_config import best_config
 from cloudtune.callbacks.log_output import log_shown
 from cloudtune.callbacks.progress import ProgressCallback
 from cloudtune.callbacks.tuner_callback import TunerCallback
-from cloudtune.continuing import adopt_log, hand_over, replay
+from cloudtune.continuing import adopt_log, check_same_backend, hand_over, replay
 from cloudtune.errors import CloudtuneError, ExperimentMismatch, ExperimentNotFound, Fenced
 from cloudtune.interruption import SignalWatch, first_word, reserve_standard_descriptors, resumed_as
 from cloudtune.new_experiment import begin_log, claim
@@ -173,7 +173,7 @@ class Tuner:
 
         Raises:
             ExperimentLocked: Another tuner drives the experiment.
-            ExperimentMismatch: It began with another method, config space, metric or seed.
+            ExperimentMismatch: It began with another method, config space, metric or seed, or in another simulation.
             TooManyFailures: More than ``max_failures`` trials failed.
             StorageFull: The disk is full; run again when there is room.
             Fenced: Another tuner took the experiment over.
@@ -342,7 +342,8 @@ class Tuner:
         self._start_time = self.trial_backend.wall_time()
         begun = self._replay(store)
         if not begun:
-            self._experiment_id = begin_log(store, self.name, self.creation_time, self.scheduler, self.metadata)
+            fixed = self.trial_backend.fixed_settings()
+            self._experiment_id = begin_log(store, self.name, self.creation_time, self.scheduler, self.metadata, fixed)
         store.write_metadata(self._all_metadata())
         if not begun:
             return
@@ -358,12 +359,13 @@ class Tuner:
         """Takes in what the log holds beyond what this object knows; False if the experiment has not begun.
 
         Raises:
-            ExperimentMismatch: The log was begun by another method, or the scheduler is not new.
+            ExperimentMismatch: The log was begun by another method or simulation, or the scheduler is not new.
         """
         if self._position == 0:
             header = adopt_log(self.scheduler, store, self.name)
             if header is None:
                 return False
+            check_same_backend(self.trial_backend, header, self.name)
             self._experiment_id, self.creation_time = header["experiment_id"], header["unix"]
         self._position += replay(store.read(self._position), self.status, self.scheduler)
         return True

@@ -34,6 +34,7 @@ def metadata_at_start(
         criterion: What ends the experiment.
         own: The user's.
     """
+    fixed = backend.fixed_settings()
     return {
         constants.ST_TUNER_CREATION_TIMESTAMP: created,
         constants.ST_TUNER_START_TIMESTAMP: started,
@@ -43,6 +44,7 @@ def metadata_at_start(
         "n_workers": n_workers,
         "cloudtune_version": __version__,
         constants.ST_LIMITS: {what: limit for what, limit, _ in criterion.describe()},
+        **({constants.ST_BACKEND_SETTINGS: dict(fixed)} if fixed else {}),
         **scheduler.metadata(),
         **own,
     }

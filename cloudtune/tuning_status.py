@@ -7,7 +7,7 @@ experiment runs and when one is continued.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cloudtune import constants
@@ -178,6 +178,17 @@ class TuningStatus:
                 record.status = TrialStatus.in_progress
                 self.num_by_status[record.status] += 1
 
+    def give_up_checkpoints(self, trial_ids: Iterable[int]) -> list[int]:
+        """Notes that trials go on without their checkpoints, if they do; returns which: those that are paused.
+
+        Args:
+            trial_ids: Those that the scheduler has called expendable.
+        """
+        paused = [trial_id for trial_id in trial_ids if self.records[trial_id].status is TrialStatus.paused]
+        for trial_id in paused:
+            self.records[trial_id].saved = {}
+        return paused
+
     def _on_report(self, entry: Entry) -> None:
         record = self.records[entry["trial"]]
         metrics: dict[str, Any] = entry["metrics"]
@@ -191,6 +202,8 @@ class TuningStatus:
         seconds = metrics.get(_SECONDS, 0.0)
         if seconds > record.attempt_time:
             record.attempt_time = seconds
+        if record.saved is not None:
+            record.saved = metrics
         if "replay" in entry:
             return
         if "late" not in entry:

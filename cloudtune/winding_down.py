@@ -54,4 +54,4 @@ def tell_again(backend: TrialBackend, status: TuningStatus) -> None:
             backend.stop_trial(trial_id)
     if backend.delete_checkpoints:
         records = status.records.items()
-        backend.delete_left_checkpoints([trial_id for trial_id, one in records if one.status.is_finished])
+        backend.delete_left_checkpoints([trial_id for trial_id, one in records if one.is_done_with_checkpoint])

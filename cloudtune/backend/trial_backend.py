@@ -127,13 +127,22 @@ class TrialBackend(ABC):
         """
         return {}
 
+    def fixed_settings(self) -> Mapping[str, Any]:
+        """What makes another experiment if it changes, by name (JSON values). Asked before :meth:`open`.
+
+        It stands in the log and in ``metadata.json``, and an experiment is continued only by a backend of the same;
+        what the log does not have is not compared.
+        """
+        return {}
+
     def recall(  # noqa: B027 - most backends find what trials have left
         self, reported: Mapping[int, Mapping[str, Any]], seconds: float
     ) -> None:
         """Told before :meth:`attach`, where an experiment is continued, how far its log has come.
 
         Args:
-            reported: Trial id -> the last value of every key that the trial has reported.
+            reported: Trial id -> the last value of every key that the trial has reported. If its checkpoint was
+                deleted, as that of a paused trial that the scheduler has given up: its last report since, or nothing.
             seconds: Active tuning time so far.
         """
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cloudtune.config_domains import plain
 from cloudtune.errors import CloudtuneError
 
 
@@ -66,3 +67,18 @@ class Blackbox(ABC):
         Raises:
             NotInTable: The configuration is not known.
         """
+
+    def identity(self) -> dict[str, Any]:
+        """What tells it from other blackboxes (JSON values): an experiment is continued only with the same.
+
+        One of one's own whose curves depend on further settings should add them.
+        """
+        from cloudtune.config_space import config_space_to_json
+
+        return {
+            "kind": type(self).__name__,
+            "config_space": config_space_to_json(self.config_space),
+            "metrics": list(self.metrics),
+            "resource_attr": self.resource_attr,
+            "max_resource": plain(self.max_resource),
+        }

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from cloudtune.blackbox.blackbox import Blackbox, Curve
 from cloudtune.blackbox.surrogate_options import check_forest_options, check_names, checked_number, checked_seed
 from cloudtune.blackbox.table import TabularBlackbox
+from cloudtune.config_domains import is_json_value, plain_value
 from cloudtune.config_space import encode
 from cloudtune.errors import CloudtuneError
 
@@ -52,6 +53,13 @@ class SurrogateBlackbox(Blackbox):
         self.min_resource = table.min_resource
         self.max_resource = table.max_resource
         self.num_seeds = table.num_seeds
+
+    def identity(self) -> dict[str, Any]:
+        """See :meth:`Blackbox.identity`: also that of the table, and the options."""
+        return {**self.table.identity(), "kind": type(self).__name__, "options": self._options()}
+
+    def _options(self) -> dict[str, Any]:
+        return {"n_neighbors": self.n_neighbors, "weights": self.weights}
 
     @cached_property
     def _features(self) -> Array:
@@ -137,6 +145,14 @@ class ForestBlackbox(SurrogateBlackbox):
                 'use add_surrogate(blackbox, "knn")'
             )
         self._forests: dict[int, Any] = {}
+
+    def _options(self) -> dict[str, Any]:
+        own = {"random_seed": self.random_seed, "n_estimators": self.n_estimators}
+        more = {name: plain_value(value) for name, value in self.forest_options.items()}
+        return {
+            **own,
+            **{name: value if is_json_value(value) else type(value).__name__ for name, value in more.items()},
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_forests": {}}  # fitted again when needed, to the same

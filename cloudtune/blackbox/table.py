@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
@@ -78,12 +79,14 @@ class TabularBlackbox(Blackbox):
         self._rows = self._index()
         self._steps: list[int] = self.resources.tolist()
         self._same_times = [] if time_model is None else checks.checked_times(time_model, self.resources)
+        #: What was reckoned once for this table and all its copies.
+        self._digests: dict[str, str] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_rows"}  # made again as fast as read
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update({"_digests": {}, **state})
         self._rows = self._index()
 
     def _index(self) -> dict[Hashable, int]:
@@ -157,6 +160,20 @@ class TabularBlackbox(Blackbox):
         values = self.values[row, seed].T.tolist()
         elapsed = self._same_times if self._elapsed is None else self._elapsed[row, seed].tolist()
         return Curve(self._steps, dict(zip(self.metrics, values, strict=True)), elapsed, "", True)
+
+    def identity(self) -> dict[str, Any]:
+        """See :meth:`Blackbox.identity`: also a digest of configurations, curves and times."""
+        if not self._digests:
+            self._digests["curves"] = self._digest()
+        return {**super().identity(), **self._digests}
+
+    def _digest(self) -> str:
+        exact = [self.columns, self._steps, self.values.shape, str(self.values.dtype), self._same_times]
+        content = hashlib.sha256(json.dumps(exact).encode())
+        for array in (self.values, self._elapsed):
+            if array is not None:
+                content.update(np.ascontiguousarray(array).data.cast("B"))
+        return content.hexdigest()[:16]
 
     def save(self, path: str | Path) -> None:
         """Writes the table into one ``.npz`` file, replacing what is there in one step."""

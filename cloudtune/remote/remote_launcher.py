@@ -21,7 +21,7 @@ from cloudtune.aws.training_jobs import TrainingJobs
 from cloudtune.aws.trial_request import resolve
 from cloudtune.backend.sagemaker_backend.option_checks import check_source_limit
 from cloudtune.callbacks.console_metrics import metric_names
-from cloudtune.continuing import check_same
+from cloudtune.continuing import check_same, check_same_backend
 from cloudtune.errors import ExperimentLocked, ExperimentMismatch
 from cloudtune.remote import program, time_limit
 from cloudtune.remote.job_ended import JobEnded
@@ -287,6 +287,7 @@ class RemoteLauncher:
         header = next((entry for entry in view.entries() if entry["event"] == EXPERIMENT), None)
         if header is not None:
             check_same(self.tuner.scheduler, header["scheduler"], self.tuner.name)
+            check_same_backend(self.tuner.trial_backend, header, self.tuner.name)
         return header is not None
 
     def _create(

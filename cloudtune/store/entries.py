@@ -7,7 +7,8 @@ event           meaning and fields
                 job), ``unix`` (time of day), ``format`` (of the log), ``version`` (of cloudtune); in S3 ``damage``:
                 what of the log was lost before, if anything was. Written by the store itself.
 ``experiment``  Once, first after epoch 1: ``name``, ``experiment_id``, ``scheduler`` (what must not change: class,
-                config space, metric names and modes, seed), ``metadata`` (as in metadata.json), ``unix``.
+                config space, metric names and modes, seed), ``metadata`` (as in metadata.json), ``unix``; perhaps
+                ``backend_settings`` (what must not change of the backend, as simulators have it).
 ``place``       Where trials are from now on, as their backend tells it: ``trials_at`` (with SageMaker ``place`` and
                 ``region``). Durable before the first trial is started.
 ``suggest``     The scheduler wants a trial run: ``number`` (of the suggestion, from 0), ``trial``, ``attempt`` (0: new
@@ -49,6 +50,9 @@ END = "end"
 BILL = "bill"
 CLOCK = "clock"
 FINISH = "finish"
+
+#: In the entry of the experiment.
+BACKEND_SETTINGS = "backend_settings"
 
 # How an experiment ended.
 FINISHED = "finished"

@@ -14,7 +14,8 @@ from cloudtune import StoppingCriterion, Tuner
 from cloudtune.aws.buckets import BucketMissing
 from cloudtune.aws.errors import AccessDenied, InvalidRequest, QuotaReached
 from cloudtune.aws.roles import NoExecutionRole
-from cloudtune.backend import LocalBackend
+from cloudtune.backend import LocalBackend, SimulatorBackend
+from cloudtune.blackbox import TabularBlackbox, load_blackbox
 from cloudtune.config_space import uniform
 from cloudtune.errors import ExperimentMismatch
 from cloudtune.localcloud import Fault, LocalCloud
@@ -195,6 +196,31 @@ def test_only_a_tuner_is_shipped() -> None:
     """What looks like one is named."""
     with pytest.raises(TypeError, match="got LocalBackend"):
         RemoteLauncher(LocalBackend(entry_point=__file__), **JOB, s3_path=f"s3://{BUCKET}")  # type: ignore[arg-type]
+
+
+def test_a_name_whose_experiment_is_another_simulation(tuning: RemoteTuning) -> None:
+    """It is refused before a job is made for it, naming the setting."""
+
+    def simulated(seed: int) -> Tuner:
+        table = load_blackbox("digits_mlp")
+        assert isinstance(table, TabularBlackbox)
+        scheduler = RandomSearch(
+            table.config_space, metric="validation_error", restrict_configurations=table.configurations()
+        )
+        criterion = StoppingCriterion(max_num_trials_started=1)
+        return Tuner(
+            SimulatorBackend("digits_mlp", seed=seed),
+            scheduler,
+            criterion,
+            n_workers=1,
+            tuner_name=NAME,
+            suffix_tuner_name=False,
+        )
+
+    assert tuning.wait_for_end(tuning.launch(simulated(0)).job_name)["status"] == "Completed"
+    with pytest.raises(ExperimentMismatch, match=f"'{NAME}' began with the backend's seed = 0, now it is 1;"):
+        tuning.launch(simulated(1))
+    assert launches(tuning.cloud) == 1
 
 
 def test_another_experiment_under_the_name_of_one_that_runs(tuning: RemoteTuning) -> None:

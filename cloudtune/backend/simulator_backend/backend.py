@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from cloudtune.backend.simulator_backend import option_checks as checks
@@ -143,6 +144,18 @@ class SimulatorBackend(TrialBackend):
                     f"blackbox begin at {self.blackbox.resource_attr} = {self.blackbox.min_resource}; raise it"
                 )
 
+    def fixed_settings(self) -> dict[str, Any]:
+        """See :meth:`TrialBackend.fixed_settings`: all but the price, by which nothing happens otherwise."""
+        return {
+            "blackbox": self.blackbox.identity(),
+            "seed": self.seed,
+            "max_resource_attr": self.max_resource_attr,
+            "delays": asdict(self.delays),
+            "checkpoints": self.checkpoints,
+            "delete_checkpoints": self.delete_checkpoints,
+            "count_scheduler_time": self.counts_scheduler_time,
+        }
+
     def recall(self, reported: Mapping[int, Mapping[str, Any]], seconds: float) -> None:
         """See :meth:`TrialBackend.recall`: this is where checkpoints and the clock of an earlier run come from."""
         work = self._opened()
@@ -208,7 +221,7 @@ class SimulatorBackend(TrialBackend):
         )
         work.attempts[trial_id] = attempt
         work.foresee(self._next_time(work, attempt), attempt)
-        work.meter.foresee(work.now)
+        work.meter.changed(work.now)
 
     def _curve(self, work: Course, trial_id: int, config: Config) -> Curve:
         """The curve of a trial, looked up and checked once as long as the trial keeps its configuration."""
@@ -249,7 +262,7 @@ class SimulatorBackend(TrialBackend):
         attempt.end_at = work.now + self.delays.stop
         if made == attempt.next:
             work.change(self._next_time(work, attempt), attempt)
-        work.meter.foresee(work.now)
+        work.meter.changed(work.now)
 
     def poll(self, timeout: float | None) -> list[TrialEvent]:
         """See :meth:`TrialBackend.poll`: moves the clock to what happens next. What happens at one time comes at once.
@@ -263,7 +276,7 @@ class SimulatorBackend(TrialBackend):
             left, work.left = work.left, []
             return list(left)
         time = work.next_time()
-        due = work.meter.due
+        due = work.meter.due(time)
         if due < time and (timeout is None or due <= work.now + timeout):
             work.now = max(work.now, due)
             return list(work.meter.read(work.now))
@@ -304,7 +317,7 @@ class SimulatorBackend(TrialBackend):
         bill = work.meter.settle(attempt)
         if bill is not None:
             events.append(bill)
-        work.meter.foresee(work.now)
+        work.meter.changed(work.now)
 
     def wake(self) -> None:
         """See :meth:`TrialBackend.wake`."""

@@ -83,6 +83,10 @@ class YahpoSurrogate(Blackbox):
         self._encoding = _read(folder / _ENCODING)
         self._session = _session(folder / _MODEL)
 
+    def identity(self) -> dict[str, Any]:
+        """See :meth:`Blackbox.identity`: also the instance."""
+        return {**super().identity(), "instance": self._instance}
+
     def curve(self, config: Mapping[str, Any], seed: int = 0) -> Curve:
         """See :meth:`Blackbox.curve`. There is one seed: predictions have no noise.
 
