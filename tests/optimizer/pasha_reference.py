@@ -65,6 +65,10 @@ class PashaReference(Reference):
     def reported(self, trial: int, resource: int, value: Any) -> str:
         """The decision on a report."""
         self.curves.setdefault(trial, {}).setdefault(resource, self._rank(value))
+        return self.counted(trial, resource, value)
+
+    def counted(self, trial: int, resource: int, value: Any) -> str:
+        """The decision on a result that counts at a resource; the curve is what was reported."""
         reached = self.reached.get(trial, 0)
         decision = self.pausing_at(trial, resource, value)
         for rung in range(reached, self.reached[trial]):

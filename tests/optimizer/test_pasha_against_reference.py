@@ -59,7 +59,7 @@ def compare(
                 assert config["epochs"] == (reference.levels[0] if expected is None else expected[1])
         elif entry[0] == "script end":
             # Below the level that it was told.
-            assert reference.reported(entry[1], told[entry[1]], entry[-1][METRIC]) == "PAUSE"
+            assert reference.counted(entry[1], told[entry[1]], entry[-1][METRIC]) == "PAUSE"
         elif entry[0] == "error":
             reference.failed(entry[1])
         elif entry[0] in ("remove", "complete"):
