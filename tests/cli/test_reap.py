@@ -143,8 +143,8 @@ def test_it_asks_before_it_ends_anything(account: Account) -> None:
 
 def test_jobs_with_the_agent_end_by_themselves(account: Account, silent: None) -> None:
     """They are told through S3 to pause, which saves their checkpoints; SageMaker is not asked to stop them."""
-    names = [account.start("mnist", trial, LISTENER, agent=True) for trial in (0, 1)]
     account.live("mnist", wishes={"0-0": "stop"})
+    names = [account.start("mnist", trial, LISTENER, agent=True) for trial in (0, 1)]
     account.wait_until_training(*names)
     account.wait_for_age()
     result = reaped(account, "--older-than", "0")
@@ -166,8 +166,8 @@ def test_jobs_with_the_agent_end_by_themselves(account: Account, silent: None) -
 
 def test_the_warm_pool_that_such_a_job_leaves_is_ended(account: Account, silent: None) -> None:
     """It came to be only after the jobs were looked for."""
-    name = account.start("mnist", 0, LISTENER, agent=True, keep_alive=3600)
     account.live("mnist")
+    name = account.start("mnist", 0, LISTENER, agent=True, keep_alive=3600)
     account.wait_until_training(name)
     result = reaped(account, "mnist")
     assert (result["paused"], result["pools"], result["code"]) == ([name], [name], 0)
@@ -189,8 +189,8 @@ def test_a_tuner_that_awakes_is_not_overwritten(
     account: Account, silent: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between reading and writing its life object it has written itself: the jobs are stopped, the object is its."""
-    name = account.start("mnist", 0, LISTENER, agent=True)
     account.live("mnist")
+    name = account.start("mnist", 0, LISTENER, agent=True)
     account.wait_until_training(name)
     read = Bucket.get
 
@@ -209,8 +209,8 @@ def test_a_tuner_that_awakes_is_not_overwritten(
 
 def test_a_live_tuner_is_warned_of(account: Account) -> None:
     """Who ends the jobs of a tuner that lives is told that it may start others; its life object is not touched."""
-    name = account.start("mnist", 0, LISTENER, agent=True)
     account.live("mnist")
+    name = account.start("mnist", 0, LISTENER, agent=True)
     account.wait_until_training(name)
     done = account.run("reap", "--all", "--yes")
     assert done.exit_code == 0
@@ -233,8 +233,8 @@ def test_only_what_is_named_is_ended(account: Account) -> None:
 
 def test_naming_one_job_does_not_call_off_its_experiment(account: Account, silent: None) -> None:
     """The other trials of the experiment go on."""
-    names = [account.start("mnist", trial, LISTENER, agent=True) for trial in (0, 1)]
     account.live("mnist")
+    names = [account.start("mnist", trial, LISTENER, agent=True) for trial in (0, 1)]
     account.wait_until_training(*names)
     assert reaped(account, names[0])["stopped"] == [names[0]]
     assert account.life("mnist")["stop_all"] is None
@@ -303,8 +303,8 @@ def test_a_life_object_that_cannot_be_written_does_not_save_the_job(
     account: Account, faults: CloudFaults, silent: None
 ) -> None:
     """Then the job is stopped by SageMaker."""
-    name = account.start("mnist", 0, LISTENER, agent=True)
     account.live("mnist")
+    name = account.start("mnist", 0, LISTENER, agent=True)
     account.wait_until_training(name)
     faults.add("access_denied", operation="s3:PutObject", who="client")
     done = account.run("reap", "mnist", "--yes")
